@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual CPU as every layer sees it. `struct cpu` is the common head; an ISA (src/cpu/<isa>)
+ * embeds it first and adds its system registers. Guest registers live in `slot`: the first
+ * ops->global_count slots are architectural (named by ops->globals), the rest are temporaries of
+ * the block being executed. The IR, the interpreter and the JIT all speak in slot numbers.
+ *
+ * The context key is a small integer that holds everything a translation depends on (privilege,
+ * MMU mode, floating point on/off, rounding mode...). It changes only in helpers that set
+ * cpu->context, and an instruction that may change it ends its block.
+ */
+#pragma once
+
+#include <posada/err.h>
+#include <posada/state.h>
+#include <stdbool.h>
+
+struct clock;
+struct cpu;
+struct ir_block;
+struct mem;
+struct mmu;
+
+enum { CPU_SLOTS = 256 };
+
+enum cpu_access { CPU_FETCH, CPU_LOAD, CPU_STORE };
+
+/* Reasons to leave guest code at the next block boundary; bits of cpu->attention. */
+enum cpu_attention {
+    ATTENTION_IRQ = 1 << 0,  /* an interrupt input changed: ask ops->interrupt() */
+    ATTENTION_KICK = 1 << 1, /* somebody wants the vCPU thread out of run() */
+    ATTENTION_CODE = 1 << 2, /* translated code was dropped: links are void */
+};
+
+/* A synchronous exception on its way to the guest: set by whoever finds it, delivered by
+ * ops->raise() once the precise PC is known. */
+struct cpu_fault {
+    bool pending;
+    uint64_t cause; /* the ISA's own number */
+    uint64_t value; /* RISC-V tval, x86 error code or CR2, arm64 FAR/ESR */
+    uint64_t value2;
+};
+
+/* Why run() came back from guest code on the guest's own account (cpu->exit). */
+enum cpu_exit {
+    CPU_EXIT_NONE,
+    CPU_EXIT_HALT,      /* WFI, HLT: sleep until an interrupt is pending */
+    CPU_EXIT_HYPERCALL, /* an environment call the board serves (SBI, PSCI, vmcall) */
+    CPU_EXIT_DEBUG,     /* breakpoint for the debugger */
+};
+
+/* Result of an ISA's page-table walk. */
+struct cpu_translation {
+    gpa_t gpa;          /* of the accessed byte */
+    uint64_t page_size; /* of the mapping: 4 KiB, 2 MiB, 1 GiB...; at most what protection covers */
+    bool readable, writable, executable; /* what may be cached; writable only if already dirty */
+    bool global;
+};
+
+struct cpu {
+    uint64_t slot[CPU_SLOTS];
+    uint64_t pc;      /* exact at block boundaries; inside a block see ir_block.insn */
+    uint32_t context; /* context key */
+    _Atomic uint32_t attention;
+    uint32_t fp_flags; /* sticky IEEE flags of finished operations, enum ir_fp_flag */
+    enum cpu_exit exit;
+    struct cpu_fault fault;
+    /* LR/SC, LDXR/STXR: address (all ones: none) and the value seen. */
+    uint64_t reserved_gpa, reserved_value;
+    _Atomic uint64_t irq_inputs; /* levels of the interrupt inputs, by pin */
+    uint64_t instret;            /* instructions retired, counted by block */
+
+    const struct cpu_ops *ops;
+    struct mmu *mmu;
+    struct mem *mem;
+    struct clock *clock;
+    unsigned index; /* 0 is the boot CPU */
+    /* Wakes the thread if it sleeps or runs; set by the vCPU loop. */
+    void (*wake)(struct cpu *cpu);
+    void *owner; /* the vCPU loop's */
+};
+
+/* Reads instruction bytes for the decoder: 2 bytes at pc. False: fetch faulted (cpu->fault says
+ * how). Implemented by src/mmu; pages crossed are noted by the caller of lift(). */
+struct cpu_fetch {
+    bool (*half)(struct cpu_fetch *fetch, uint64_t pc, uint16_t *ret_bits);
+    struct cpu *cpu;
+};
+
+struct cpu_ops {
+    const char *isa; /* "riscv64" */
+    size_t instance_size;
+    unsigned global_count;
+    const char *const *globals; /* names of the architectural slots, global_count of them */
+    const char *context_name;   /* what the key's bits mean, for traces */
+
+    int must_use (*init)(struct cpu *cpu, const char *model, struct err *err);
+    void (*done)(struct cpu *cpu);
+    void (*reset)(struct cpu *cpu);
+
+    /* Lifts at most max_insns instructions at pc into the empty block for cpu->context. Always
+     * yields at least one instruction; a fetch fault at the first becomes a block that raises it,
+     * later ones end the block before it. */
+    void (*lift)(struct cpu *cpu, struct cpu_fetch *fetch, uint64_t pc, unsigned max_insns,
+                 struct ir_block *block);
+    /* Walks the guest page tables. 0, or -EFAULT with cpu->fault filled. probe: no side effects
+     * (A/D bits, faults), for debuggers. */
+    int must_use (*translate)(struct cpu *cpu, gva_t va, enum cpu_access access, bool probe,
+                              struct cpu_translation *ret_t);
+    /* Delivers cpu->fault raised by the instruction at cpu->pc: trap state, new pc and context. */
+    void (*raise)(struct cpu *cpu);
+    /* Takes the highest enabled pending interrupt; false when there is none. */
+    bool (*interrupt)(struct cpu *cpu);
+    /* True when a halted CPU has a reason to go on (pending, even if not enabled globally). */
+    bool (*wakeup_pending)(const struct cpu *cpu);
+    /* The generic "access beyond RAM and devices" or misaligned fault, as the ISA numbers it. */
+    void (*access_fault)(struct cpu *cpu, gva_t va, enum cpu_access access, bool misaligned);
+
+    /* Full architectural state, engine-neutral: slots and pc by `state`, then the ISA's own.
+     * before_save/after_load convert derived state (context key, fp flags, MMU). */
+    uint16_t state_version;
+    const struct state_field *state;
+    void (*before_save)(struct cpu *cpu);
+    void (*after_load)(struct cpu *cpu);
+
+    /* GDB remote protocol: register n of the target description. Size in bytes, 0 past the end;
+     * buf holds at least 16. */
+    unsigned (*gdb_read)(struct cpu *cpu, unsigned n, uint8_t *buf);
+    unsigned (*gdb_write)(struct cpu *cpu, unsigned n, const uint8_t *buf);
+    const char *(*gdb_xml)(void); /* target.xml */
+
+    /* One instruction as text ("addi sp,sp,-16"); returns its length in bytes, 0 if unknown. */
+    unsigned (*disassemble)(const uint8_t *bytes, size_t len, uint64_t pc, char *buf, size_t size);
+};
+
+/* Raises or lowers an interrupt input (pins are the ISA's: see src/cpu/<isa>/). Any thread. */
+void cpu_irq(struct cpu *cpu, unsigned pin, bool level);
+/* Sets attention bits and wakes the vCPU. Any thread. */
+void cpu_attend(struct cpu *cpu, uint32_t bits);
+/* Notes a synchronous exception; the first one of an instruction wins. */
+void cpu_raise(struct cpu *cpu, uint64_t cause, uint64_t value);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An engine executes vCPUs of one machine: in software (interpreter, JIT), by KVM, on a bare
+ * hypervisor. The board around it is the same whichever it is. All state a snapshot needs is in
+ * the vCPU's `struct cpu`, in the ISA's own layout, whenever run() is not active.
+ */
+#pragma once
+
+#include <posada/cpu.h>
+#include <posada/err.h>
+
+struct engine;
+
+enum engine_exit {
+    ENGINE_EXIT_KICK,      /* attention was asked for; nothing else happened */
+    ENGINE_EXIT_HALT,      /* the guest waits for an interrupt */
+    ENGINE_EXIT_HYPERCALL, /* environment call: arguments are in the registers, pc is behind it */
+    ENGINE_EXIT_DEBUG,     /* breakpoint or single step; pc is exact */
+    ENGINE_EXIT_FAILED,    /* the engine cannot go on: err says why */
+};
+
+struct engine_config {
+    struct mem *mem;
+    struct clock *clock;
+    const struct cpu_ops *cpu_ops;
+    const char *cpu_model; /* "max" or a named model */
+    unsigned vcpus;
+    size_t code_cache; /* bytes, 0: default */
+};
+
+/* Debugger's wishes for one vCPU, read at the start of run(). */
+struct engine_debug {
+    bool single_step;
+    const uint64_t *breakpoints; /* guest-virtual, sorted */
+    unsigned breakpoint_count;
+};
+
+/* One number of `posada stats`: name is stable, value cumulative unless gauge. */
+struct engine_stat {
+    const char *name;
+    uint64_t value;
+    bool gauge;
+};
+
+struct engine_ops {
+    const char *name;      /* "interp", "jit", "kvm" */
+    const char *technique; /* "emulate", "hardware", ... */
+    /* 0 when this host can run it; else -EOPNOTSUPP with the reason and what to do instead. */
+    int must_use (*probe)(struct err *err);
+    int must_use (*create)(const struct engine_config *config, struct engine **ret_engine,
+                           struct err *err);
+    void (*destroy)(struct engine *engine);
+    /* The vCPU's state; owned by the engine, valid until destroy. */
+    struct cpu *(*vcpu)(struct engine *engine, unsigned index);
+    void (*reset)(struct engine *engine, unsigned index);
+    /* Runs guest code on the calling thread until something needs the caller. */
+    enum engine_exit (*run)(struct engine *engine, unsigned index, struct err *err);
+    void (*debug)(struct engine *engine, unsigned index, const struct engine_debug *debug);
+    /* Brings struct cpu up to date / takes it over after a change (KVM; software engines: no-op).
+     */
+    int must_use (*get_state)(struct engine *engine, unsigned index, struct err *err);
+    int must_use (*set_state)(struct engine *engine, unsigned index, struct err *err);
+    unsigned (*stats)(struct engine *engine, struct engine_stat *stats, unsigned room);
+};
+
+struct engine {
+    const struct engine_ops *ops;
+};
+
+/* Sorted table of all engines, NULL-terminated (src/engine/registry.c). */
+extern const struct engine_ops *const engine_registry[];

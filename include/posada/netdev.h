@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network back end: carries Ethernet frames between a front end and the world. Offload metadata
+ * travels in struct net_frame in virtio's terms (virtio 1.2, 5.1.6), so no back end has to parse a
+ * packet it only forwards. All calls happen on the event loop with the machine lock held.
+ */
+#pragma once
+
+#include <posada/err.h>
+#include <stdbool.h>
+#include <sys/uio.h>
+
+enum { NET_FRAME_MAX = 65550 }; /* Ethernet header + largest TSO payload, bytes */
+
+struct net_frame {
+    const struct iovec *iov;
+    unsigned iov_count;
+    size_t length;
+    bool needs_checksum, checksum_valid;
+    uint16_t checksum_start, checksum_offset;
+    uint8_t gso_type; /* VIRTIO_NET_HDR_GSO_* */
+    uint16_t gso_size, header_length;
+};
+
+struct netdev;
+
+struct netdev_ops {
+    const char *kind; /* "user", "tap", "pair" */
+    /* Sends a frame from the guest. 0, or -EAGAIN when the back end is full: the front end keeps
+     * the frame and is told through netdev_front.writable. */
+    int must_use (*send)(struct netdev *dev, const struct net_frame *frame);
+    void (*close)(struct netdev *dev);
+};
+
+struct netdev_front {
+    /* A frame for the guest; -EAGAIN when no buffer is free, then netdev_poll() asks again. */
+    int must_use (*receive)(void *arg, const struct net_frame *frame);
+    void (*writable)(void *arg);
+    void *arg;
+};
+
+struct netdev {
+    const struct netdev_ops *ops;
+    struct netdev_front front; /* set by the front end before the first frame */
+    uint32_t offloads;         /* VIRTIO_NET_F_* bits that the back end understands */
+    char name[64];
+};

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest as the user describes it. Everything a guest may see of its host is recorded here at
+ * creation and never derived again: architecture, CPU model, count, UUID, MAC addresses.
+ */
+#pragma once
+
+#include <posada/err.h>
+#include <stdbool.h>
+
+enum vm_arch { ARCH_RISCV64, ARCH_ARM64, ARCH_X86_64, ARCH_COUNT };
+enum vm_technique {
+    TECHNIQUE_AUTO,
+    TECHNIQUE_EMULATE,
+    TECHNIQUE_FULL,
+    TECHNIQUE_HARDWARE,
+    TECHNIQUE_PARA,
+    TECHNIQUE_CONTAINER,
+    TECHNIQUE_COUNT
+};
+
+/* Names as on the command line ("riscv64"; Debian's: riscv64 arm64 amd64 are accepted too).
+ * -1 for an unknown name. */
+int vm_arch_parse(const char *name);
+const char *vm_arch_name(enum vm_arch arch);        /* uname -m: riscv64 aarch64 x86_64 */
+const char *vm_arch_debian_name(enum vm_arch arch); /* riscv64 arm64 amd64 */
+int vm_technique_parse(const char *name);
+const char *vm_technique_name(enum vm_technique technique);
+
+enum { VM_NAME_MAX = 63, VM_DISKS_MAX = 8, VM_CPUS_MAX = 64 };
+
+struct vm_disk {
+    char *path;
+    char *format; /* "raw"; never probed */
+    bool read_only;
+};
+
+struct vm_config {
+    char name[VM_NAME_MAX + 1]; /* [a-z0-9][a-z0-9_.-]* */
+    char uuid[37];
+    enum vm_arch arch;
+    enum vm_technique technique; /* as asked; the engine chosen is in `engine` */
+    char engine[16];
+    char cpu_model[32];
+    unsigned cpus;
+    uint64_t memory; /* bytes */
+    char *image;     /* recipe or image name; NULL when booting given files */
+    char *kernel, *initrd, *append, *firmware;
+    bool tohost; /* bare ELF with riscv-tests' tohost word */
+    struct vm_disk disk[VM_DISKS_MAX];
+    unsigned disk_count;
+    char **command; /* NULL-terminated; NULL: console */
+    bool auto_remove;
+    unsigned gdb_port; /* 0: none */
+    char *trace;       /* trace classes, NULL: off */
+};
+
+void vm_config_done(struct vm_config *config);
+
+/* States as `posada ps` shows them. */
+enum vm_state {
+    VM_CREATED,
+    VM_STARTING, /* process up, guest not yet answering */
+    VM_RUNNING,
+    VM_PAUSED,
+    VM_STOPPING,
+    VM_STOPPED, /* ended on its own account or by request */
+    VM_FAILED,  /* the monitor or the engine failed, or the process died */
+};
+const char *vm_state_name(enum vm_state state);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest-physical memory: RAM regions backed by memfds, everything else goes to one I/O hook (the
+ * board's bus). The map is built before the first vCPU runs and does not change afterwards.
+ * Per page it keeps a few flags: PAGE_CODE (translated code was made from this page: a write must
+ * be reported) and PAGE_DIRTY (written since the flag was last cleared).
+ */
+#pragma once
+
+#include <posada/err.h>
+#include <stdbool.h>
+
+struct mem;
+
+struct mem_io {
+    /* Register space. False: nothing there (the CPU then takes an access fault). Takes the machine
+     * lock itself. size is 1, 2, 4 or 8; addresses are naturally aligned. */
+    bool (*read)(void *arg, gpa_t gpa, unsigned size, uint64_t *ret_val);
+    bool (*write)(void *arg, gpa_t gpa, unsigned size, uint64_t val);
+    void *arg;
+};
+
+enum mem_access { MEM_READ = 1, MEM_WRITE = 2 };
+
+struct mem *mem_new(void);
+void mem_free(struct mem *mem);
+/* Adds size bytes of zeroed RAM at gpa (both page-aligned). -ENOMEM, -EINVAL on overlap. */
+int must_use mem_add_ram(struct mem *mem, gpa_t gpa, uint64_t size, struct err *err);
+void mem_set_io(struct mem *mem, const struct mem_io *io);
+uint64_t mem_ram_size(const struct mem *mem);
+/* True when [gpa, gpa+len) is RAM in full. */
+bool mem_is_ram(const struct mem *mem, gpa_t gpa, uint64_t len);
+
+/* DMA and loaders: copies to or from RAM. -EFAULT when any byte of the range is not RAM (nothing is
+ * copied then). Writes mark pages dirty and report code pages. */
+int must_use mem_read(struct mem *mem, gpa_t gpa, void *buf, size_t len);
+int must_use mem_write(struct mem *mem, gpa_t gpa, const void *buf, size_t len);
+int must_use mem_fill(struct mem *mem, gpa_t gpa, uint8_t byte, size_t len);
+
+/* Host pointer to a range of RAM for zero-copy I/O, NULL unless all of it is RAM and contiguous.
+ * The guest may change the bytes at any time. A range mapped for MEM_WRITE must be given to
+ * mem_written() after the bytes are in place. */
+void *mem_map(struct mem *mem, gpa_t gpa, uint64_t len, enum mem_access access);
+void mem_written(struct mem *mem, gpa_t gpa, uint64_t len);
+
+/* --- For CPUs: one page at a time, no lock. --- */
+enum mem_page_flag { PAGE_CODE = 1 << 0, PAGE_DIRTY = 1 << 1 };
+
+/* Host address of the RAM page that holds gpa, NULL when it is not RAM. */
+void *mem_page(struct mem *mem, gpa_t gpa);
+/* The page's flags (enum mem_page_flag), atomically changed by CPUs; NULL when not RAM. */
+_Atomic uint8_t *mem_page_flags(struct mem *mem, gpa_t gpa);
+/* fn(arg, gpa, len) runs when bytes of a PAGE_CODE page are written, by anyone, after the bytes
+ * are in place for DMA and before the store for CPUs. */
+void mem_on_code_write(struct mem *mem, void (*fn)(void *arg, gpa_t gpa, uint64_t len), void *arg);
+void mem_code_written(struct mem *mem, gpa_t gpa, uint64_t len);
+
+/* I/O space access by a CPU: goes to the hook. */
+bool mem_io_read(struct mem *mem, gpa_t gpa, unsigned size, uint64_t *ret_val);
+bool mem_io_write(struct mem *mem, gpa_t gpa, unsigned size, uint64_t val);

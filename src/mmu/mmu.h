@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest virtual memory for software CPUs: TLBs in front of the ISA's page-table walk.
+ *
+ * An address space is a key the ISA chooses (root, ASID, effective privilege, SUM/MXR...: all a
+ * cached permission depends on). The MMU keeps the tables of the MMU_SPACES most recent keys, so
+ * that a switch swaps pointers and clears nothing; a flush marks spaces stale. Data and code have
+ * a current space each (MPRV).
+ *
+ * First level: direct-mapped tables, separate for read, write and code. An entry maps RAM only:
+ * host = va + addend. Everything else (devices, pages with translated code on write, page-crossing
+ * and misaligned-device accesses) takes the slow path and is handled there, precisely.
+ * Invariant: a write entry exists only for a page whose PTE is dirty and that holds no translated
+ * code; setting PAGE_CODE on a page removes its write entries first (mmu_protect_code).
+ */
+#pragma once
+
+#include <posada/cpu.h>
+#include <string.h>
+
+enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, MMU_SPACES = 16 };
+
+/* An address that falls into another slot, so that no access, canonical or not, can hit it. */
+#define TLB_EMPTY(index) ((uint64_t)((index) ^ 1) << GUEST_PAGE_SHIFT)
+
+struct tlb_entry {
+    uint64_t tag; /* page-aligned va; empty: TLB_EMPTY(index), which no va of this slot matches */
+    uintptr_t addend;
+};
+
+struct mmu_space {
+    struct tlb_entry read[TLB_SIZE], write[TLB_SIZE], code[TLB_SIZE];
+    uint64_t key[2];
+    uint64_t last_used;
+    bool valid;
+};
+
+struct mmu {
+    struct mmu_space *data, *code; /* current; never NULL */
+    struct cpu *cpu;
+    bool no_fast; /* tracing and stress: never fill a TLB, every access takes the slow path */
+    uint64_t tick, misses, walks, flushes, switches;
+    struct mmu_space *spaces; /* MMU_SPACES of them */
+};
+
+struct mmu *mmu_new(struct cpu *cpu); /* NULL without memory */
+void mmu_free(struct mmu *mmu);
+
+/* Makes the spaces of these keys current. key[0]: translation root and ASID, key[1]: effective
+ * privilege and permission modifiers, in the ISA's own encoding. */
+void mmu_switch(struct mmu *mmu, const uint64_t data_key[2], const uint64_t code_key[2]);
+/* Forgets everything; or every space for which match(arg, key) says so. */
+void mmu_flush_all(struct mmu *mmu);
+void mmu_flush_matching(struct mmu *mmu, bool (*match)(void *arg, const uint64_t key[2]),
+                        void *arg);
+/* Forgets one page in the matching spaces (all if match is NULL); large pages are found too. */
+void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const uint64_t key[2]),
+                    void *arg);
+/* Removes every write entry for this physical page, in all spaces. */
+void mmu_protect_code(struct mmu *mmu, gpa_t gpa);
+
+/* --- Slow paths: walk, fill, device access. False: cpu->fault is pending. --- */
+bool mmu_load_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t *ret_val);
+bool mmu_store_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t val);
+/* Host address of size (power of two) naturally aligned bytes of RAM at va for an atomic; NULL
+ * with a pending fault (misaligned, device memory, protection). write: needs store permission. */
+void *mmu_atomic(struct cpu *cpu, uint64_t va, unsigned size, bool write, gpa_t *ret_gpa);
+/* Physical address for fetching at va: false with a pending fault. */
+bool mmu_fetch(struct cpu *cpu, uint64_t va, gpa_t *ret_gpa);
+/* Debugger's view: translates without side effects and copies. 0 or -EFAULT. */
+int must_use mmu_peek(struct cpu *cpu, uint64_t va, void *buf, size_t len);
+int must_use mmu_poke(struct cpu *cpu, uint64_t va, const void *buf, size_t len);
+/* cpu_fetch over the MMU; notes the physical pages it touched (at most two). */
+struct mmu_fetcher {
+    struct cpu_fetch fetch; /* must be first */
+    gpa_t page[2];
+    unsigned pages;
+    uint64_t last_va;
+    const uint8_t *host;
+};
+void mmu_fetcher_init(struct mmu_fetcher *f, struct cpu *cpu);
+
+/* --- Fast paths --- */
+static inline struct tlb_entry *tlb_slot(struct tlb_entry *table, uint64_t va)
+{
+    return &table[(va >> GUEST_PAGE_SHIFT) & (TLB_SIZE - 1)];
+}
+
+/* True when [va, va+size) hits this entry: the tag matches and the access stays in the page. */
+static inline bool tlb_hit(const struct tlb_entry *e, uint64_t va, unsigned size)
+{
+    return (va ^ e->tag) <= (uint64_t)(GUEST_PAGE_SIZE - size);
+}
+
+/* size is a constant 1, 2, 4 or 8 at every call, so this folds to one load. Guest memory is
+ * little-endian and may be misaligned. */
+static inline bool mmu_load(struct cpu *cpu, uint64_t va, unsigned size, uint64_t *ret_val)
+{
+    const struct tlb_entry *e = tlb_slot(cpu->mmu->data->read, va);
+    uint64_t val = 0;
+
+    if (unlikely(!tlb_hit(e, va, size)))
+        return mmu_load_slow(cpu, va, size, ret_val);
+    memcpy(&val, (const void *)(va + e->addend), size);
+    *ret_val = val;
+    return true;
+}
+
+static inline bool mmu_store(struct cpu *cpu, uint64_t va, unsigned size, uint64_t val)
+{
+    const struct tlb_entry *e = tlb_slot(cpu->mmu->data->write, va);
+
+    if (unlikely(!tlb_hit(e, va, size)))
+        return mmu_store_slow(cpu, va, size, val);
+    memcpy((void *)(va + e->addend), &val, size);
+    return true;
+}
