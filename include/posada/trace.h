@@ -39,11 +39,13 @@ enum trace_class {
 enum trace_event { TRACE_EVENTS(TRACE_ENUM) };
 #undef TRACE_ENUM
 
+enum { TRACE_NO_VCPU = 0xffff };
+
 struct trace_record {
     uint64_t time_ns; /* host monotonic time */
     uint32_t seq;     /* position in the run, wraps */
     uint16_t event;   /* enum trace_event */
-    uint16_t vcpu;    /* 0xffff when no vCPU was running */
+    uint16_t vcpu;    /* TRACE_NO_VCPU when none was running, or who is not known */
     uint64_t arg[5];
     uint64_t reserved;
 };

@@ -3,11 +3,7 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/endian.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "base/unit_test.h"
 
 static void endian_is_bytewise(void **state)
 {
@@ -57,13 +53,5 @@ static void bits_at_their_limits(void **state)
     assert_true(is_aligned(64, 64) && !is_aligned(65, 64));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(endian_is_bytewise),
-        cmocka_unit_test(checked_reports_overflow),
-        cmocka_unit_test(bits_at_their_limits),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+RUN_TESTS(cmocka_unit_test(endian_is_bytewise), cmocka_unit_test(checked_reports_overflow),
+          cmocka_unit_test(bits_at_their_limits))
