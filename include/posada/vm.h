@@ -49,7 +49,11 @@ struct vm_config {
     bool tohost; /* bare ELF with riscv-tests' tohost word */
     struct vm_disk disk[VM_DISKS_MAX];
     unsigned disk_count;
-    char **command; /* NULL-terminated; NULL: console */
+    char **command;       /* NULL-terminated; NULL: console */
+    char **env;           /* the command's, "KEY=value", NULL-terminated; NULL: none */
+    char *user, *workdir; /* the command's; NULL: the guest's default */
+    bool tty;             /* the command gets a terminal */
+    bool open_stdin;      /* the command's standard input stays open */
     bool auto_remove;
     unsigned gdb_port; /* 0: none */
     char *trace;       /* trace classes, NULL: off */
