@@ -46,5 +46,7 @@ void timer_set(struct timer *t, uint64_t delay_ns);
 /* Fires what is due. Machine lock held. Returns guest ns until the next timer, TIMER_OFF if none.
  */
 uint64_t clock_run_timers(struct clock *clock);
+/* The same number without firing anything: for clock_on_rearm()'s function. Machine lock held. */
+uint64_t clock_next_ns(const struct clock *clock);
 /* Called (machine lock held) when the earliest deadline moved closer: the event loop re-arms. */
 void clock_on_rearm(struct clock *clock, void (*fn)(void *arg), void *arg);

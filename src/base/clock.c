@@ -227,16 +227,20 @@ static void clock_fire_due(struct clock *clock)
     }
 }
 
-uint64_t clock_run_timers(struct clock *clock)
+uint64_t clock_next_ns(const struct clock *clock)
 {
-    uint64_t next, now;
+    uint64_t next = heap_deadline(clock), now;
 
-    clock_fire_due(clock);
-    next = heap_deadline(clock);
     if (next == TIMER_OFF || !atomic_load(&clock->running))
         return TIMER_OFF;
     now = clock_now_ns(clock);
     return next > now ? next - now : 0;
+}
+
+uint64_t clock_run_timers(struct clock *clock)
+{
+    clock_fire_due(clock);
+    return clock_next_ns(clock);
 }
 
 void clock_advance(struct clock *clock, uint64_t ns)
