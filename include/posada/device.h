@@ -10,7 +10,8 @@
  * - the bus refuses wrong width, misalignment and range before read/write and counts a guest error;
  * - reset() touches own state only; settle() then runs for every device. settle() also runs after
  *   state has been loaded into *every* device and when one of the device's timers fires, and it
- *   must be idempotent: outputs are a function of state;
+ *   must be idempotent: outputs are a function of state. All devices settle youngest first, so
+ *   that lines are right before the interrupt controller they end in looks at them;
  * - nothing a guest does may stop the process: guest_error_*() counts, traces and rate-limits.
  */
 #pragma once
@@ -68,6 +69,10 @@ struct device_ops {
     void (*settle)(struct device *dev);
     uint64_t (*read)(struct device *dev, uint32_t off, unsigned size);
     void (*write)(struct device *dev, uint32_t off, unsigned size, uint64_t val);
+    /* Wires, for boards and tools: the n-th interrupt output, NULL past the last; and an interrupt
+     * controller's input (sink is the device, as irq_connect() wants it). Both optional. */
+    struct irq_line *(*irq)(struct device *dev, unsigned n);
+    void (*input)(void *sink, unsigned pin, bool level);
     uint16_t state_version;
     const struct state_field *state; /* NULL: nothing to save */
     /* For devices with state that a table cannot hold (queues of in-flight work): settle it into

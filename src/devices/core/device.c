@@ -78,7 +78,7 @@ void device_reset_all(const struct device_set *set)
 
 void device_settle_all(const struct device_set *set)
 {
-    for (unsigned i = 0; i < set->count; i++) {
+    for (unsigned i = set->count; i-- > 0;) {
         if (set->device[i]->ops->settle)
             set->device[i]->ops->settle(set->device[i]);
     }

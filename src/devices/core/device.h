@@ -32,7 +32,8 @@ void device_set_free(struct device_set *set);
 
 /* Reset of every device's own state, then settle_all(). */
 void device_reset_all(const struct device_set *set);
-/* Derives the outputs of every device again: after a reset and after a state load. */
+/* Derives the outputs of every device again, the youngest first: after a reset and after a state
+ * load. An interrupt controller is older than what is wired to it. */
 void device_settle_all(const struct device_set *set);
 
 /* The type with this name, or NULL. Sorted table of all types: src/devices/registry.c. */

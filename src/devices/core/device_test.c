@@ -34,6 +34,7 @@ static const struct device_ops probe_ops = {
 static void reset_then_settle_for_all(void **state)
 {
     struct device_set set = {0};
+    unsigned order = 0;
     struct err err;
     struct probe *p;
 
@@ -41,8 +42,11 @@ static void reset_then_settle_for_all(void **state)
         char name[] = {(char)('a' + i), 0};
 
         assert_int_equal(device_set_add(&set, device_new(&probe_ops, name), &err), 0);
+        container_of(set.device[i], struct probe, dev)->order = &order;
     }
     device_reset_all(&set);
+    assert_int_equal(container_of(set.device[2], struct probe, dev)->settled_at, 1);
+    assert_int_equal(container_of(set.device[0], struct probe, dev)->settled_at, 3);
     p = container_of(device_set_find(&set, "b"), struct probe, dev);
     assert_int_equal(p->resets, 1);
     assert_int_equal(p->settles, 1);
