@@ -4,9 +4,23 @@
  * link order decides anything. The device console, the fuzzers and the state tools walk it.
  */
 #include "devices/core/device.h"
+#include "devices/fw/finisher.h"
+#include "devices/irqchip/aclint.h"
+#include "devices/irqchip/plic.h"
+#include "devices/rtc/goldfish_rtc.h"
+#include "devices/timer/sstc.h"
+#include "devices/uart/ns16550.h"
 #include <string.h>
 
 const struct device_ops *const device_registry[] = {
+    &goldfish_rtc_ops,  /* google,goldfish-rtc */
+    &ns16550_ops,       /* ns16550a */
+    &aclint_mswi_ops,   /* riscv,aclint-mswi */
+    &aclint_mtimer_ops, /* riscv,aclint-mtimer */
+    &aclint_sswi_ops,   /* riscv,aclint-sswi */
+    &sstc_ops,          /* riscv,sstc */
+    &plic_ops,          /* sifive,plic-1.0.0 */
+    &finisher_ops,      /* sifive,test1 */
     NULL,
 };
 
