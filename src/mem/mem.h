@@ -50,8 +50,10 @@ enum mem_page_flag { PAGE_CODE = 1 << 0, PAGE_DIRTY = 1 << 1 };
 void *mem_page(struct mem *mem, gpa_t gpa);
 /* The page's flags (enum mem_page_flag), atomically changed by CPUs; NULL when not RAM. */
 _Atomic uint8_t *mem_page_flags(struct mem *mem, gpa_t gpa);
-/* fn(arg, gpa, len) runs when bytes of a PAGE_CODE page are written, by anyone, after the bytes
- * are in place for DMA and before the store for CPUs. */
+/* The guest-physical address behind a host pointer into RAM; false when it is none. */
+bool mem_host_to_gpa(const struct mem *mem, const void *host, gpa_t *ret_gpa);
+/* fn(arg, gpa, len) runs when bytes of a PAGE_CODE page have been written, by any thread, after the
+ * bytes are in place. A range never crosses a page. Set once, before the first vCPU runs. */
 void mem_on_code_write(struct mem *mem, void (*fn)(void *arg, gpa_t gpa, uint64_t len), void *arg);
 void mem_code_written(struct mem *mem, gpa_t gpa, uint64_t len);
 
