@@ -62,7 +62,8 @@ enum ir_op {
     IR_ORCB,   /* each byte: 0 -> 0, else 0xff (RISC-V orc.b) */
     IR_SETCC,  /* dst = a <cc> b, aux = enum ir_cc */
     IR_SELECT, /* dst = c != 0 ? a : b, slots only */
-    IR_FLAGS,  /* dst = packed flags (enum ir_flag) of operation aux (enum ir_flag_op) on a, b */
+    IR_FLAGS,  /* dst = packed flags (enum ir_flag) of operation aux (enum ir_flag_op) on a, b;
+                * imm: operand bits when fewer than the width (8, 16), else 0 */
     IR_TESTCC, /* dst = condition aux (enum ir_flag_cc) over packed flags a */
     /* Memory: address = slot a + imm; value in dst (LD) or b (ST). aux = IR_MEM(size, signed). */
     IR_LD,
@@ -117,6 +118,8 @@ enum ir_round { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM };
 enum ir_fcmp { IR_FEQ /* quiet */, IR_FLT /* signaling */, IR_FLE };
 enum ir_int { IR_I32, IR_U32, IR_I64, IR_U64 }; /* I32/U32 results are sign-extended to 64 bits */
 enum ir_jump { IR_JUMP_PLAIN, IR_JUMP_CALL, IR_JUMP_RETURN };
+#define IR_F32_NAN UINT32_C(0x7fc00000) /* the canonical NaNs */
+#define IR_F64_NAN UINT64_C(0x7ff8000000000000)
 /* RISC-V fcsr order; also arm64 FPSR's meaning. */
 enum ir_fp_flag { IR_FP_NX = 1, IR_FP_UF = 2, IR_FP_OF = 4, IR_FP_DZ = 8, IR_FP_NV = 16 };
 /* Packed integer flags: x86 EFLAGS positions; arm64 NZCV = SF ZF CF(inverted on subtract) OF. */
@@ -151,8 +154,10 @@ struct ir_insn {
 };
 
 /* A C function called from guest code. It may change any state, so all slots are in memory
- * around it. On a set cpu->fault.pending or cpu->exit the block is left (result discarded). A
- * helper that changes cpu->pc, cpu->context or mappings must be followed by an exit op. */
+ * around it. On a set cpu->fault.pending or cpu->exit the block is left (result discarded):
+ * with a fault, or CPU_EXIT_DEBUG, cpu->pc is this instruction and it has not retired; with
+ * CPU_EXIT_HALT and CPU_EXIT_HYPERCALL it has, and cpu->pc is the next one. A helper that changes
+ * cpu->context or mappings must be followed by an exit op, which alone sets cpu->pc. */
 typedef uint64_t (*ir_helper)(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c);
 
 enum { IR_MAX_OPS = 768, IR_MAX_INSNS = 64 };
@@ -168,7 +173,8 @@ struct ir_block {
     uint16_t op_count, insn_count;
     uint16_t slot_count; /* highest slot used + 1 */
     uint16_t global_count;
-    uint32_t length; /* guest bytes covered */
+    uint16_t next_temp; /* builder's: temporaries restart per guest instruction */
+    uint32_t length;    /* guest bytes covered */
     struct ir_block_insn insn[IR_MAX_INSNS];
     struct ir_insn op[IR_MAX_OPS];
 };
@@ -199,6 +205,8 @@ struct ir_op_info {
     bool may_fault;                       /* may leave the block with a fault */
     bool ends;                            /* unconditional end of the block */
     bool pure;                            /* no effect but dst: dead if dst is dead */
+    bool b_may_be_imm;                    /* IR_B_IMM is legal */
+    bool is_float;                        /* width is IR_F32 or IR_F64; rounds or sets flags */
 };
 extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
 
