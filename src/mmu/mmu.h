@@ -28,11 +28,17 @@ struct tlb_entry {
     uintptr_t addend;
 };
 
+/* Which large pages a space has (had) entries of, as a hash of their numbers: flushing any address
+ * of a large page must find all the 4 KiB pieces of it. */
+enum { MMU_LARGE_KINDS = 4, MMU_LARGE_WORDS = 8 }; /* 2 MiB, 1 GiB, 512 GiB, 256 TiB */
+
 struct mmu_space {
     struct tlb_entry read[TLB_SIZE], write[TLB_SIZE], code[TLB_SIZE];
+    uint64_t large[MMU_LARGE_KINDS][MMU_LARGE_WORDS];
     uint64_t key[2];
     uint64_t last_used;
-    bool valid;
+    bool valid; /* has a key */
+    bool stale; /* to be emptied before it is used again */
 };
 
 struct mmu {
@@ -56,12 +62,17 @@ void mmu_flush_matching(struct mmu *mmu, bool (*match)(void *arg, const uint64_t
 /* Forgets one page in the matching spaces (all if match is NULL); large pages are found too. */
 void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const uint64_t key[2]),
                     void *arg);
-/* Removes every write entry for this physical page, in all spaces. */
-void mmu_protect_code(struct mmu *mmu, gpa_t gpa);
+/* Removes every write entry for this physical page, in all spaces. True when there was one: this
+ * CPU may then have written to the page without a report. Only by the CPU's own thread. */
+bool mmu_protect_code(struct mmu *mmu, gpa_t gpa);
 
 /* --- Slow paths: walk, fill, device access. False: cpu->fault is pending. --- */
 bool mmu_load_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t *ret_val);
 bool mmu_store_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t val);
+/* Zeroes `bytes` (a power of two, at most a page) at va rounded down to a multiple of it. */
+bool mmu_zero(struct cpu *cpu, uint64_t va, unsigned bytes);
+/* Call after an atomic stored through mmu_atomic()'s pointer. */
+void mmu_atomic_done(struct cpu *cpu, gpa_t gpa, unsigned size);
 /* Host address of size (power of two) naturally aligned bytes of RAM at va for an atomic; NULL
  * with a pending fault (misaligned, device memory, protection). write: needs store permission. */
 void *mmu_atomic(struct cpu *cpu, uint64_t va, unsigned size, bool write, gpa_t *ret_gpa);
@@ -75,10 +86,15 @@ struct mmu_fetcher {
     struct cpu_fetch fetch; /* must be first */
     gpa_t page[2];
     unsigned pages;
-    uint64_t last_va;
-    const uint8_t *host;
+    uint64_t va[2]; /* of those pages */
+    const uint8_t *host[2];
+    /* Called for each page before its bytes are read: marks it PAGE_CODE. May be NULL. */
+    void (*claim)(void *arg, gpa_t page);
+    void *arg;
 };
-void mmu_fetcher_init(struct mmu_fetcher *f, struct cpu *cpu);
+/* A third page ends the block (half() is false with no fault pending). */
+void mmu_fetcher_init(struct mmu_fetcher *f, struct cpu *cpu, void (*claim)(void *arg, gpa_t page),
+                      void *arg);
 
 /* --- Fast paths --- */
 static inline struct tlb_entry *tlb_slot(struct tlb_entry *table, uint64_t va)

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Address spaces of a CPU and everything that empties TLBs. Contract and invariants: mmu.h.
+ * A flush marks the spaces it hits as stale; a stale space is emptied when it becomes current, at
+ * once if it is. A space's tables are 48 KiB, so emptying costs a microsecond or two.
+ */
+#include "mmu/mmu.h"
+
+#include "mem/mem.h"
+#include "mmu/slow.h"
+#include <stdlib.h>
+
+static const unsigned mmu_large_shift[MMU_LARGE_KINDS] = {21, 30, 39, 48};
+
+static void space_empty(struct mmu_space *space)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++) {
+        struct tlb_entry none = {.tag = TLB_EMPTY(i)};
+
+        space->read[i] = space->write[i] = space->code[i] = none;
+    }
+    memset(space->large, 0, sizeof(space->large));
+    space->stale = false;
+}
+
+struct mmu *mmu_new(struct cpu *cpu)
+{
+    struct mmu *mmu = calloc(1, sizeof(*mmu));
+
+    if (!mmu)
+        return NULL;
+    mmu->spaces = calloc(MMU_SPACES, sizeof(*mmu->spaces));
+    if (!mmu->spaces) {
+        free(mmu);
+        return NULL;
+    }
+    mmu->cpu = cpu;
+    mmu->spaces[0].valid = true; /* key 0,0 until the ISA says otherwise */
+    space_empty(&mmu->spaces[0]);
+    mmu->data = mmu->code = &mmu->spaces[0];
+    return mmu;
+}
+
+void mmu_free(struct mmu *mmu)
+{
+    if (!mmu)
+        return;
+    free(mmu->spaces);
+    free(mmu);
+}
+
+static bool space_has_key(const struct mmu_space *space, const uint64_t key[2])
+{
+    return space->valid && space->key[0] == key[0] && space->key[1] == key[1];
+}
+
+/* The space with the key; a new one in place of the least recently used, other than `keep`. */
+static struct mmu_space *mmu_find_space(struct mmu *mmu, const uint64_t key[2],
+                                        const struct mmu_space *keep)
+{
+    struct mmu_space *oldest = NULL;
+
+    for (unsigned i = 0; i < MMU_SPACES; i++) {
+        struct mmu_space *space = &mmu->spaces[i];
+
+        if (space_has_key(space, key))
+            return space;
+        if (space != keep && (!oldest || space->last_used < oldest->last_used))
+            oldest = space;
+    }
+    oldest->key[0] = key[0];
+    oldest->key[1] = key[1];
+    oldest->valid = oldest->stale = true;
+    return oldest;
+}
+
+static struct mmu_space *mmu_use_space(struct mmu *mmu, const uint64_t key[2],
+                                       const struct mmu_space *keep)
+{
+    struct mmu_space *space = mmu_find_space(mmu, key, keep);
+
+    space->last_used = ++mmu->tick;
+    if (space->stale)
+        space_empty(space);
+    return space;
+}
+
+void mmu_switch(struct mmu *mmu, const uint64_t data_key[2], const uint64_t code_key[2])
+{
+    mmu->switches++;
+    if (!space_has_key(mmu->data, data_key))
+        mmu->data = mmu_use_space(mmu, data_key, NULL);
+    if (space_has_key(mmu->data, code_key))
+        mmu->code = mmu->data;
+    else if (!space_has_key(mmu->code, code_key))
+        mmu->code = mmu_use_space(mmu, code_key, mmu->data);
+}
+
+static void mmu_flush_space(struct mmu *mmu, struct mmu_space *space)
+{
+    if (space == mmu->data || space == mmu->code)
+        space_empty(space);
+    else
+        space->stale = true;
+}
+
+void mmu_flush_all(struct mmu *mmu)
+{
+    mmu_flush_matching(mmu, NULL, NULL);
+}
+
+void mmu_flush_matching(struct mmu *mmu, bool (*match)(void *arg, const uint64_t key[2]), void *arg)
+{
+    mmu->flushes++;
+    for (unsigned i = 0; i < MMU_SPACES; i++)
+        if (mmu->spaces[i].valid && (!match || match(arg, mmu->spaces[i].key)))
+            mmu_flush_space(mmu, &mmu->spaces[i]);
+}
+
+/* --- Large pages --- */
+
+static uint64_t *mmu_large_word(struct mmu_space *space, unsigned kind, uint64_t va,
+                                uint64_t *ret_bit)
+{
+    uint64_t page = va >> mmu_large_shift[kind];
+
+    *ret_bit = UINT64_C(1) << (page & 63);
+    return &space->large[kind][page >> 6 & (MMU_LARGE_WORDS - 1)];
+}
+
+void mmu_note_large(struct mmu_space *space, uint64_t va, uint64_t page_size)
+{
+    unsigned kind = 0;
+    uint64_t bit;
+
+    while (kind < MMU_LARGE_KINDS - 1 && page_size >> mmu_large_shift[kind] > 1)
+        kind++;
+    *mmu_large_word(space, kind, va, &bit) |= bit;
+}
+
+static void tlb_drop_range(struct tlb_entry *table, uint64_t va, unsigned shift)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        if ((table[i].tag ^ va) >> shift == 0)
+            table[i].tag = TLB_EMPTY(i);
+}
+
+/* Drops every page of the large page around va if the space may hold one. */
+static void space_flush_large(struct mmu_space *space, unsigned kind, uint64_t va)
+{
+    uint64_t bit;
+
+    if (!(*mmu_large_word(space, kind, va, &bit) & bit))
+        return;
+    tlb_drop_range(space->read, va, mmu_large_shift[kind]);
+    tlb_drop_range(space->write, va, mmu_large_shift[kind]);
+    tlb_drop_range(space->code, va, mmu_large_shift[kind]);
+}
+
+static void tlb_drop_page(struct tlb_entry *table, uint64_t va)
+{
+    struct tlb_entry *e = tlb_slot(table, va);
+
+    if (tlb_hit(e, va, 1))
+        e->tag = TLB_EMPTY(e - table);
+}
+
+static void space_flush_page(struct mmu_space *space, uint64_t va)
+{
+    tlb_drop_page(space->read, va);
+    tlb_drop_page(space->write, va);
+    tlb_drop_page(space->code, va);
+    for (unsigned kind = 0; kind < MMU_LARGE_KINDS; kind++)
+        space_flush_large(space, kind, va);
+}
+
+void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const uint64_t key[2]),
+                    void *arg)
+{
+    mmu->flushes++;
+    for (unsigned i = 0; i < MMU_SPACES; i++) {
+        struct mmu_space *space = &mmu->spaces[i];
+
+        if (space->valid && !space->stale && (!match || match(arg, space->key)))
+            space_flush_page(space, va.v);
+    }
+}
+
+/* --- Code pages --- */
+
+static bool tlb_drop_host_page(struct tlb_entry *table, uintptr_t page)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < TLB_SIZE; i++) {
+        if (table[i].tag == TLB_EMPTY(i) || table[i].tag + table[i].addend != page)
+            continue;
+        table[i].tag = TLB_EMPTY(i);
+        found = true;
+    }
+    return found;
+}
+
+bool mmu_protect_code(struct mmu *mmu, gpa_t gpa)
+{
+    uintptr_t page = (uintptr_t)mem_page(mmu->cpu->mem, gpa);
+    bool found = false;
+
+    for (unsigned i = 0; i < MMU_SPACES; i++)
+        if (mmu->spaces[i].valid && !mmu->spaces[i].stale)
+            found |= tlb_drop_host_page(mmu->spaces[i].write, page);
+    return found;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside src/mmu only: what the slow paths share. */
+#pragma once
+
+#include "mmu/mmu.h"
+
+/* Remembers that the space holds pieces of a page of this size (more than 4 KiB) at va. */
+void mmu_note_large(struct mmu_space *space, uint64_t va, uint64_t page_size);
+
+/* Walks for one access inside a page and fills the TLB of its kind when it is RAM. host is NULL
+ * for anything but RAM. False with a pending fault. */
+struct mmu_place {
+    uint8_t *host;
+    gpa_t gpa;
+};
+bool mmu_place(struct cpu *cpu, uint64_t va, enum cpu_access access, struct mmu_place *ret_place);
