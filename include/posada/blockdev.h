@@ -21,6 +21,7 @@ struct blk_req {
     unsigned iov_count;
     void (*done)(struct blk_req *req, int result); /* 0 or negative errno */
     struct blk_req *next;                          /* the back end's while submitted */
+    int result;                                    /* the back end's while submitted */
 };
 
 struct blk_info {
