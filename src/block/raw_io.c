@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One raw disk request as system calls. FUA is a write and fdatasync(). Discard is advice: a file
+ * system that cannot punch holes makes it succeed without effect. Write-zeroes is not: it falls
+ * back to writing zeroes.
+ */
+#include "raw_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { PIECES = 64, ZERO_PAGE = 4096 };
+
+static const uint8_t zero_page[ZERO_PAGE];
+
+/* The bytes of req from `done` on, as at most PIECES pieces: their number. */
+static int next_pieces(const struct blk_req *req, uint64_t done, struct iovec *ret_iov)
+{
+    int n = 0;
+
+    for (unsigned i = 0; i < req->iov_count && n < PIECES; i++) {
+        const struct iovec *from = &req->iov[i];
+
+        if (done >= from->iov_len) {
+            done -= from->iov_len;
+            continue;
+        }
+        ret_iov[n++] = (struct iovec){.iov_base = (uint8_t *)from->iov_base + done,
+                                      .iov_len = from->iov_len - done};
+        done = 0;
+    }
+    return n;
+}
+
+/* The same for zeroes; pwritev() only reads through iov_base. */
+static int next_zeroes(const struct blk_req *req, uint64_t done, struct iovec *ret_iov)
+{
+    uint64_t left = req->length - done;
+    int n = 0;
+
+    for (; left && n < PIECES; n++) {
+        size_t part = left < ZERO_PAGE ? (size_t)left : ZERO_PAGE;
+
+        ret_iov[n] = (struct iovec){.iov_base = (void *)(uintptr_t)zero_page, .iov_len = part};
+        left -= part;
+    }
+    return n;
+}
+
+static int must_use transfer(int fd, const struct blk_req *req,
+                             int (*next)(const struct blk_req *, uint64_t, struct iovec *))
+{
+    struct iovec iov[PIECES];
+    uint64_t done = 0;
+
+    while (done < req->length) {
+        int count = next(req, done, iov);
+        off_t at = (off_t)(req->offset + done);
+
+        if (!count)
+            return -EINVAL; /* buffers shorter than length */
+        ssize_t n = req->op == BLK_READ ? preadv(fd, iov, count, at) : pwritev(fd, iov, count, at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        done += (uint64_t)n;
+    }
+    return 0;
+}
+
+static int must_use sync_data(int fd)
+{
+    return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+static int must_use sync_if_asked(int fd, const struct blk_req *req)
+{
+    return req->flags & BLK_FUA ? sync_data(fd) : 0;
+}
+
+static int must_use allocate(int fd, int mode, const struct blk_req *req)
+{
+    int r;
+
+    do
+        r = fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)req->offset, (off_t)req->length);
+    while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : 0;
+}
+
+/* What file systems and devices without the operation answer. */
+static bool unsupported(int result)
+{
+    return result == -EOPNOTSUPP || result == -ENOSYS || result == -ENODEV || result == -EINVAL;
+}
+
+static int must_use discard(int fd, const struct blk_req *req)
+{
+    int r = allocate(fd, FALLOC_FL_PUNCH_HOLE, req);
+
+    return unsupported(r) ? 0 : r;
+}
+
+static int must_use write_zeroes(int fd, const struct blk_req *req)
+{
+    bool unmap = req->flags & BLK_MAY_UNMAP;
+    int r = allocate(fd, unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE, req);
+
+    if (unsupported(r))
+        r = transfer(fd, req, next_zeroes);
+    return r;
+}
+
+int raw_io(int fd, const struct blk_req *req)
+{
+    int r;
+
+    switch (req->op) {
+    case BLK_READ: return transfer(fd, req, next_pieces);
+    case BLK_WRITE: r = transfer(fd, req, next_pieces); break;
+    case BLK_FLUSH: return sync_data(fd);
+    case BLK_DISCARD: return discard(fd, req);
+    case BLK_WRITE_ZEROES: r = write_zeroes(fd, req); break;
+    default: return -EOPNOTSUPP;
+    }
+    return r < 0 ? r : sync_if_asked(fd, req);
+}
