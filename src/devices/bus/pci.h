@@ -3,20 +3,24 @@
  * A PCI Express host with one bus: configuration space by ECAM, one 32-bit memory window, INTx
  * swizzled to four interrupt lines, and messages (MSI-X) where the board has a target for them.
  *
- * For the board: two devices go on its MMIO bus, `&host->dev` (ECAM, PCI_ECAM_SIZE bytes) and
- * pci_host_window(host) (the memory window, at the same address the guest puts into the BARs).
- * Every function is a struct device too: wire, init, reset and save it like the others. Slot s's
- * pin A drives line (s % 4), as the usual swizzle of an FDT interrupt-map has it.
+ * For the board: the host is one device with two windows on the MMIO bus, the ECAM and the memory
+ * window (at the address the guest puts into the BARs, so without translation). Functions are
+ * devices too: wire, init, reset and save them, and the devices behind them, like all others.
+ * Slot s's pin A drives line s % 4, as the usual swizzle of an FDT interrupt-map has it.
  *
  *     host = pci_host_new("pci", GPA(0x40000000), 0x40000000);
- *     pci_host_connect_intx(host, 0..3, plic_set, plic, 32 + i);
- *     disk = virtio_blk_new("disk0", blockdev, "serial", 1);
+ *     mmio_bus_add(bus, GPA(0x30000000), &host->dev, err);
+ *     mmio_bus_add_window(bus, host->window_base, &host->window, &host->dev, err);
+ *     for (i = 0; i < PCI_INTX_LINES; i++)
+ *         pci_host_connect_intx(host, i, plic_set, plic, 32 + i);
+ *     disk = virtio_blk_new("disk0", blockdev, "disk0", 1);
  *     fn = virtio_pci_new("disk0.pci", disk);
  *     pci_add(host, 1, fn, err);
- *     wire and init: &host->dev, pci_host_window(host), &disk->dev, &fn->dev
- *     [and fn->msix ? pci_msix_device(fn) : nothing, when the board has an MSI target]
+ *     wire and init &host->dev, &disk->dev, &fn->dev, &fn->msix->dev
  */
 #pragma once
+
+#include "mmio.h"
 
 #include <posada/device.h>
 
@@ -37,9 +41,8 @@ typedef void (*pci_msi_fn)(void *arg, uint64_t address, uint32_t data);
 
 struct pci_host {
     struct device dev; /* must be first: the ECAM */
-    struct device *window;
+    struct mmio_window window;
     gpa_t window_base;
-    uint32_t window_size;
     struct pci_function *function[PCI_SLOTS];
     struct irq_line intx[PCI_INTX_LINES];
     uint32_t asserted[PCI_INTX_LINES]; /* slots that pull the line: derived */
@@ -48,7 +51,7 @@ struct pci_host {
 };
 
 struct pci_bar {
-    uint32_t size;         /* power of two, 16 or more; 0: no such BAR */
+    uint32_t size;         /* power of two, 4096 or more; 0: no such BAR */
     struct device *target; /* its register space is the BAR's contents */
 };
 
@@ -56,6 +59,14 @@ struct pci_id {
     uint16_t vendor, device, subsystem_vendor, subsystem;
     uint32_t class_code; /* 24 bits: class, subclass, interface */
     uint8_t revision;
+};
+
+struct pci_function_hooks { /* each optional */
+    /* The bus-master bit as it is now: after each configuration write and on settle(). */
+    void (*bus_master)(struct pci_function *fn, bool on);
+    /* Serves a configuration read (true), or notes what a write has changed. */
+    bool (*config_read)(struct pci_function *fn, unsigned off, unsigned size, uint32_t *ret_val);
+    void (*config_written)(struct pci_function *fn, unsigned off, unsigned size);
 };
 
 /* One function (always number 0 of its slot). `config` is what the guest sees; bits outside
@@ -72,19 +83,14 @@ struct pci_function {
     struct pci_msix *msix;
     bool intx; /* level the device asks for: derived */
 
-    /* Optional: the bus-master bit changed; settle() of the function calls it as well. */
-    void (*bus_master)(void *arg, bool on);
-    /* Optional: sees configuration accesses first; true when it served the access. */
-    bool (*config_read)(void *arg, unsigned off, unsigned size, uint32_t *ret_val);
-    bool (*config_written)(void *arg, unsigned off, unsigned size, uint32_t val);
+    const struct pci_function_hooks *hooks; /* optional */
     void *arg;
 };
 
-extern const struct device_ops pci_host_ops, pci_window_ops, pci_function_ops;
+extern const struct device_ops pci_host_ops, pci_function_ops;
 
 /* NULL without memory. */
 struct pci_host *pci_host_new(const char *name, gpa_t window_base, uint32_t window_size);
-struct device *pci_host_window(struct pci_host *host);
 void pci_host_connect_intx(struct pci_host *host, unsigned line,
                            void (*set)(void *sink, unsigned pin, bool level), void *sink,
                            unsigned pin);
@@ -95,7 +101,7 @@ struct pci_function *pci_function_new(const char *name, const struct pci_id *id)
 /* Appends a capability of len bytes (2 header bytes included, filled in here) and returns its
  * offset. Our own bug when it does not fit. */
 unsigned pci_add_capability(struct pci_function *fn, uint8_t id, unsigned len);
-/* Target's register space becomes BAR `index`; size is rounded up to a power of two. */
+/* Target's register space becomes BAR `index`; its size is rounded up to a power of two. */
 void pci_set_bar(struct pci_function *fn, unsigned index, struct device *target);
 /* Puts fn into a slot: -EINVAL for a bad slot, -EBUSY for a used one. */
 int must_use pci_add(struct pci_host *host, unsigned slot, struct pci_function *fn,

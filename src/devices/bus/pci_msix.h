@@ -12,7 +12,7 @@ enum { PCI_MSIX_MAX = 16, PCI_MSIX_PBA = 0x800, PCI_MSIX_SIZE = 0x1000 };
 struct pci_msix {
     struct device dev; /* must be first */
     struct pci_function *fn;
-    unsigned vectors;
+    unsigned bar, vectors;
     uint8_t capability; /* offset in configuration space; 0 while there is no MSI target */
     uint8_t table[PCI_MSIX_MAX * 16];
     uint32_t pending; /* vectors signalled while masked */

@@ -115,18 +115,18 @@ struct virtio_device {
 
 /* For ops->init/done/reset/settle/read/write of a device type: these are the functions, or are
  * called by the type's own. */
-enum { VIRTIO_ACCESS_MIN = 1, VIRTIO_ACCESS_MAX = 4 };
 int must_use virtio_init(struct device *dev, struct err *err);
 void virtio_done(struct device *dev);
 void virtio_reset(struct device *dev);
 void virtio_settle(struct device *dev);
 uint64_t virtio_read(struct device *dev, uint32_t off, unsigned size);
 void virtio_write(struct device *dev, uint32_t off, unsigned size, uint64_t val);
-#define VIRTIO_DEVICE_OPS                                                                          \
-    .mmio = {.size = VIRTIO_REG_SIZE,                                                              \
-             .access_min = VIRTIO_ACCESS_MIN,                                                      \
-             .access_max = VIRTIO_ACCESS_MAX},                                                     \
-    .init = virtio_init, .settle = virtio_settle, .read = virtio_read, .write = virtio_write
+struct irq_line *virtio_irq(struct device *dev, unsigned n);
+void virtio_quiesce(struct device *dev);
+#define VIRTIO_MMIO                                                                                \
+    {                                                                                              \
+        .size = VIRTIO_REG_SIZE, .access_min = 1, .access_max = 4                                  \
+    }
 
 /* Called by a type's x_new(). features: the type's own bits; those of the rings are added. */
 void virtio_setup(struct virtio_device *v, const struct virtio_class *class, uint64_t features,
@@ -147,5 +147,7 @@ void virtio_config_changed(struct virtio_device *v);
 void virtio_interrupt(struct virtio_device *v, uint16_t vector);
 /* The driver broke a rule: DEVICE_NEEDS_RESET, no further queue work, counted as guest error. */
 void virtio_broken(struct virtio_device *v, const char *fmt, ...) printf_fn(2, 3);
+/* Serves this queue again a little later (queue.c, when a budget is spent). */
+void virtio_put_off(struct virtio_device *v, unsigned queue);
 /* For transports: memory access was allowed or forbidden. */
 void virtio_set_dma(struct virtio_device *v, bool on);

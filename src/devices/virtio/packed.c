@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packed virtqueues, device side (virtio 1.2, 2.8): one ring of descriptors that driver and device
+ * both write, and two event suppression structures.
+ * q->next and q->used are slots below q->size; the wrap flags flip when they pass the end.
+ * Not modelled: in-order use; our own event structure stays at its "always notify" zero.
+ */
+#include "base/bits.h"
+#include "base/endian.h"
+#include "mem/mem.h"
+#include "ring.h"
+#include "virtio.h"
+
+#include <stdatomic.h>
+
+enum { DESC_AVAIL = 1 << 7, DESC_USED = 1 << 15, DESC_LEN = 8, DESC_FLAGS = 14 };
+enum { EVENT_ENABLE = 0, EVENT_DISABLE = 1, EVENT_DESC = 2, EVENT_SIZE = 4, EVENT_WRAP = 1 << 15 };
+
+static bool packed_layout_ok(const struct virtq *q)
+{
+    const struct mem *mem = q->v->dev.mem;
+
+    return q->size && q->size <= q->size_max && is_aligned(q->desc, 16) &&
+           is_aligned(q->driver, 4) && is_aligned(q->device, 4) &&
+           mem_is_ram(mem, GPA(q->desc), (uint64_t)DESC_SIZE * q->size) &&
+           mem_is_ram(mem, GPA(q->driver), EVENT_SIZE) &&
+           mem_is_ram(mem, GPA(q->device), EVENT_SIZE);
+}
+
+static uint64_t packed_slot(const struct virtq *q, unsigned slot)
+{
+    return q->desc + (uint64_t)slot * DESC_SIZE;
+}
+
+static bool packed_read_desc(struct virtq *q, uint64_t addr, struct virtq_desc *ret_d)
+{
+    uint8_t raw[DESC_SIZE];
+
+    if (!ring_read(q, addr, raw, sizeof(raw)))
+        return false;
+    *ret_d = (struct virtq_desc){.addr = ld_le64(raw),
+                                 .len = ld_le32(raw + 8),
+                                 .id = ld_le16(raw + 12),
+                                 .flags = ld_le16(raw + 14)};
+    return true;
+}
+
+/* The driver made the slot available in this round when AVAIL equals and USED differs from our
+ * wrap flag. */
+static bool packed_available(struct virtq *q)
+{
+    uint16_t flags;
+
+    if (!ring_read16(q, packed_slot(q, q->next) + DESC_FLAGS, &flags))
+        return false;
+    atomic_thread_fence(memory_order_acquire); /* the rest is read after the flags */
+    return !!(flags & DESC_AVAIL) == q->next_wrap && !!(flags & DESC_USED) != q->next_wrap;
+}
+
+/* The buffers of an indirect table, which follow one another without NEXT. */
+static bool packed_indirect(struct virtq *q, struct virtq_chain *chain,
+                            const struct virtq_desc *table)
+{
+    struct virtq_desc d;
+    uint32_t count;
+
+    if (!ring_indirect_ok(q, table, &count))
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!packed_read_desc(q, table->addr + (uint64_t)i * DESC_SIZE, &d))
+            return false;
+        if (d.flags & DESC_INDIRECT)
+            return ring_broken(q, "indirect descriptor in an indirect table");
+        if (!chain_add(q, chain, &d))
+            return false;
+    }
+    return true;
+}
+
+static bool packed_collect(struct virtq *q, struct virtq_chain *chain)
+{
+    struct virtq_desc d;
+    unsigned slot = q->next;
+
+    for (chain->slots = 1; chain->slots <= q->size; chain->slots++) {
+        if (!packed_read_desc(q, packed_slot(q, slot), &d))
+            return false;
+        chain->id = d.id; /* the last descriptor's counts */
+        if (d.flags & DESC_INDIRECT)
+            return chain->slots > 1 ? ring_broken(q, "indirect descriptor inside a chain")
+                                    : packed_indirect(q, chain, &d);
+        if (!chain_add(q, chain, &d))
+            return false;
+        if (!(d.flags & DESC_NEXT))
+            return true;
+        slot = slot + 1 == q->size ? 0 : slot + 1;
+    }
+    return ring_broken(q, "chain loops");
+}
+
+static void packed_advance(const struct virtq *q, uint16_t *slot, bool *wrap, unsigned by)
+{
+    unsigned next = *slot + by;
+
+    if (next >= q->size) {
+        next -= q->size;
+        *wrap = !*wrap;
+    }
+    *slot = (uint16_t)next;
+}
+
+static bool packed_take(struct virtq *q, struct virtq_chain *chain)
+{
+    if (!packed_available(q))
+        return false;
+    if (!packed_collect(q, chain))
+        return false;
+    if (q->inflight + chain->slots > q->size)
+        return ring_broken(q, "descriptors made available twice");
+    packed_advance(q, &q->next, &q->next_wrap, chain->slots);
+    return true;
+}
+
+static void packed_untake(struct virtq *q, const struct virtq_chain *chain)
+{
+    if (q->next < chain->slots) {
+        q->next = (uint16_t)(q->next + q->size);
+        q->next_wrap = !q->next_wrap;
+    }
+    q->next = (uint16_t)(q->next - chain->slots);
+}
+
+static void packed_put(struct virtq *q, const struct virtq_chain *chain, uint32_t written)
+{
+    uint64_t at = packed_slot(q, q->used);
+    uint8_t raw[6], flags[2];
+
+    st_le32(raw, written);
+    st_le16(raw + 4, chain->id);
+    if (!ring_write(q, at + DESC_LEN, raw, sizeof(raw)))
+        return;
+    atomic_thread_fence(memory_order_release); /* length and id are seen before the flags */
+    st_le16(flags,
+            (uint16_t)((q->used_wrap ? DESC_AVAIL | DESC_USED : 0) | (written ? DESC_WRITE : 0)));
+    (void)ring_write(q, at + DESC_FLAGS, flags, sizeof(flags));
+    packed_advance(q, &q->used, &q->used_wrap, chain->slots);
+}
+
+/* `slot` in the count of the current round; one of the round before lies below zero. */
+static uint16_t packed_unwrapped(const struct virtq *q, uint16_t slot, bool wrap)
+{
+    return wrap == q->used_wrap ? slot : (uint16_t)(slot - q->size);
+}
+
+static bool packed_wants_interrupt(struct virtq *q)
+{
+    uint16_t old = packed_unwrapped(q, q->signalled, q->signalled_wrap);
+    bool valid = q->signalled_valid;
+    uint8_t raw[EVENT_SIZE];
+
+    q->signalled = q->used;
+    q->signalled_wrap = q->used_wrap;
+    q->signalled_valid = true;
+    atomic_thread_fence(memory_order_seq_cst); /* used entries out before the wish is read */
+    if (!ring_read(q, q->driver, raw, sizeof(raw)))
+        return false;
+    uint16_t where = ld_le16(raw), flags = ld_le16(raw + 2) & 3;
+
+    if (flags != EVENT_DESC || !virtio_has(q->v, VIRTIO_F_EVENT_IDX))
+        return flags != EVENT_DISABLE;
+    uint16_t event = packed_unwrapped(q, where & (EVENT_WRAP - 1), where & EVENT_WRAP);
+
+    return !valid || ring_passed(event, q->used, old);
+}
+
+const struct ring_ops packed_ring_ops = {
+    .layout_ok = packed_layout_ok,
+    .take = packed_take,
+    .untake = packed_untake,
+    .put = packed_put,
+    .wants_interrupt = packed_wants_interrupt,
+};
