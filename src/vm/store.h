@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guests on disk: DATA/guests/NAME holds config.json, state.json, logs and a lock file that the
+ * guest's processes keep locked for as long as they live, however they end; RUN/guests/NAME holds
+ * the control socket. A guest appears and vanishes by one rename, so there are no half guests.
+ *
+ * What a crash left behind (a guest whose process died without a word, its socket, half-made or
+ * half-removed directories) is put right by store_tidy(), which every verb calls first.
+ */
+#pragma once
+
+#include <posada/vm.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* state.json: what is known of a guest's last or present run. */
+struct guest_record {
+    enum vm_state state;
+    char reason[300]; /* of a failure; or what a start waits for */
+    char engine[16];
+    pid_t pid; /* of the process that runs the guest; 0: none */
+    bool agent;
+    unsigned exit_code;               /* once stopped */
+    uint64_t created, started, ended; /* seconds since 1970, 0: not yet */
+};
+
+struct guest {
+    char name[VM_NAME_MAX + 1];
+    int dir_fd;  /* DATA/guests/NAME */
+    int lock_fd; /* its lock file */
+};
+
+#define GUEST_NONE ((struct guest){.dir_fd = -1, .lock_fd = -1})
+
+/* Makes a guest of config and locks it. An empty config->name is filled with a generated one; a
+ * name that exists is -EEXIST. */
+int must_use store_create(struct vm_config *config, struct guest *ret_guest, struct err *err);
+/* Finds a guest by name or by the beginning (4 letters or more) of its UUID. Not locked. */
+int must_use store_open(const char *name, struct guest *ret_guest, struct err *err);
+void guest_close(struct guest *guest);
+
+/* Names of all guests, sorted, NULL-terminated; vm_strings_free(). */
+int must_use store_list(char ***ret_names, struct err *err);
+/* Removes a stopped guest with all that belongs to it; -EBUSY while its process lives. */
+int must_use store_remove(struct guest *guest, struct err *err);
+/* The same for one whose lock the caller holds. */
+int must_use store_remove_locked(struct guest *guest, struct err *err);
+void store_tidy(void);
+
+int must_use guest_read_config(const struct guest *guest, struct vm_config *config,
+                               struct err *err);
+/* Honest: a record that says "running" of a process that is gone reads as failed. */
+int must_use guest_read_record(const struct guest *guest, struct guest_record *ret,
+                               struct err *err);
+int must_use guest_write_record(const struct guest *guest, const struct guest_record *record,
+                                struct err *err);
+bool guest_is_alive(const struct guest *guest);
+/* Waits until the guest's processes are gone and their leftovers cleaned; -ETIMEDOUT. */
+int must_use guest_wait_gone(const struct guest *guest, unsigned timeout_ms);
+bool vm_state_is_final(enum vm_state state);
+
+/* RUN/guests/NAME, made when missing. The control socket is "control" in it. */
+int must_use guest_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err);
+void guest_remove_run_dir(const char *name);
+
+/* A new random UUID (RFC 9562 version 4). */
+void vm_uuid_new(char ret_uuid[37]);
