@@ -68,7 +68,18 @@ struct cpu {
     /* LR/SC, LDXR/STXR: address (all ones: none) and the value seen. */
     uint64_t reserved_gpa, reserved_value;
     _Atomic uint64_t irq_inputs; /* levels of the interrupt inputs, by pin */
-    uint64_t instret;            /* instructions retired, counted by block */
+    uint64_t instret;            /* instructions retired; exact once count_instret is set */
+    bool count_instret;          /* the guest reads the counter: keep it exact from now on */
+    /* While translated code runs the sticky flags live in the host's FPU: merges them into
+     * fp_flags. Whoever reads or writes fp_flags calls it first, through cpu_sync_fp(). */
+    void (*sync_fp)(struct cpu *cpu);
+    /* Where translated code keeps what it needs of itself (src/jit). */
+    struct {
+        uint64_t page;    /* guest-virtual page of the running translation */
+        void *jumps;      /* current jump cache */
+        const void *link; /* jump that asked to be linked */
+        uint32_t insn;    /* page offset of the instruction in a stub, length << 16 */
+    } jit;
 
     const struct cpu_ops *ops;
     struct mmu *mmu;
@@ -93,6 +104,11 @@ struct cpu_ops {
     unsigned global_count;
     const char *const *globals; /* names of the architectural slots, global_count of them */
     const char *context_name;   /* what the key's bits mean, for traces */
+    /* For the JIT: the slots worth a host register, hottest first, and the rounding mode (enum
+     * ir_round) that most code under a context key uses. */
+    const uint8_t *hot_globals;
+    unsigned hot_global_count;
+    unsigned (*rounding)(uint32_t context);
 
     int must_use (*init)(struct cpu *cpu, const char *model, struct err *err);
     void (*done)(struct cpu *cpu);
@@ -137,5 +153,10 @@ struct cpu_ops {
 void cpu_irq(struct cpu *cpu, unsigned pin, bool level);
 /* Sets attention bits and wakes the vCPU. Any thread. */
 void cpu_attend(struct cpu *cpu, uint32_t bits);
+static inline void cpu_sync_fp(struct cpu *cpu)
+{
+    if (cpu->sync_fp)
+        cpu->sync_fp(cpu);
+}
 /* Notes a synchronous exception; the first one of an instruction wins. */
 void cpu_raise(struct cpu *cpu, uint64_t cause, uint64_t value);

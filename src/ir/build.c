@@ -71,6 +71,11 @@ struct ir_insn *ir_emit_imm(struct ir_block *b, enum ir_op op, enum ir_width w, 
     return i;
 }
 
+void ir_pc(struct ir_block *b, ir_slot dst, uint64_t value)
+{
+    ir_emit(b, IR_PC, IR_64, dst, 0, 0)->imm = (int64_t)value;
+}
+
 void ir_load(struct ir_block *b, ir_slot dst, ir_slot base, int64_t off, unsigned mem)
 {
     struct ir_insn *i = ir_emit(b, IR_LD, IR_64, dst, base, 0);

@@ -152,7 +152,8 @@ static uint64_t eval_full(const struct ir_insn *op, uint64_t a, uint64_t b, uint
 {
     switch ((enum ir_op)op->op) {
     case IR_MOV: return a;
-    case IR_IMM: return (uint64_t)op->imm;
+    case IR_IMM:
+    case IR_PC: return (uint64_t)op->imm;
     case IR_ADD: return a + b;
     case IR_SUB: return a - b;
     case IR_AND: return a & b;

@@ -33,6 +33,8 @@ enum ir_op {
     /* Integer; dst, a, b (b may be the immediate: IR_B_IMM). */
     IR_MOV, /* dst = a */
     IR_IMM, /* dst = imm */
+    IR_PC,  /* dst = imm, an address made from the pc: translations of the block that run at another
+             * virtual page add the distance */
     IR_ADD,
     IR_SUB,
     IR_AND,
@@ -190,6 +192,8 @@ struct ir_insn *ir_emit(struct ir_block *b, enum ir_op op, enum ir_width w, ir_s
                         ir_slot y);
 struct ir_insn *ir_emit_imm(struct ir_block *b, enum ir_op op, enum ir_width w, ir_slot dst,
                             ir_slot x, int64_t imm);
+/* A constant derived from the pc (auipc, adrp, link registers): IR_PC, never IR_IMM. */
+void ir_pc(struct ir_block *b, ir_slot dst, uint64_t value);
 void ir_load(struct ir_block *b, ir_slot dst, ir_slot base, int64_t off, unsigned mem);
 void ir_store(struct ir_block *b, ir_slot val, ir_slot base, int64_t off, unsigned mem);
 void ir_call(struct ir_block *b, ir_helper fn, ir_slot dst, ir_slot x, ir_slot y, ir_slot z);

@@ -28,6 +28,7 @@ const struct ir_op_info ir_op_info[IR_OP_COUNT] = {
     [IR_NOP] = {.name = "nop"},
     [IR_MOV] = UNARY("mov"),
     [IR_IMM] = {.name = "imm", .has_dst = 1, .pure = true},
+    [IR_PC] = {.name = "pc", .has_dst = 1, .pure = true},
     [IR_ADD] = BINARY("add"),
     [IR_SUB] = BINARY("sub"),
     [IR_AND] = BINARY("and"),

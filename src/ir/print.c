@@ -61,7 +61,7 @@ static void print_operands(const struct ir_block *b, const char *const *names,
         print_slot(b, names, slot[i], out);
         sep = ", ";
     }
-    if (op->imm || op->flags & IR_B_IMM || op->op == IR_IMM || op->op == IR_EXIT)
+    if (op->imm || op->flags & IR_B_IMM || op->op == IR_IMM || op->op == IR_PC || op->op == IR_EXIT)
         fprintf(out, "%s%s0x%" PRIx64, sep, op->imm < 0 && op->op != IR_EXIT ? "-" : "",
                 op->imm < 0 && op->op != IR_EXIT ? -(uint64_t)op->imm : (uint64_t)op->imm);
 }

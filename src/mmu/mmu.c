@@ -12,7 +12,7 @@
 
 static const unsigned mmu_large_shift[MMU_LARGE_KINDS] = {21, 30, 39, 48};
 
-static void space_empty(struct mmu_space *space)
+static void space_empty(struct mmu *mmu, struct mmu_space *space)
 {
     for (unsigned i = 0; i < TLB_SIZE; i++) {
         struct tlb_entry none = {.tag = TLB_EMPTY(i)};
@@ -20,6 +20,8 @@ static void space_empty(struct mmu_space *space)
         space->read[i] = space->write[i] = space->code[i] = none;
     }
     memset(space->large, 0, sizeof(space->large));
+    memset(space->code_pages, 0, sizeof(space->code_pages));
+    space->code_epoch = ++mmu->epochs;
     space->stale = false;
 }
 
@@ -36,7 +38,7 @@ struct mmu *mmu_new(struct cpu *cpu)
     }
     mmu->cpu = cpu;
     mmu->spaces[0].valid = true; /* key 0,0 until the ISA says otherwise */
-    space_empty(&mmu->spaces[0]);
+    space_empty(mmu, &mmu->spaces[0]);
     mmu->data = mmu->code = &mmu->spaces[0];
     return mmu;
 }
@@ -81,7 +83,7 @@ static struct mmu_space *mmu_use_space(struct mmu *mmu, const uint64_t key[2],
 
     space->last_used = ++mmu->tick;
     if (space->stale)
-        space_empty(space);
+        space_empty(mmu, space);
     return space;
 }
 
@@ -99,7 +101,7 @@ void mmu_switch(struct mmu *mmu, const uint64_t data_key[2], const uint64_t code
 static void mmu_flush_space(struct mmu *mmu, struct mmu_space *space)
 {
     if (space == mmu->data || space == mmu->code)
-        space_empty(space);
+        space_empty(mmu, space);
     else
         space->stale = true;
 }
@@ -115,6 +117,23 @@ void mmu_flush_matching(struct mmu *mmu, bool (*match)(void *arg, const uint64_t
     for (unsigned i = 0; i < MMU_SPACES; i++)
         if (mmu->spaces[i].valid && (!match || match(arg, mmu->spaces[i].key)))
             mmu_flush_space(mmu, &mmu->spaces[i]);
+}
+
+/* --- Pages fetched from: one bit for many, so "no" is certain --- */
+
+static uint64_t *space_code_word(struct mmu_space *space, uint64_t va, uint64_t *ret_bit)
+{
+    uint64_t page = va >> GUEST_PAGE_SHIFT;
+
+    *ret_bit = UINT64_C(1) << (page & 63);
+    return &space->code_pages[page >> 6 & (MMU_CODE_WORDS - 1)];
+}
+
+void mmu_note_code(struct mmu_space *space, uint64_t va)
+{
+    uint64_t bit, *word = space_code_word(space, va, &bit);
+
+    *word |= bit;
 }
 
 /* --- Large pages --- */
@@ -146,12 +165,13 @@ static void tlb_drop_range(struct tlb_entry *table, uint64_t va, unsigned shift)
 }
 
 /* Drops every page of the large page around va if the space may hold one. */
-static void space_flush_large(struct mmu_space *space, unsigned kind, uint64_t va)
+static void space_flush_large(struct mmu *mmu, struct mmu_space *space, unsigned kind, uint64_t va)
 {
     uint64_t bit;
 
     if (!(*mmu_large_word(space, kind, va, &bit) & bit))
         return;
+    space->code_epoch = ++mmu->epochs;
     tlb_drop_range(space->read, va, mmu_large_shift[kind]);
     tlb_drop_range(space->write, va, mmu_large_shift[kind]);
     tlb_drop_range(space->code, va, mmu_large_shift[kind]);
@@ -165,13 +185,17 @@ static void tlb_drop_page(struct tlb_entry *table, uint64_t va)
         e->tag = TLB_EMPTY(e - table);
 }
 
-static void space_flush_page(struct mmu_space *space, uint64_t va)
+static void space_flush_page(struct mmu *mmu, struct mmu_space *space, uint64_t va)
 {
+    uint64_t bit, *word = space_code_word(space, va, &bit);
+
+    if (*word & bit)
+        space->code_epoch = ++mmu->epochs;
     tlb_drop_page(space->read, va);
     tlb_drop_page(space->write, va);
     tlb_drop_page(space->code, va);
     for (unsigned kind = 0; kind < MMU_LARGE_KINDS; kind++)
-        space_flush_large(space, kind, va);
+        space_flush_large(mmu, space, kind, va);
 }
 
 void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const uint64_t key[2]),
@@ -182,7 +206,7 @@ void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const ui
         struct mmu_space *space = &mmu->spaces[i];
 
         if (space->valid && !space->stale && (!match || match(arg, space->key)))
-            space_flush_page(space, va.v);
+            space_flush_page(mmu, space, va.v);
     }
 }
 

@@ -31,10 +31,13 @@ struct tlb_entry {
 /* Which large pages a space has (had) entries of, as a hash of their numbers: flushing any address
  * of a large page must find all the 4 KiB pieces of it. */
 enum { MMU_LARGE_KINDS = 4, MMU_LARGE_WORDS = 8 }; /* 2 MiB, 1 GiB, 512 GiB, 256 TiB */
+enum { MMU_CODE_WORDS = 64 };
 
 struct mmu_space {
     struct tlb_entry read[TLB_SIZE], write[TLB_SIZE], code[TLB_SIZE];
     uint64_t large[MMU_LARGE_KINDS][MMU_LARGE_WORDS];
+    uint64_t code_pages[MMU_CODE_WORDS]; /* fetched from since the space was emptied, hashed */
+    uint64_t code_epoch; /* changes, to a value never used before, when a fetched page is flushed */
     uint64_t key[2];
     uint64_t last_used;
     bool valid; /* has a key */
@@ -45,7 +48,7 @@ struct mmu {
     struct mmu_space *data, *code; /* current; never NULL */
     struct cpu *cpu;
     bool no_fast; /* tracing and stress: never fill a TLB, every access takes the slow path */
-    uint64_t tick, misses, walks, flushes, switches;
+    uint64_t tick, epochs, misses, walks, flushes, switches;
     struct mmu_space *spaces; /* MMU_SPACES of them */
 };
 

@@ -54,6 +54,8 @@ bool mmu_place(struct cpu *cpu, uint64_t va, enum cpu_access access, struct mmu_
     cpu->mmu->walks++;
     if (cpu->ops->translate(cpu, GVA(va), access, false, &t) < 0)
         return false;
+    if (access == CPU_FETCH)
+        mmu_note_code(cpu->mmu->code, va);
     host_page = mem_page(cpu->mem, t.gpa);
     if (host_page && mmu_may_cache(cpu->mmu, &t, access))
         mmu_fill(cpu->mmu, va, &t, access, host_page);

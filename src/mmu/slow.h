@@ -6,6 +6,8 @@
 
 /* Remembers that the space holds pieces of a page of this size (more than 4 KiB) at va. */
 void mmu_note_large(struct mmu_space *space, uint64_t va, uint64_t page_size);
+/* Remembers that code was fetched at va: flushing it changes the space's code_epoch. */
+void mmu_note_code(struct mmu_space *space, uint64_t va);
 
 /* Walks for one access inside a page and fills the TLB of its kind when it is RAM. host is NULL
  * for anything but RAM. False with a pending fault. */

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const arch_names[ARCH_COUNT] = {"riscv64", "aarch64", "x86_64"};
-static const char *const arch_debian_names[ARCH_COUNT] = {"riscv64", "arm64", "amd64"};
 static const char *const technique_names[TECHNIQUE_COUNT] = {"auto",     "emulate", "full",
                                                              "hardware", "para",    "container"};
 
@@ -21,23 +19,6 @@ static int names_find(const char *const *names, unsigned count, const char *name
         if (!strcmp(names[i], name))
             return (int)i;
     return -1;
-}
-
-int vm_arch_parse(const char *name)
-{
-    int arch = names_find(arch_names, ARCH_COUNT, name);
-
-    return arch >= 0 ? arch : names_find(arch_debian_names, ARCH_COUNT, name);
-}
-
-const char *vm_arch_name(enum vm_arch arch)
-{
-    return arch_names[arch];
-}
-
-const char *vm_arch_debian_name(enum vm_arch arch)
-{
-    return arch_debian_names[arch];
 }
 
 int vm_technique_parse(const char *name)

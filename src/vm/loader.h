@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files a machine starts from: kernels, bare programs, firmware and initial RAM disks. Opening
+ * reads and checks a file in full and keeps its bytes, so that a guest's reset can load them again
+ * after the sandbox has closed the file system. Every file is hostile: all offsets are checked and
+ * all sizes capped.
+ *
+ * Errors: -ENOENT no such file, -EACCES not readable, -ENOEXEC not what it should be (empty,
+ * truncated, corrupt, of another architecture), -EFBIG above the cap; err says it in a sentence.
+ */
+#pragma once
+
+#include <posada/err.h>
+#include <posada/vm.h>
+#include <stdbool.h>
+
+struct mem;
+
+enum { LOADER_SEGMENTS_MAX = 16 };
+#define LOADER_KERNEL_MAX (UINT64_C(512) << 20) /* bytes, also after decompression */
+#define LOADER_INITRD_MAX (UINT64_C(4) << 30)
+
+enum loader_kind {
+    LOADER_LINUX, /* position-independent Image: placed by the board, entered at its start */
+    LOADER_ELF,   /* segments at physical addresses of their own */
+    LOADER_RAW,   /* bytes for the board to place */
+};
+
+struct loader_bytes {
+    uint8_t *data;
+    uint64_t len;
+};
+
+struct loader_segment {
+    uint64_t address;         /* physical; from the image's start for LINUX and RAW */
+    uint64_t offset, len;     /* in loader_image.bytes */
+    uint64_t memory_len;      /* at least len; the rest is zeroed */
+    uint64_t virtual_address; /* ELF */
+};
+
+struct loader_image {
+    enum loader_kind kind;
+    const char *what;          /* "kernel", "firmware", "initrd": for messages */
+    const char *path;          /* the caller's */
+    struct loader_bytes bytes; /* owned */
+    uint64_t entry;            /* physical; from the image's start for LINUX and RAW */
+    uint64_t text_offset;      /* LINUX: wanted offset from a 2 MiB boundary */
+    uint64_t memory_size;      /* bytes of memory it occupies from its start */
+    struct loader_segment segment[LOADER_SEGMENTS_MAX];
+    unsigned segment_count;
+    bool has_tohost; /* ELF with riscv-tests' symbol of that name */
+    uint64_t tohost; /* its physical address */
+};
+
+/* A Linux Image (plain, gzip, EFI zboot with gzip) or an ELF file of this architecture. */
+int must_use loader_open_kernel(struct loader_image *ret_image, const char *path, enum vm_arch arch,
+                                struct err *err);
+/* An ELF file or a raw binary. */
+int must_use loader_open_firmware(struct loader_image *ret_image, const char *path,
+                                  enum vm_arch arch, struct err *err);
+/* One or more cpio archives, plain or compressed; plain and gzip'd ones are checked to the end. */
+int must_use loader_open_initrd(struct loader_image *ret_image, const char *path, struct err *err);
+void loader_close(struct loader_image *image); /* a zeroed one is fine */
+
+/* Copies the image into guest RAM, `base` added to every address. */
+int must_use loader_write(const struct loader_image *image, struct mem *mem, uint64_t base,
+                          struct err *err);
+
+/* --- Parts, for the loader's own files and tests --- */
+int must_use loader_read_file(struct loader_bytes *ret_bytes, const char *what, const char *path,
+                              uint64_t max, struct err *err);
+/* Inflates one gzip stream of `in`; ret_used: bytes consumed. ret_out NULL: only checks it.
+ * -ENOEXEC corrupt or truncated, -EFBIG above max. */
+int must_use loader_gunzip(const uint8_t *in, uint64_t len, uint64_t max,
+                           struct loader_bytes *ret_out, uint64_t *ret_used);
+bool loader_is_gzip(const uint8_t *data, uint64_t len);
+int must_use loader_parse_linux(struct loader_image *image, enum vm_arch arch, struct err *err);
+int must_use loader_parse_elf(struct loader_image *image, enum vm_arch arch, struct err *err);
+int must_use loader_check_initrd(const struct loader_image *image, struct err *err);

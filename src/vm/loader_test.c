@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kernels, programs and initrds from files, most of them broken on purpose. */
+#include "base/bits.h"
+#include "base/endian.h"
+#include "base/unit_test.h"
+#include "mem/mem.h"
+#include "vm/loader.h"
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define ZLIB_CONST
+#include <zlib.h>
+
+static char test_path[] = "/tmp/posada-loader-XXXXXX";
+
+static const char *write_file(const void *data, size_t len)
+{
+    FILE *f = fopen(test_path, "wb");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
+    return test_path;
+}
+
+static int setup(void **state)
+{
+    int fd = mkstemp(test_path);
+
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int teardown(void **state)
+{
+    return unlink(test_path);
+}
+
+/* A refused file: the errno, and a sentence that names the file and has this word. */
+static void refuse(int r, int want, const struct err *err, const char *word)
+{
+    assert_int_equal(r, want);
+    assert_int_equal(err->code, want);
+    if (!strstr(err->text, word) || !strchr(err->text, '\''))
+        fail_msg("'%s' lacks '%s'", err->text, word);
+}
+
+static void refuse_kernel(const void *data, size_t len, int want, const char *word)
+{
+    struct loader_image image;
+    struct err err = {0};
+
+    refuse(loader_open_kernel(&image, write_file(data, len), ARCH_RISCV64, &err), want, &err, word);
+    assert_null(image.bytes.data);
+}
+
+/* --- Linux --- */
+enum { IMAGE_LEN = 4096 };
+
+static void make_linux(uint8_t *image, const char *magic)
+{
+    memset(image, 0, IMAGE_LEN);
+    memcpy(image, "MZ", 2);
+    st_le64(image + 8, 0x200000);
+    st_le64(image + 16, 3 * IMAGE_LEN);
+    memcpy(image + 56, magic, 4);
+    image[IMAGE_LEN - 1] = 0x5a;
+}
+
+static size_t pack(const uint8_t *in, size_t len, uint8_t *out, size_t room)
+{
+    z_stream z = {.next_in = in, .avail_in = (uInt)len, .next_out = out, .avail_out = (uInt)room};
+
+    assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return z.total_out;
+}
+
+static void check_linux(const void *data, size_t len)
+{
+    struct loader_image image;
+    struct err err = {0};
+
+    assert_int_equal(loader_open_kernel(&image, write_file(data, len), ARCH_RISCV64, &err), 0);
+    assert_int_equal(image.kind, LOADER_LINUX);
+    assert_int_equal(image.text_offset, 0x200000);
+    assert_int_equal(image.memory_size, 3 * IMAGE_LEN);
+    assert_int_equal(image.bytes.len, IMAGE_LEN);
+    assert_int_equal(image.bytes.data[IMAGE_LEN - 1], 0x5a);
+    loader_close(&image);
+}
+
+static void linux_plain_and_packed(void **state)
+{
+    uint8_t image[IMAGE_LEN], gz[IMAGE_LEN], zboot[2 * IMAGE_LEN] = {0};
+    size_t len;
+
+    make_linux(image, "RSC\x05");
+    check_linux(image, sizeof(image));
+    len = pack(image, sizeof(image), gz, sizeof(gz));
+    check_linux(gz, len);
+    memcpy(zboot, "MZ\0\0zimg", 8);
+    st_le32(zboot + 8, 512);
+    st_le32(zboot + 12, (uint32_t)len);
+    strcpy((char *)zboot + 24, "gzip");
+    memcpy(zboot + 512, gz, len);
+    check_linux(zboot, 512 + len);
+    refuse_kernel(zboot, 512 + len - 1, -ENOEXEC, "truncated");
+    strcpy((char *)zboot + 24, "zstd22");
+    refuse_kernel(zboot, 512 + len, -ENOEXEC, "zstd22");
+}
+
+static void linux_of_another_architecture(void **state)
+{
+    uint8_t image[IMAGE_LEN];
+
+    make_linux(image, "ARM\x64");
+    refuse_kernel(image, sizeof(image), -ENOEXEC, "it is for aarch64, but this guest is riscv64");
+    memcpy(image + 0x202, "HdrS", 4);
+    refuse_kernel(image, sizeof(image), -ENOEXEC, "it is for x86_64");
+}
+
+static void linux_broken(void **state)
+{
+    uint8_t image[IMAGE_LEN], gz[IMAGE_LEN];
+    size_t len;
+
+    make_linux(image, "RSC\x05");
+    len = pack(image, sizeof(image), gz, sizeof(gz));
+    for (size_t cut = 1; cut < len; cut++)
+        refuse_kernel(gz, len - cut, -ENOEXEC, "kernel '");
+    gz[len - 6] ^= 1; /* the checksum */
+    refuse_kernel(gz, len, -ENOEXEC, "corrupt");
+    refuse_kernel(image, 60, -ENOEXEC, "not a kernel");
+    refuse_kernel("#!/bin/sh\n", 10, -ENOEXEC, "not a kernel");
+    refuse_kernel("", 0, -ENOEXEC, "empty");
+    st_le64(image + 16, UINT64_MAX);
+    refuse_kernel(image, sizeof(image), -ENOEXEC, "corrupt");
+    make_linux(image, "RSC\x05");
+    image[24] = 1;
+    refuse_kernel(image, sizeof(image), -ENOEXEC, "big-endian");
+}
+
+/* The PE section table of an EFI-stub kernel says where its bytes end. */
+static void linux_truncated_pe(void **state)
+{
+    uint8_t image[IMAGE_LEN];
+
+    make_linux(image, "RSC\x05");
+    st_le32(image + 0x3c, 64);
+    memcpy(image + 64, "PE\0\0", 4);
+    st_le16(image + 64 + 6, 1);
+    st_le32(image + 64 + 24 + 16, IMAGE_LEN - 256);
+    st_le32(image + 64 + 24 + 20, 256);
+    check_linux(image, sizeof(image));
+    refuse_kernel(image, sizeof(image) - 1, -ENOEXEC, "truncated");
+    st_le16(image + 64 + 6, UINT16_MAX);
+    refuse_kernel(image, sizeof(image), -ENOEXEC, "truncated");
+}
+
+static void files_that_are_none(void **state)
+{
+    struct loader_image image;
+    struct err err = {0};
+
+    refuse(loader_open_kernel(&image, "/nonexistent/vmlinux", ARCH_RISCV64, &err), -ENOENT, &err,
+           "no such file");
+    refuse(loader_open_kernel(&image, "/tmp", ARCH_RISCV64, &err), -ENOEXEC, &err,
+           "not a regular file");
+    refuse(loader_open_initrd(&image, "/nonexistent/initrd", &err), -ENOENT, &err, "initrd '");
+}
+
+/* --- ELF --- */
+enum { ELF_TEXT = 0x200, ELF_SYM = 0x300, ELF_STR = 0x400, ELF_SH = 0x500, ELF_LEN = 0x600 };
+#define ELF_BASE UINT64_C(0x80000000)
+
+/* A bare program of one segment with the symbol tohost at ELF_BASE + 0x40. */
+static void make_elf(uint8_t *elf)
+{
+    static const char strings[] = "\0start\0tohost";
+    Elf64_Ehdr h = {.e_type = ET_EXEC,
+                    .e_machine = EM_RISCV,
+                    .e_version = 1,
+                    .e_entry = 0x1004,
+                    .e_phoff = 64,
+                    .e_shoff = ELF_SH,
+                    .e_ehsize = 64,
+                    .e_phentsize = 56,
+                    .e_phnum = 1,
+                    .e_shentsize = 64,
+                    .e_shnum = 3};
+    Elf64_Phdr p = {.p_type = PT_LOAD,
+                    .p_offset = ELF_TEXT,
+                    .p_vaddr = 0x1000,
+                    .p_paddr = ELF_BASE,
+                    .p_filesz = 0x100,
+                    .p_memsz = 0x180};
+    Elf64_Sym sym[] = {{0}, {.st_name = 1, .st_value = 0x1004}, {.st_name = 7, .st_value = 0x1040}};
+    Elf64_Shdr sh[] = {
+        {0},
+        {.sh_type = SHT_SYMTAB, .sh_offset = ELF_SYM, .sh_size = sizeof(sym), .sh_link = 2},
+        {.sh_type = SHT_STRTAB, .sh_offset = ELF_STR, .sh_size = sizeof(strings)}};
+
+    memcpy(h.e_ident, ELFMAG, SELFMAG);
+    h.e_ident[EI_CLASS] = ELFCLASS64;
+    h.e_ident[EI_DATA] = ELFDATA2LSB;
+    memset(elf, 0, ELF_LEN);
+    memcpy(elf, &h, sizeof(h));
+    memcpy(elf + 64, &p, sizeof(p));
+    memset(elf + ELF_TEXT, 0x13, 0x100);
+    memcpy(elf + ELF_SYM, sym, sizeof(sym));
+    memcpy(elf + ELF_STR, strings, sizeof(strings));
+    memcpy(elf + ELF_SH, sh, sizeof(sh));
+}
+
+static void elf_program(void **state)
+{
+    uint8_t elf[ELF_LEN], back[0x180];
+    struct loader_image image;
+    struct mem *mem = mem_new();
+    struct err err = {0};
+
+    make_elf(elf);
+    assert_int_equal(loader_open_kernel(&image, write_file(elf, ELF_LEN), ARCH_RISCV64, &err), 0);
+    assert_int_equal(image.kind, LOADER_ELF);
+    assert_int_equal(image.entry, ELF_BASE + 4);
+    assert_true(image.has_tohost);
+    assert_int_equal(image.tohost, ELF_BASE + 0x40);
+    assert_int_equal(mem_add_ram(mem, GPA(ELF_BASE), 1 << 20, &err), 0);
+    assert_int_equal(mem_fill(mem, GPA(ELF_BASE), 0xff, 0x200), 0);
+    assert_int_equal(loader_write(&image, mem, 0, &err), 0);
+    assert_int_equal(mem_read(mem, GPA(ELF_BASE), back, sizeof(back)), 0);
+    assert_int_equal(back[0xff], 0x13);
+    assert_int_equal(back[0x100], 0);
+    assert_int_equal(back[0x17f], 0);
+    refuse(loader_write(&image, mem, 1 << 20, &err), -ENOMEM, &err, "--memory");
+    refuse(loader_write(&image, mem, UINT64_MAX - 16, &err), -ENOMEM, &err, "--memory");
+    loader_close(&image);
+    mem_free(mem);
+}
+
+static void elf_broken(void **state)
+{
+    uint8_t elf[ELF_LEN];
+
+    make_elf(elf);
+    refuse_kernel(elf, 40, -ENOEXEC, "truncated");
+    refuse_kernel(elf, 100, -ENOEXEC, "truncated");
+    refuse_kernel(elf, ELF_TEXT + 0xff, -ENOEXEC, "truncated");
+    st_le16(elf + offsetof(Elf64_Ehdr, e_machine), EM_AARCH64);
+    refuse_kernel(elf, ELF_LEN, -ENOEXEC, "aarch64");
+    make_elf(elf);
+    st_le64(elf + offsetof(Elf64_Ehdr, e_entry), 0x99999);
+    refuse_kernel(elf, ELF_LEN, -ENOEXEC, "entry");
+    make_elf(elf);
+    st_le64(elf + 64 + offsetof(Elf64_Phdr, p_offset), UINT64_MAX - 8);
+    refuse_kernel(elf, ELF_LEN, -ENOEXEC, "truncated");
+    make_elf(elf);
+    st_le64(elf + 64 + offsetof(Elf64_Phdr, p_memsz), UINT64_MAX);
+    refuse_kernel(elf, ELF_LEN, -ENOEXEC, "corrupt");
+    make_elf(elf);
+    st_le16(elf + offsetof(Elf64_Ehdr, e_type), ET_REL);
+    refuse_kernel(elf, ELF_LEN, -ENOEXEC, "link");
+}
+
+/* Any damage to headers and tables is survived: refused, or loaded without the symbol. */
+static void elf_every_byte_damaged(void **state)
+{
+    uint8_t elf[ELF_LEN];
+
+    for (size_t at = 0; at < ELF_LEN; at++) {
+        struct loader_image image;
+        struct err err = {0};
+
+        if (at >= ELF_TEXT && at < ELF_SYM)
+            continue;
+        make_elf(elf);
+        elf[at] ^= 0xff;
+        if (!loader_open_kernel(&image, write_file(elf, ELF_LEN), ARCH_RISCV64, &err))
+            loader_close(&image);
+    }
+}
+
+/* --- initrd --- */
+static size_t cpio_member(char *to, const char *name, const char *data)
+{
+    int n = sprintf(to, "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x%s", 1,
+                    0100644, 0, 0, 1, 0, strlen(data), 0, 0, 0, 0, strlen(name) + 1, 0, name);
+    size_t len = align_up((size_t)n + 1, 4);
+
+    memset(to + n, 0, len - (size_t)n);
+    memcpy(to + len, data, strlen(data));
+    return align_up(len + strlen(data), 4);
+}
+
+static size_t make_cpio(char *to)
+{
+    size_t len = cpio_member(to, "init", "#!/bin/sh\necho hello\n");
+
+    return len + cpio_member(to + len, "TRAILER!!!", "");
+}
+
+static int open_initrd(const void *data, size_t len, struct err *err)
+{
+    struct loader_image image;
+    int r = loader_open_initrd(&image, write_file(data, len), err);
+
+    if (!r)
+        loader_close(&image);
+    return r;
+}
+
+static void initrd_good(void **state)
+{
+    char cpio[2048] = "";
+    uint8_t gz[1024];
+    struct err err;
+    size_t len = make_cpio(cpio), packed = pack((const uint8_t *)cpio, len, gz, sizeof(gz));
+
+    assert_int_equal(open_initrd(cpio, len, &err), 0);
+    assert_int_equal(open_initrd(cpio, len + 512, &err), 0); /* padded */
+    assert_int_equal(open_initrd(gz, packed, &err), 0);
+    memcpy(cpio + len, gz, packed); /* microcode first, then the rest: as many distributions do */
+    assert_int_equal(open_initrd(cpio, len + packed, &err), 0);
+    assert_int_equal(open_initrd("\x28\xb5\x2f\xfd....", 8, &err), 0);
+}
+
+static void initrd_broken(void **state)
+{
+    char cpio[2048] = "";
+    uint8_t gz[1024];
+    struct err err;
+    size_t len = make_cpio(cpio), packed = pack((const uint8_t *)cpio, len, gz, sizeof(gz));
+
+    for (size_t cut = 5; cut < len; cut += 7)
+        refuse(open_initrd(cpio, len - cut, &err), -ENOEXEC, &err, "initrd '");
+    refuse(open_initrd(gz, packed - 1, &err), -ENOEXEC, &err, "gzip");
+    gz[packed / 2] ^= 0x10;
+    refuse(open_initrd(gz, packed, &err), -ENOEXEC, &err, "gzip");
+    memcpy(cpio + 54, "ffffffff", 8); /* file size */
+    refuse(open_initrd(cpio, len, &err), -ENOEXEC, &err, "cpio");
+    refuse(open_initrd("hello", 5, &err), -ENOEXEC, &err, "neither");
+    refuse(open_initrd("", 0, &err), -ENOEXEC, &err, "empty");
+}
+
+static void firmware_raw_or_elf(void **state)
+{
+    struct loader_image image;
+    uint8_t elf[ELF_LEN];
+    struct err err = {0};
+
+    assert_int_equal(loader_open_firmware(&image, write_file("\x13\0\0\0", 4), ARCH_RISCV64, &err),
+                     0);
+    assert_int_equal(image.kind, LOADER_RAW);
+    loader_close(&image);
+    make_elf(elf);
+    st_le16(elf + offsetof(Elf64_Ehdr, e_machine), EM_X86_64);
+    refuse(loader_open_firmware(&image, write_file(elf, ELF_LEN), ARCH_RISCV64, &err), -ENOEXEC,
+           &err, "firmware '");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(linux_plain_and_packed),
+        cmocka_unit_test(linux_of_another_architecture),
+        cmocka_unit_test(linux_broken),
+        cmocka_unit_test(linux_truncated_pe),
+        cmocka_unit_test(files_that_are_none),
+        cmocka_unit_test(elf_program),
+        cmocka_unit_test(elf_broken),
+        cmocka_unit_test(elf_every_byte_damaged),
+        cmocka_unit_test(initrd_good),
+        cmocka_unit_test(initrd_broken),
+        cmocka_unit_test(firmware_raw_or_elf),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
