@@ -43,7 +43,9 @@ struct ns16550 {
     struct irq_line irq; /* irq and timer are outputs */
     struct timer timer;
     struct chardev *chardev;
-    bool refused; /* the back end holds bytes and waits to be told of room */
+    /* Agreements with the back end, void with a new one; not state. */
+    bool refused; /* it holds bytes for us and waits to be told of room */
+    bool blocked; /* it holds no more bytes of ours and will call writable() */
     uint8_t ier, fcr, lcr, mcr, scr;
     uint8_t msr;     /* modem inputs and their deltas */
     uint8_t overrun; /* LSR_OE or 0 */
@@ -102,6 +104,29 @@ static void fifo_drop(struct uart_fifo f, unsigned n)
     *f.count = (uint8_t)(*f.count - n);
 }
 
+/* --- Towards the back end --- */
+/* A piece of the ring that is contiguous; how many bytes the other side took. */
+static size_t uart_send_piece(struct ns16550 *s)
+{
+    size_t len = s->tx_count, taken;
+
+    if (len > (size_t)(FIFO_SIZE - s->tx_head))
+        len = (size_t)(FIFO_SIZE - s->tx_head);
+    if (!s->chardev)
+        return len;
+    taken = s->chardev->ops->write(s->chardev, s->tx + s->tx_head, len);
+    s->blocked = taken < len;
+    return taken;
+}
+
+static void uart_transmit(struct ns16550 *s)
+{
+    while (s->tx_count && !s->blocked) {
+        fifo_drop(uart_tx(s), (unsigned)uart_send_piece(s));
+        s->thr_emptied |= !s->tx_count;
+    }
+}
+
 /* --- Outputs --- */
 static uint64_t uart_char_ns(const struct ns16550 *s)
 {
@@ -151,10 +176,10 @@ static void uart_tell_room(struct ns16550 *s)
 static void uart_settle(struct device *dev)
 {
     struct ns16550 *s = container_of(dev, struct ns16550, dev);
-    unsigned cause = uart_cause(s);
     uint64_t now = clock_now_ns(dev->clock);
 
-    irq_set(&s->irq, cause != IIR_NONE);
+    uart_transmit(s);
+    irq_set(&s->irq, uart_cause(s) != IIR_NONE);
     if ((s->ier & IER_RDI) && s->rx_count && now < uart_timeout_ns(s))
         timer_set(&s->timer, uart_timeout_ns(s) - now);
     else
@@ -194,35 +219,11 @@ static uint8_t uart_pop(struct ns16550 *s)
 }
 
 /* --- From the guest --- */
-/* A piece of the ring that is contiguous; how many bytes the other side took. */
-static size_t uart_send_piece(struct ns16550 *s)
-{
-    size_t len = s->tx_count;
-
-    if (len > (size_t)(FIFO_SIZE - s->tx_head))
-        len = (size_t)(FIFO_SIZE - s->tx_head);
-    if (!s->chardev)
-        return len;
-    return s->chardev->ops->write(s->chardev, s->tx + s->tx_head, len);
-}
-
-static void uart_transmit(struct ns16550 *s)
-{
-    while (s->tx_count) {
-        size_t taken = uart_send_piece(s);
-
-        if (!taken)
-            break;
-        fifo_drop(uart_tx(s), (unsigned)taken);
-        s->thr_emptied |= !s->tx_count;
-    }
-}
-
 static void uart_writable(void *arg)
 {
     struct ns16550 *s = arg;
 
-    uart_transmit(s);
+    s->blocked = false;
     uart_settle(&s->dev);
 }
 
@@ -246,7 +247,6 @@ static void uart_write_thr(struct ns16550 *s, uint8_t byte)
         fifo_put(uart_tx(s), byte);
     else
         guest_error(&s->dev, "byte written while the transmitter was full, lost");
-    uart_transmit(s);
 }
 
 /* --- Registers --- */
@@ -354,7 +354,6 @@ static void uart_write_mcr(struct ns16550 *s, uint8_t val)
 {
     s->mcr = val & MCR_BITS;
     uart_update_msr(s);
-    uart_transmit(s);
 }
 
 static void uart_write(struct device *dev, uint32_t off, unsigned size, uint64_t val)
@@ -418,6 +417,7 @@ void ns16550_attach(struct device *dev, struct chardev *chardev)
     if (s->chardev)
         s->chardev->front = (struct chardev_front){0};
     s->chardev = chardev;
+    s->refused = s->blocked = false;
     if (chardev)
         chardev->front =
             (struct chardev_front){.receive = uart_receive, .writable = uart_writable, .arg = s};
