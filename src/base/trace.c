@@ -62,7 +62,7 @@ static int trace_class_bit(const char *name, size_t len, uint32_t *ret_bit)
     return -EINVAL;
 }
 
-static int trace_parse_classes(const char *list, uint32_t *ret_mask, struct err *err)
+int trace_parse_classes(const char *list, uint32_t *ret_mask, struct err *err)
 {
     uint32_t mask = 0, bit;
 

@@ -19,3 +19,6 @@ struct trace_header {
     uint32_t records;      /* a power of two */
     _Atomic uint64_t next; /* number of the next record */
 };
+
+/* A comma-separated list of class names as a mask; -EINVAL with the bad name. */
+int must_use trace_parse_classes(const char *list, uint32_t *ret_mask, struct err *err);
