@@ -109,6 +109,8 @@ struct cpu_ops {
     const uint8_t *hot_globals;
     unsigned hot_global_count;
     unsigned (*rounding)(uint32_t context);
+    /* Interrupt inputs that latch a rising edge: lowering does nothing, the ISA clears them. */
+    uint64_t latched_inputs;
 
     int must_use (*init)(struct cpu *cpu, const char *model, struct err *err);
     void (*done)(struct cpu *cpu);
