@@ -72,7 +72,7 @@ enum ir_op {
     IR_ST,
     IR_LR,    /* load-reserved at slot a; aux as LD */
     IR_SC,    /* dst = 0 stored / 1 failed; address a, value b, aux size */
-    IR_AMO,   /* dst = old value; address a, operand b, aux = size, c = enum ir_amo (not a slot) */
+    IR_AMO,   /* dst = old value; address a, operand b, aux as LD, c = enum ir_amo (not a slot) */
     IR_CAS,   /* dst = old value; address a, expected c, new b */
     IR_BZERO, /* zero imm bytes (a power of two) at slot a rounded down to a multiple of imm */
     IR_FENCE, /* aux = enum ir_fence */
