@@ -85,8 +85,7 @@ static void function_settle(struct device *dev)
         fn->config[i] =
             (uint8_t)((fn->fixed[i] & ~fn->writable[i]) | (fn->config[i] & fn->writable[i]));
     update_intx(fn);
-    if (fn->msix)
-        pci_msix_flush(fn);
+    pci_msix_flush(fn);
     if (fn->hooks && fn->hooks->bus_master)
         fn->hooks->bus_master(fn, pci_bus_master(fn));
 }
@@ -96,10 +95,13 @@ static void function_reset(struct device *dev)
     struct pci_function *fn = function_of(dev);
 
     memcpy(fn->config, fn->fixed, sizeof(fn->config));
+    pci_msix_reset(fn);
 }
 
 static const struct state_field function_state[] = {
     STATE_BYTES(struct pci_function, config, PCI_CONFIG_SIZE),
+    STATE_BYTES(struct pci_function, msix.table, PCI_MSIX_MAX * 16),
+    STATE_U32(struct pci_function, msix.pending),
     STATE_END,
 };
 
@@ -170,8 +172,8 @@ int pci_add(struct pci_host *host, unsigned slot, struct pci_function *fn, struc
     host->function[slot] = fn;
     fn->host = host;
     fn->slot = slot;
-    if (fn->msix && host->msi)
-        pci_msix_show(fn->msix);
+    if (fn->msix.vectors && host->msi)
+        pci_msix_show(fn);
     return 0;
 }
 

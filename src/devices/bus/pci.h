@@ -16,7 +16,7 @@
  *     disk = virtio_blk_new("disk0", blockdev, "disk0", 1);
  *     fn = virtio_pci_new("disk0.pci", disk);
  *     pci_add(host, 1, fn, err);
- *     wire and init &host->dev, &disk->dev, &fn->dev, &fn->msix->dev
+ *     wire and init &host->dev, &disk->dev, &fn->dev
  */
 #pragma once
 
@@ -31,10 +31,10 @@ enum {
     PCI_CONFIG_SIZE = 256,       /* what is kept; the extended space above reads as zeroes */
     PCI_ECAM_FUNCTION = 4096,    /* bytes of configuration space a function has in ECAM */
     PCI_ECAM_SIZE = 1024 * 1024, /* bus 0 only: FDT bus-range <0 0> */
+    PCI_MSIX_MAX = 16,           /* vectors of a function */
 };
 
 struct pci_function;
-struct pci_msix;
 
 /* Where messages go: a memory write of the device, seen by the board's interrupt controller. */
 typedef void (*pci_msi_fn)(void *arg, uint64_t address, uint32_t data);
@@ -53,6 +53,16 @@ struct pci_host {
 struct pci_bar {
     uint32_t size;         /* power of two, 4096 or more; 0: no such BAR */
     struct device *target; /* its register space is the BAR's contents */
+};
+
+/* MSI-X of a function (pci_msix.h): part of it, not a device of the machine's set. */
+struct pci_msix {
+    struct device dev; /* must be first: what stands behind the BAR */
+    struct pci_function *fn;
+    unsigned bar, vectors; /* 0 vectors: the function has none */
+    uint8_t capability;    /* offset in configuration space; 0 while there is no MSI target */
+    uint8_t table[PCI_MSIX_MAX * 16];
+    uint32_t pending; /* vectors signalled while masked */
 };
 
 struct pci_id {
@@ -80,7 +90,7 @@ struct pci_function {
     uint8_t capability_end; /* next free byte */
     uint8_t capability_last;
     struct pci_bar bar[PCI_BARS];
-    struct pci_msix *msix;
+    struct pci_msix msix;
     bool intx; /* level the device asks for: derived */
 
     const struct pci_function_hooks *hooks; /* optional */

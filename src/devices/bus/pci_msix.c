@@ -8,10 +8,6 @@
 
 #include "base/bits.h"
 #include "base/endian.h"
-#include "devices/core/device.h"
-
-#include <errno.h>
-#include <stdio.h>
 
 enum { CAPABILITY_MSIX = 0x11, CAPABILITY_SIZE = 12, CONTROL = 2, TABLE = 4, PBA = 8 };
 enum { CONTROL_ENABLE = 1 << 15, CONTROL_MASK_ALL = 1 << 14 };
@@ -45,9 +41,17 @@ static void msix_write(struct device *dev, uint32_t off, unsigned size, uint64_t
     pci_msix_flush(m->fn);
 }
 
-static void msix_reset(struct device *dev)
+static const struct device_ops msix_ops = {
+    .type = "pci-msix",
+    .instance_size = sizeof(struct pci_msix),
+    .mmio = {.size = PCI_MSIX_SIZE, .access_min = 4, .access_max = 4},
+    .read = msix_read,
+    .write = msix_write,
+};
+
+void pci_msix_reset(struct pci_function *fn)
 {
-    struct pci_msix *m = msix_of(dev);
+    struct pci_msix *m = &fn->msix;
 
     memset(m->table, 0, sizeof(m->table));
     m->pending = 0;
@@ -55,52 +59,21 @@ static void msix_reset(struct device *dev)
         m->table[i * VECTOR_SIZE + VECTOR_CONTROL] = VECTOR_MASKED;
 }
 
-static void msix_settle(struct device *dev)
+void pci_add_msix(struct pci_function *fn, unsigned bar, unsigned vectors)
 {
-    struct pci_msix *m = msix_of(dev);
+    struct pci_msix *m = &fn->msix;
 
-    m->pending &= (uint32_t)bits_mask(m->vectors);
-    if (m->fn)
-        pci_msix_flush(m->fn);
+    m->dev.ops = &msix_ops;
+    memcpy(m->dev.name, fn->dev.name, sizeof(m->dev.name));
+    m->fn = fn;
+    m->bar = bar;
+    m->vectors = vectors < PCI_MSIX_MAX ? vectors : PCI_MSIX_MAX;
+    pci_msix_reset(fn);
 }
 
-static const struct state_field msix_state[] = {
-    STATE_BYTES(struct pci_msix, table, PCI_MSIX_MAX * 16),
-    STATE_U32(struct pci_msix, pending),
-    STATE_END,
-};
-
-const struct device_ops pci_msix_ops = {
-    .type = "pci-msix",
-    .instance_size = sizeof(struct pci_msix),
-    .mmio = {.size = PCI_MSIX_SIZE, .access_min = 4, .access_max = 4},
-    .reset = msix_reset,
-    .settle = msix_settle,
-    .read = msix_read,
-    .write = msix_write,
-    .state_version = 1,
-    .state = msix_state,
-};
-
-int pci_add_msix(struct pci_function *fn, unsigned bar, unsigned vectors)
+void pci_msix_show(struct pci_function *fn)
 {
-    char name[sizeof(fn->dev.name)];
-    struct device *dev;
-
-    (void)snprintf(name, sizeof(name), "%.25s.msix", fn->dev.name);
-    dev = device_new(&pci_msix_ops, name);
-    if (!dev)
-        return -ENOMEM;
-    fn->msix = msix_of(dev);
-    fn->msix->fn = fn;
-    fn->msix->bar = bar;
-    fn->msix->vectors = vectors < PCI_MSIX_MAX ? vectors : PCI_MSIX_MAX;
-    return 0;
-}
-
-void pci_msix_show(struct pci_msix *m)
-{
-    struct pci_function *fn = m->fn;
+    struct pci_msix *m = &fn->msix;
     unsigned at = pci_add_capability(fn, CAPABILITY_MSIX, CAPABILITY_SIZE);
 
     m->capability = (uint8_t)at;
@@ -119,7 +92,7 @@ static uint16_t msix_control(const struct pci_msix *m)
 
 bool pci_msix_enabled(const struct pci_function *fn)
 {
-    return fn->msix && msix_control(fn->msix) & CONTROL_ENABLE;
+    return msix_control(&fn->msix) & CONTROL_ENABLE;
 }
 
 static bool vector_ready(const struct pci_msix *m, unsigned vector)
@@ -139,9 +112,9 @@ static void vector_fire(struct pci_msix *m, unsigned vector)
 
 void pci_msix_send(struct pci_function *fn, unsigned vector)
 {
-    struct pci_msix *m = fn->msix;
+    struct pci_msix *m = &fn->msix;
 
-    if (!m || vector >= m->vectors)
+    if (vector >= m->vectors)
         return;
     if (vector_ready(m, vector))
         vector_fire(m, vector);
@@ -151,8 +124,9 @@ void pci_msix_send(struct pci_function *fn, unsigned vector)
 
 void pci_msix_flush(struct pci_function *fn)
 {
-    struct pci_msix *m = fn->msix;
+    struct pci_msix *m = &fn->msix;
 
+    m->pending &= (uint32_t)bits_mask(m->vectors); /* a loaded state may hold more */
     if (!pci_msix_enabled(fn))
         return;
     for (unsigned i = 0; i < m->vectors; i++) {

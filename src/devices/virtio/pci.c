@@ -10,7 +10,6 @@
 #include "base/endian.h"
 #include "devices/bus/mmio.h"
 #include "devices/bus/pci_msix.h"
-#include "devices/core/device.h"
 
 #include <assert.h>
 
@@ -143,15 +142,12 @@ struct pci_function *virtio_pci_new(const char *name, struct virtio_device *v)
         return NULL;
     add_capabilities(fn, v);
     pci_set_bar(fn, 0, &v->dev);
-    if (pci_add_msix(fn, 1, v->queue_count + 1) < 0) {
-        device_free(&fn->dev);
-        return NULL;
-    }
+    pci_add_msix(fn, 1, v->queue_count + 1);
     fn->hooks = &hooks;
     fn->arg = v;
     irq_connect(&v->irq, set_intx, fn, 0);
     v->transport =
-        (struct virtio_transport){.message = message, .arg = fn, .vectors = fn->msix->vectors};
+        (struct virtio_transport){.message = message, .arg = fn, .vectors = fn->msix.vectors};
     v->dma = false; /* until the guest sets the bus-master bit */
     return fn;
 }
