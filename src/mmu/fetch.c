@@ -5,18 +5,33 @@
 
 #include <errno.h>
 
+static bool fetch_place(struct cpu *cpu, uint64_t va, struct mmu_place *ret_place)
+{
+    if (!mmu_place(cpu, va, CPU_FETCH, ret_place))
+        return false;
+    if (!ret_place->host)
+        cpu->ops->access_fault(cpu, GVA(va), CPU_FETCH, false);
+    return ret_place->host;
+}
+
 bool mmu_fetch(struct cpu *cpu, uint64_t va, gpa_t *ret_gpa)
 {
     struct mmu_place place;
 
-    if (!mmu_place(cpu, va, CPU_FETCH, &place))
+    if (!fetch_place(cpu, va, &place))
         return false;
-    if (!place.host) {
-        cpu->ops->access_fault(cpu, GVA(va), CPU_FETCH, false);
-        return false;
-    }
     *ret_gpa = place.gpa;
     return true;
+}
+
+const uint8_t *mmu_fetch_host(struct cpu *cpu, uint64_t va)
+{
+    const struct tlb_entry *e = tlb_slot(cpu->mmu->code->code, va);
+    struct mmu_place place;
+
+    if (likely(tlb_hit(e, va, 1)))
+        return (const uint8_t *)(uintptr_t)(va + e->addend);
+    return fetch_place(cpu, va, &place) ? place.host : NULL;
 }
 
 /* The host's copy of the page that holds va, at most two of them a block. */

@@ -81,6 +81,8 @@ void mmu_atomic_done(struct cpu *cpu, gpa_t gpa, unsigned size);
 void *mmu_atomic(struct cpu *cpu, uint64_t va, unsigned size, bool write, gpa_t *ret_gpa);
 /* Physical address for fetching at va: false with a pending fault. */
 bool mmu_fetch(struct cpu *cpu, uint64_t va, gpa_t *ret_gpa);
+/* Host address of the code byte at va, from the TLB or by a walk: NULL with a pending fault. */
+const uint8_t *mmu_fetch_host(struct cpu *cpu, uint64_t va);
 /* Debugger's view: translates without side effects and copies. 0 or -EFAULT. */
 int must_use mmu_peek(struct cpu *cpu, uint64_t va, void *buf, size_t len);
 int must_use mmu_poke(struct cpu *cpu, uint64_t va, const void *buf, size_t len);
