@@ -6,6 +6,7 @@
 #include "interp/interp.h"
 
 #include "interp/atomic.h"
+#include "interp/internal.h"
 #include "ir/eval.h"
 #include "ir/fp.h"
 #include "mmu/mmu.h"
@@ -33,8 +34,7 @@ static bool interp_helper(struct cpu *cpu, const struct ir_insn *op)
     return true;
 }
 
-/* Memory operations and helpers: false leaves the block. */
-static bool interp_effect(struct cpu *cpu, const struct ir_insn *op)
+bool interp_effect(struct cpu *cpu, const struct ir_insn *op)
 {
     uint64_t *slot = cpu->slot, *dst = &slot[op->dst];
     uint64_t a = slot[op->a], b = slot[op->b];
@@ -51,7 +51,7 @@ static bool interp_effect(struct cpu *cpu, const struct ir_insn *op)
     }
 }
 
-static void interp_fence(const struct ir_insn *op)
+void interp_fence(const struct ir_insn *op)
 {
     if (op->aux == IR_FENCE_FULL)
         atomic_thread_fence(memory_order_seq_cst);
@@ -59,15 +59,19 @@ static void interp_fence(const struct ir_insn *op)
         atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Sets pc and the retired count for leaving the block at op. */
-static enum interp_leave interp_leave(struct cpu *cpu, const struct ir_block *block,
-                                      const struct ir_insn *op)
+void interp_trap(struct cpu *cpu, const struct ir_insn *op, uint64_t value)
 {
-    const struct ir_block_insn *insn = &block->insn[op->insn];
+    cpu->fault = (struct cpu_fault){.pending = true, .cause = (uint64_t)op->imm, .value = value};
+}
+
+enum interp_leave interp_leave(struct cpu *cpu, uint64_t pc, const struct ir_block_insn *insn,
+                               const struct ir_insn *op)
+{
     bool retired =
         !cpu->fault.pending && (cpu->exit == CPU_EXIT_HALT || cpu->exit == CPU_EXIT_HYPERCALL);
 
-    cpu->pc = block->pc + insn->pc_offset + (retired ? insn->length : 0);
+    insn += op->insn;
+    cpu->pc = pc + insn->pc_offset + (retired ? insn->length : 0);
     cpu->instret += op->insn + (retired ? 1u : 0u);
     return cpu->fault.pending ? INTERP_FAULT : INTERP_STOP;
 }
@@ -104,13 +108,10 @@ enum interp_leave interp_run_block(struct cpu *cpu, const struct ir_block *block
             break;
         case IR_EXIT: return interp_next(cpu, op, (uint64_t)op->imm);
         case IR_JUMP: return interp_next(cpu, op, a);
-        case IR_TRAP:
-            cpu->fault =
-                (struct cpu_fault){.pending = true, .cause = (uint64_t)op->imm, .value = a};
-            return interp_leave(cpu, block, op);
+        case IR_TRAP: interp_trap(cpu, op, a); return interp_leave(cpu, block->pc, block->insn, op);
         default:
             if (!interp_effect(cpu, op))
-                return interp_leave(cpu, block, op);
+                return interp_leave(cpu, block->pc, block->insn, op);
         }
     }
 }

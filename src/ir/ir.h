@@ -152,6 +152,7 @@ struct ir_insn {
     uint8_t flags; /* enum ir_operand_flag */
     ir_slot dst, a, b, c;
     uint16_t insn; /* which guest instruction: index into ir_block.insn */
+    uint16_t form; /* scratch for whoever executes the op; 0 from the builder */
     int64_t imm;
 };
 

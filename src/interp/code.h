@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fast interpreter: blocks prepared for threaded execution, and a loop that follows the links
+ * between them without going back to its caller. It means exactly what interp_run_block() means;
+ * the tests compare the two.
+ *
+ * A link or a jump-table entry is only a guess. It is followed when the code at it has the wanted
+ * pc and the CPU's context, and the code TLB maps that pc to the very bytes it was made from: so
+ * remapping, address-space switches and dropped code need no unlinking.
+ */
+#pragma once
+
+#include "interp/interp.h"
+#include "ir/ir.h"
+
+enum { INTERP_LINKS = 4, INTERP_JUMPS = 4096 };
+
+struct interp_code {
+    const uint8_t *host; /* where the bytes of pc are; NULL: never followed (dropped, two pages) */
+    uint64_t pc;
+    uint32_t context;
+    uint16_t op_count, insn_count;
+    struct interp_code *link[INTERP_LINKS]; /* by the number that preparing gave each exit */
+    const struct ir_block_insn *insn;       /* behind the ops */
+    struct ir_insn op[];
+};
+
+/* Bytes that the prepared form of a block takes (at most). */
+size_t interp_code_size(const struct ir_block *block);
+/* Prepares the block; code has interp_code_size() bytes. */
+void interp_code_init(struct interp_code *code, const struct ir_block *block, const uint8_t *host);
+
+struct interp {
+    struct cpu *cpu;
+    struct interp_code **ret_link; /* set with INTERP_NEXT: where to link the next code, or NULL */
+    struct interp_code *jump[INTERP_JUMPS]; /* indirect jumps, by interp_jump_slot(pc) */
+};
+
+static inline unsigned interp_jump_slot(uint64_t pc)
+{
+    return (unsigned)(pc >> 1 ^ pc >> 13) & (INTERP_JUMPS - 1);
+}
+
+/* Runs from code on, through links, until something is not at hand or needs the caller. */
+enum interp_leave interp_run(struct interp *in, struct interp_code *code);
