@@ -52,10 +52,10 @@ static void fake_access_fault(struct cpu *cpu, gva_t va, enum cpu_access access,
     (void)fake_fault(cpu, (misaligned ? FAKE_MISALIGNED : FAKE_ACCESS) | access, va.v);
 }
 
-static const struct cpu_ops fake_ops = {.isa = "fake",
-                                        .global_count = 32,
-                                        .translate = fake_translate,
-                                        .access_fault = fake_access_fault};
+const struct cpu_ops fake_cpu_ops = {.isa = "fake",
+                                     .global_count = 32,
+                                     .translate = fake_translate,
+                                     .access_fault = fake_access_fault};
 
 static bool fake_io_read(void *arg, gpa_t gpa, unsigned size, uint64_t *ret_val)
 {
@@ -90,7 +90,7 @@ struct fake *fake_new(void)
     int r;
 
     assert(f);
-    f->cpu.ops = &fake_ops;
+    f->cpu.ops = &fake_cpu_ops;
     f->cpu.reserved_gpa = UINT64_MAX;
     f->cpu.mem = mem_new();
     f->cpu.mmu = mmu_new(&f->cpu);

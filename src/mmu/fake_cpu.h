@@ -29,6 +29,9 @@ struct fake {
     uint64_t code_gpa, code_len;
 };
 
+/* Page walk and faults only: tests of engines copy it and add instructions. */
+extern const struct cpu_ops fake_cpu_ops;
+
 /* Everything is mapped to itself until the first fake_map(). */
 struct fake *fake_new(void);
 void fake_free(struct fake *f);

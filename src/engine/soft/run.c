@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop of a software vCPU. Between two blocks, and only there, it looks at attention: drops
+ * code, takes interrupts, goes back to its caller. The debugger and instruction tracing work by
+ * blocks of one instruction, which never link.
+ */
+#include "engine/soft/internal.h"
+
+#include "mmu/mmu.h"
+#include <posada/trace.h>
+#include <stdatomic.h>
+#include <string.h>
+
+static bool run_kicked(struct soft_vcpu *v)
+{
+    struct cpu *cpu = v->cpu;
+    uint32_t bits = atomic_exchange_explicit(&cpu->attention, 0, memory_order_acq_rel);
+
+    if (bits & ATTENTION_CODE)
+        soft_read_mail(v);
+    if (bits & ATTENTION_IRQ)
+        (void)cpu->ops->interrupt(cpu);
+    return bits & ATTENTION_KICK;
+}
+
+static bool run_at_breakpoint(const struct soft_vcpu *v)
+{
+    const struct engine_debug *d = &v->debug;
+
+    for (unsigned i = 0; i < d->breakpoint_count && !d->single_step; i++)
+        if (d->breakpoints[i] == v->cpu->pc)
+            return true;
+    return false;
+}
+
+static enum engine_exit run_exit(struct cpu *cpu)
+{
+    enum cpu_exit exit = cpu->exit;
+
+    cpu->exit = CPU_EXIT_NONE;
+    switch (exit) {
+    case CPU_EXIT_HALT: return ENGINE_EXIT_HALT;
+    case CPU_EXIT_HYPERCALL: return ENGINE_EXIT_HYPERCALL;
+    default: return ENGINE_EXIT_DEBUG;
+    }
+}
+
+/* Runs the code at cpu->pc. True: the guest wants something of the caller (cpu->exit). */
+static bool run_some(struct soft_vcpu *v)
+{
+    bool one = v->tracing || v->debug.single_step || v->debug.breakpoint_count, once;
+    enum interp_leave leave = INTERP_FAULT;
+    struct cpu *cpu = v->cpu;
+    struct soft_block *b = soft_find(v, &once);
+
+    if (b) {
+        if (v->interp.ret_link && !one)
+            *v->interp.ret_link = &b->code;
+        else if (!one)
+            v->interp.jump[interp_jump_slot(cpu->pc)] = &b->code;
+        leave = interp_run(&v->interp, &b->code);
+    } else if (once) {
+        leave = interp_run_block(cpu, &v->block);
+    }
+    if (!b || leave != INTERP_NEXT)
+        v->interp.ret_link = NULL; /* whatever comes next does not follow from that exit */
+    if (leave == INTERP_FAULT) {
+        cpu->ops->raise(cpu);
+        cpu->fault.pending = false;
+    }
+    return leave == INTERP_STOP;
+}
+
+/* --- Instruction trace --- */
+
+static void run_trace_regs(struct cpu *cpu, const uint64_t *before)
+{
+    for (unsigned i = 0; i < cpu->ops->global_count; i++)
+        if (cpu->slot[i] != before[i])
+            trace_put(TRACE_EV_reg, cpu->index, i, cpu->slot[i], 0, 0, 0);
+}
+
+static bool run_some_traced(struct soft_vcpu *v)
+{
+    struct cpu *cpu = v->cpu;
+    uint64_t before[CPU_SLOTS], pc = cpu->pc;
+    uint32_t opcode = 0, context = cpu->context;
+    bool stop;
+
+    if (mmu_peek(cpu, pc, &opcode, 4) < 0 && mmu_peek(cpu, pc, &opcode, 2) < 0)
+        opcode = 0;
+    memcpy(before, cpu->slot, cpu->ops->global_count * sizeof(*before));
+    stop = run_some(v);
+    trace_put(TRACE_EV_insn, cpu->index, pc, opcode, v->block.insn[0].length, context, 0);
+    run_trace_regs(cpu, before);
+    return stop;
+}
+
+/* Tracing of instructions or accesses switches fast paths off; both ways nothing may be left. */
+static void run_set_tracing(struct soft_vcpu *v)
+{
+    bool memory = trace_on(TRACE_MEM), insn = trace_on(TRACE_INSN);
+
+    if (v->cpu->mmu->no_fast == memory && v->tracing == insn)
+        return;
+    v->cpu->mmu->no_fast = memory;
+    v->tracing = insn;
+    mmu_flush_all(v->cpu->mmu);
+    soft_drop_all(v);
+}
+
+enum engine_exit soft_run(struct engine *engine, unsigned index, struct err *err)
+{
+    struct soft_vcpu *v = container_of(engine, struct soft_engine, engine)->vcpu[index];
+    struct cpu *cpu = v->cpu;
+
+    (void)err; /* nothing here can fail */
+    run_set_tracing(v);
+    for (;;) {
+        if (unlikely(atomic_load_explicit(&cpu->attention, memory_order_relaxed)) && run_kicked(v))
+            return ENGINE_EXIT_KICK;
+        if (unlikely(v->debug.breakpoint_count) && run_at_breakpoint(v))
+            return ENGINE_EXIT_DEBUG;
+        if (v->tracing ? run_some_traced(v) : run_some(v))
+            return run_exit(cpu);
+        if (unlikely(v->debug.single_step))
+            return ENGINE_EXIT_DEBUG;
+    }
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The software engine: any guest on any host, by interpretation. */
+#pragma once
+
+#include <posada/engine.h>
+
+extern const struct engine_ops engine_interp_ops;
