@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where images lie (layout: image/image.h). Objects are named by their SHA-256 and never change;
+ * a manifest is written after the objects it names, so a crash at any point leaves whole images
+ * and at most unnamed objects and a temporary directory, which the next holder of the lock removes.
+ */
+#pragma once
+
+#include "image/image.h"
+
+struct store {
+    char *root;
+    int root_fd, lock_fd; /* lock_fd -1: not held */
+    char *temp;           /* while locked: an empty directory of ours */
+};
+
+int must_use store_open(struct store *s, struct err *err);
+void store_close(struct store *s); /* unlocks */
+/* Waits for the lock, saying so; then clears what an interrupted build left. */
+int must_use store_lock(struct store *s, const struct image_progress *progress, struct err *err);
+
+/* Moves a file of the temporary directory into objects/. json: {"sha256", "size"}. Lock held. */
+int must_use store_take(struct store *s, const char *temp_name, json_t **ret_json, struct err *err);
+/* NULL with -ENOENT when there is no such image. A broken manifest counts as none. */
+int must_use store_read(const struct store *s, enum vm_arch arch, const char *name,
+                        json_t **ret_json, struct err *err);
+int must_use store_write(struct store *s, enum vm_arch arch, const char *name, json_t *manifest,
+                         struct err *err);
+int must_use store_delete(struct store *s, enum vm_arch arch, const char *name, struct err *err);
+/* Names of an architecture's images, sorted; a JSON array. */
+int must_use store_names(const struct store *s, enum vm_arch arch, json_t **ret_names,
+                         struct err *err);
+/* Removes objects that no manifest names. Lock held. */
+void store_sweep(struct store *s);
+/* Path of the object that manifest[key] names, if the object is there; else NULL. */
+char *store_object(const struct store *s, const json_t *manifest, const char *key);
