@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The RISC-V board: which devices there are, where they sit and what their wires lead to.
+ * Memory map as QEMU's `virt` (hw/riscv/virt.c documents it), so that OpenSBI's generic platform
+ * and stock kernels run. A kernel is entered in S mode with the SBI served here; firmware and bare
+ * programs are entered in M mode on all harts at once.
+ *
+ * Invariants: the device set is built in one order and never changes, so state has stable names;
+ * the interrupt controller comes first, as settling goes from young to old.
+ * Not modelled: flash, fw_cfg, virtio-mmio, IMSIC (so PCI functions use INTx).
+ */
+#include "board/riscv_virt.h"
+#include "base/bits.h"
+#include "base/endian.h"
+#include "board/riscv_sbi.h"
+#include "cpu/riscv/riscv.h"
+#include "devices/bus/mmio.h"
+#include "devices/bus/pci.h"
+#include "devices/core/device.h"
+#include "devices/fw/finisher.h"
+#include "devices/irqchip/aclint.h"
+#include "devices/irqchip/plic.h"
+#include "devices/rtc/goldfish_rtc.h"
+#include "devices/timer/sstc.h"
+#include "devices/uart/ns16550.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/pci.h"
+#include "devices/virtio/rng.h"
+#include "mem/mem.h"
+#include <errno.h>
+#include <posada/agent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct riscv_virt_slot riscv_virt_map[VIRT_REGIONS] = {
+    [VIRT_SYSCON] = {"finisher", 0x100000, 0x1000, 0},
+    [VIRT_RTC] = {"rtc", 0x101000, 0x1000, 11},
+    [VIRT_CLINT] = {"clint", 0x2000000, 0x10000, 0},
+    [VIRT_SSWI] = {"sswi", 0x2f00000, 0x4000, 0},
+    [VIRT_PLIC] = {"plic", 0xc000000, 0x4000000, 0},
+    [VIRT_UART] = {"uart0", 0x10000000, 0x100, 10},
+    [VIRT_ECAM] = {"pci", 0x30000000, PCI_ECAM_SIZE, 32},
+    [VIRT_PCI_MMIO] = {"pci-window", 0x40000000, 0x40000000, 0},
+    [VIRT_RAM] = {"ram", 0x80000000, 0, 0},
+};
+
+enum { CLINT_MTIMER = 0x4000 };
+enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_DISK = 3 };
+enum { UART_DATA = 0, UART_LSR = 5, LSR_DATA_READY = 1, LSR_THR_EMPTY = 0x20 };
+
+/* At the end of low RAM: struct fw_dynamic_info in a page, then the device tree. */
+enum { TABLES_SIZE = 0x20000, TABLES_FDT = 0x1000, FDT_SIZE = TABLES_SIZE - TABLES_FDT };
+#define LOW_RAM_MAX (UINT64_C(2) << 30) /* kernel, initrd and tables stay below this */
+#define MEMORY_MAX  (UINT64_C(1) << 40)
+enum { KERNEL_ALIGN = 2 << 20 };
+
+/* OpenSBI include/sbi/fw_dynamic.h: six 64-bit words. */
+#define FW_DYNAMIC_MAGIC UINT64_C(0x4942534f)
+enum { FW_DYNAMIC_VERSION = 2, FW_DYNAMIC_WORDS = 6 };
+
+struct riscv_virt {
+    struct board board; /* must be first */
+    struct board_config config;
+    struct device_set devices;
+    struct mmio_bus *bus;
+    struct device *plic, *uart, *sstc;
+    struct pci_host *pci;
+    struct riscv_sbi *sbi;
+    bool bare;      /* M mode: the SBI is not ours, all harts are on */
+    bool resetting; /* vCPUs stand still and the machine lock is held already */
+    uint8_t fdt[FDT_SIZE];
+};
+
+static struct riscv_virt *virt_of(struct board *board)
+{
+    return container_of(board, struct riscv_virt, board);
+}
+
+static struct cpu *virt_cpu(const struct riscv_virt *b, unsigned index)
+{
+    return b->config.engine->ops->vcpu(b->config.engine, index);
+}
+
+static uint64_t virt_ram_base(void)
+{
+    return riscv_virt_map[VIRT_RAM].base;
+}
+
+/* --- Wires --- */
+static void virt_cpu_input(void *sink, unsigned pin, bool level)
+{
+    cpu_irq((struct cpu *)sink, pin, level);
+}
+
+/* Output n of dev drives this pin of hart n. */
+static void virt_connect_harts(struct riscv_virt *b, struct device *dev, unsigned pin)
+{
+    for (unsigned i = 0; i < b->config.cpus; i++)
+        irq_connect(dev->ops->irq(dev, i), virt_cpu_input, virt_cpu(b, i), pin);
+}
+
+static void virt_connect_plic_outputs(struct riscv_virt *b)
+{
+    for (unsigned i = 0; i < b->config.cpus; i++) {
+        irq_connect(plic_ops.irq(b->plic, 2 * i), virt_cpu_input, virt_cpu(b, i), RISCV_IRQ_MEI);
+        irq_connect(plic_ops.irq(b->plic, 2 * i + 1), virt_cpu_input, virt_cpu(b, i),
+                    RISCV_IRQ_SEI);
+    }
+}
+
+static void virt_connect_plic_input(struct riscv_virt *b, struct device *dev,
+                                    enum riscv_virt_region region)
+{
+    irq_connect(dev->ops->irq(dev, 0), plic_ops.input, b->plic, riscv_virt_map[region].irq);
+}
+
+static void virt_timer_changed(void *arg, unsigned hart, uint64_t stimecmp)
+{
+    struct riscv_virt *b = (struct riscv_virt *)arg;
+
+    if (b->resetting) {
+        sstc_set(b->sstc, hart, stimecmp);
+        return;
+    }
+    pthread_mutex_lock(b->config.host.lock);
+    sstc_set(b->sstc, hart, stimecmp);
+    pthread_mutex_unlock(b->config.host.lock);
+}
+
+/* --- Making devices --- */
+/* Takes dev (NULL: no memory) into the set and wires it to the world. */
+static int virt_adopt(struct riscv_virt *b, struct device *dev, struct err *err)
+{
+    int r;
+
+    if (!dev)
+        return err_set(err, -ENOMEM, "no memory for the board's devices");
+    dev->clock = b->config.clock;
+    dev->mem = b->config.mem;
+    dev->power = &b->config.power;
+    dev->random = b->config.random;
+    r = device_set_add(&b->devices, dev, err);
+    if (r)
+        device_free(dev);
+    return r;
+}
+
+static int virt_new(struct riscv_virt *b, const struct device_ops *ops, const char *name,
+                    struct device **ret_dev, struct err *err)
+{
+    struct device *dev = device_new(ops, name);
+    int r = virt_adopt(b, dev, err);
+
+    if (!r)
+        *ret_dev = dev;
+    return r;
+}
+
+/* Initialises a wired device and puts it at an address. */
+static int virt_place(struct riscv_virt *b, struct device *dev, uint64_t at, struct err *err)
+{
+    int r = device_init(dev, err);
+
+    return r ? r : mmio_bus_add(b->bus, GPA(at), dev, err);
+}
+
+static int virt_add_plic(struct riscv_virt *b, struct err *err)
+{
+    int r = virt_new(b, &plic_ops, "plic", &b->plic, err);
+
+    if (!r)
+        r = plic_setup(b->plic, VIRT_PLIC_SOURCES, 2 * b->config.cpus, err);
+    if (r)
+        return r;
+    virt_connect_plic_outputs(b);
+    return virt_place(b, b->plic, riscv_virt_map[VIRT_PLIC].base, err);
+}
+
+static int virt_add_mswi(struct riscv_virt *b, struct err *err)
+{
+    struct device *dev;
+    int r = virt_new(b, &aclint_mswi_ops, "mswi", &dev, err);
+
+    if (!r)
+        r = aclint_mswi_setup(dev, b->config.cpus, err);
+    if (r)
+        return r;
+    virt_connect_harts(b, dev, RISCV_IRQ_MSI);
+    return virt_place(b, dev, riscv_virt_map[VIRT_CLINT].base, err);
+}
+
+static int virt_add_mtimer(struct riscv_virt *b, struct err *err)
+{
+    struct device *dev;
+    int r = virt_new(b, &aclint_mtimer_ops, "mtimer", &dev, err);
+
+    if (!r)
+        r = aclint_mtimer_setup(dev, b->config.cpus, RISCV_TIMEBASE_HZ, err);
+    if (r)
+        return r;
+    virt_connect_harts(b, dev, RISCV_IRQ_MTI);
+    return virt_place(b, dev, riscv_virt_map[VIRT_CLINT].base + CLINT_MTIMER, err);
+}
+
+static int virt_add_sswi(struct riscv_virt *b, struct err *err)
+{
+    struct device *dev;
+    int r = virt_new(b, &aclint_sswi_ops, "sswi", &dev, err);
+
+    if (!r)
+        r = aclint_sswi_setup(dev, b->config.cpus, err);
+    if (r)
+        return r;
+    virt_connect_harts(b, dev, RISCV_IRQ_SSI);
+    return virt_place(b, dev, riscv_virt_map[VIRT_SSWI].base, err);
+}
+
+static int virt_add_sstc(struct riscv_virt *b, struct err *err)
+{
+    int r = virt_new(b, &sstc_ops, "sstc", &b->sstc, err);
+
+    if (!r)
+        r = sstc_setup(b->sstc, b->config.cpus, RISCV_TIMEBASE_HZ, err);
+    if (r)
+        return r;
+    virt_connect_harts(b, b->sstc, RISCV_IRQ_STI);
+    for (unsigned i = 0; i < b->config.cpus; i++) {
+        riscv_of(virt_cpu(b, i))->timer_changed = virt_timer_changed;
+        riscv_of(virt_cpu(b, i))->timer_arg = b;
+    }
+    return device_init(b->sstc, err);
+}
+
+static int virt_add_uart(struct riscv_virt *b, struct err *err)
+{
+    int r = virt_new(b, &ns16550_ops, "uart0", &b->uart, err);
+
+    if (r)
+        return r;
+    ns16550_attach(b->uart, b->config.console);
+    virt_connect_plic_input(b, b->uart, VIRT_UART);
+    return virt_place(b, b->uart, riscv_virt_map[VIRT_UART].base, err);
+}
+
+static int virt_add_rtc(struct riscv_virt *b, struct err *err)
+{
+    struct device *dev;
+    int r = virt_new(b, &goldfish_rtc_ops, "rtc", &dev, err);
+
+    if (r)
+        return r;
+    virt_connect_plic_input(b, dev, VIRT_RTC);
+    return virt_place(b, dev, riscv_virt_map[VIRT_RTC].base, err);
+}
+
+static int virt_add_finisher(struct riscv_virt *b, struct err *err)
+{
+    struct device *dev;
+    int r = virt_new(b, &finisher_ops, "finisher", &dev, err);
+
+    return r ? r : virt_place(b, dev, riscv_virt_map[VIRT_SYSCON].base, err);
+}
+
+/* --- PCI --- */
+static int virt_add_pci_host(struct riscv_virt *b, struct err *err)
+{
+    const struct riscv_virt_slot *ecam = &riscv_virt_map[VIRT_ECAM];
+    const struct riscv_virt_slot *mmio = &riscv_virt_map[VIRT_PCI_MMIO];
+    int r;
+
+    b->pci = pci_host_new("pci", GPA(mmio->base), (uint32_t)mmio->size);
+    r = virt_adopt(b, b->pci ? &b->pci->dev : NULL, err);
+    if (r)
+        return r;
+    for (unsigned i = 0; i < VIRT_PCI_INTX; i++)
+        pci_host_connect_intx(b->pci, i, plic_ops.input, b->plic, ecam->irq + i);
+    r = virt_place(b, &b->pci->dev, ecam->base, err);
+    return r ? r
+             : mmio_bus_add_window(b->bus, b->pci->window_base, &b->pci->window, &b->pci->dev, err);
+}
+
+/* Takes a virtio device over and puts it into a slot of the bus. */
+static int virt_add_virtio(struct riscv_virt *b, unsigned slot, struct virtio_device *v,
+                           struct err *err)
+{
+    struct pci_function *fn;
+    char name[40];
+    int r = virt_adopt(b, v ? &v->dev : NULL, err);
+
+    if (r)
+        return r;
+    snprintf(name, sizeof(name), "%.24s.pci", v->dev.name);
+    fn = virtio_pci_new(name, v);
+    r = virt_adopt(b, fn ? &fn->dev : NULL, err);
+    if (!r)
+        r = pci_add(b->pci, slot, fn, err);
+    if (!r)
+        r = device_init(&v->dev, err);
+    return r ? r : device_init(&fn->dev, err);
+}
+
+static int virt_add_virtio_devices(struct riscv_virt *b, struct err *err)
+{
+    const struct virtio_console_port_config ports[] = {
+        {.chardev = b->config.virtio_console},
+        {.chardev = b->config.agent, .name = AGENT_PORT},
+    };
+    unsigned port_count = b->config.agent ? 2 : 1;
+    int r = virt_add_virtio(b, SLOT_CONSOLE, virtio_console_new("console", ports, port_count), err);
+
+    if (!r)
+        r = virt_add_virtio(b, SLOT_RNG, virtio_rng_new("rng"), err);
+    for (unsigned i = 0; !r && i < b->config.disk_count; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "disk%u", i);
+        r = virt_add_virtio(b, SLOT_DISK + i, virtio_blk_new(name, b->config.disk[i], name, 1),
+                            err);
+    }
+    return r;
+}
+
+/* --- The SBI's console: through the UART's registers, as firmware would --- */
+static bool virt_put(void *arg, uint8_t byte)
+{
+    struct device *uart = ((struct riscv_virt *)arg)->uart;
+
+    if (!(ns16550_ops.read(uart, UART_LSR, 1) & LSR_THR_EMPTY))
+        return false;
+    ns16550_ops.write(uart, UART_DATA, 1, byte);
+    return true;
+}
+
+static int virt_get(void *arg)
+{
+    struct device *uart = ((struct riscv_virt *)arg)->uart;
+
+    if (!(ns16550_ops.read(uart, UART_LSR, 1) & LSR_DATA_READY))
+        return -1;
+    return (uint8_t)ns16550_ops.read(uart, UART_DATA, 1);
+}
+
+static int virt_add_sbi(struct riscv_virt *b, struct err *err)
+{
+    const struct riscv_sbi_config config = {
+        .engine = b->config.engine,
+        .mem = b->config.mem,
+        .harts = b->config.cpus,
+        .host = b->config.host,
+        .power = b->config.power,
+        .put = virt_put,
+        .get = virt_get,
+        .arg = b,
+    };
+
+    b->sbi = riscv_sbi_new(&config);
+    return b->sbi ? 0 : err_set(err, -ENOMEM, "no memory for the board");
+}
+
+/* --- Life --- */
+static int virt_build(struct riscv_virt *b, struct err *err)
+{
+    static int (*const steps[])(struct riscv_virt *, struct err *) = {
+        virt_add_plic,     virt_add_mswi,           virt_add_mtimer, virt_add_sswi,
+        virt_add_sstc,     virt_add_uart,           virt_add_rtc,    virt_add_finisher,
+        virt_add_pci_host, virt_add_virtio_devices, virt_add_sbi,
+    };
+    struct mem_io io;
+
+    b->bus = mmio_bus_new(b->config.host.lock);
+    if (!b->bus)
+        return err_set(err, -ENOMEM, "no memory for the board");
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        int r = steps[i](b, err);
+
+        if (r)
+            return r;
+    }
+    io = mmio_bus_io(b->bus);
+    mem_set_io(b->config.mem, &io);
+    return 0;
+}
+
+static void virt_destroy(struct board *board)
+{
+    struct riscv_virt *b;
+
+    if (!board)
+        return;
+    b = virt_of(board);
+    riscv_sbi_free(b->sbi);
+    device_set_free(&b->devices);
+    mmio_bus_free(b->bus);
+    free(b);
+}
+
+static int virt_create(const struct board_config *config, struct board **ret_board, struct err *err)
+{
+    struct riscv_virt *b = calloc(1, sizeof(*b));
+    int r;
+
+    if (!b)
+        return err_set(err, -ENOMEM, "no memory for the board");
+    b->board.ops = &riscv_virt_ops;
+    b->config = *config;
+    r = mem_add_ram(config->mem, GPA(virt_ram_base()), config->memory, err);
+    if (!r)
+        r = virt_build(b, err);
+    if (r) {
+        virt_destroy(&b->board);
+        return r;
+    }
+    *ret_board = &b->board;
+    return 0;
+}
+
+/* --- Starting --- */
+static uint64_t virt_tables(uint64_t memory)
+{
+    uint64_t low = memory < LOW_RAM_MAX ? memory : LOW_RAM_MAX;
+
+    return align_down(virt_ram_base() + low - TABLES_SIZE, GUEST_PAGE_SIZE);
+}
+
+static int virt_plan(uint64_t memory, uint64_t text_offset, uint64_t kernel_len,
+                     uint64_t initrd_len, struct board_places *ret_places, struct err *err)
+{
+    struct board_places p = {.firmware = virt_ram_base(), .kernel = virt_ram_base() + KERNEL_ALIGN};
+    uint64_t room;
+
+    if (text_offset > KERNEL_ALIGN)
+        p.kernel = virt_ram_base() + text_offset;
+    if (memory <= TABLES_SIZE || virt_tables(memory) <= p.kernel)
+        return err_set(err, -ENOMEM,
+                       "%llu MiB of memory are too few for this board; give more "
+                       "with --memory",
+                       (unsigned long long)(memory >> 20));
+    p.low_end = virt_tables(memory);
+    room = p.low_end - p.kernel;
+    if (kernel_len > room || align_up(initrd_len, GUEST_PAGE_SIZE) > room - kernel_len)
+        return err_set(err, -ENOMEM,
+                       "kernel (%llu MiB) and initrd (%llu MiB) do not fit the guest's %llu MiB of "
+                       "memory; give more with --memory",
+                       (unsigned long long)(kernel_len >> 20),
+                       (unsigned long long)(initrd_len >> 20), (unsigned long long)(memory >> 20));
+    p.initrd = align_down(p.low_end - initrd_len, GUEST_PAGE_SIZE);
+    *ret_places = p;
+    return 0;
+}
+
+static int virt_write_fdt(struct riscv_virt *b, const struct board_boot *boot, uint64_t at,
+                          struct err *err)
+{
+    struct riscv_fdt_input in = {
+        .cpus = b->config.cpus, .cpu = virt_cpu(b, 0), .memory = b->config.memory, .boot = boot};
+    int r;
+
+    for (size_t i = 0; i < sizeof(in.seed); i += sizeof(uint64_t))
+        st_le64(in.seed + i, b->config.random());
+    memset(b->fdt, 0, sizeof(b->fdt));
+    r = riscv_virt_fdt(&in, b->fdt, sizeof(b->fdt), err);
+    if (!r && mem_write(b->config.mem, GPA(at), b->fdt, sizeof(b->fdt)))
+        r = err_set(err, -ENOMEM, "no room for the device tree; give more with --memory");
+    return r;
+}
+
+/* Tells fw_dynamic firmware where to go on: in S mode, with any boot hart. */
+static int virt_write_fw_info(struct riscv_virt *b, const struct board_boot *boot, uint64_t at,
+                              struct err *err)
+{
+    const uint64_t word[FW_DYNAMIC_WORDS] = {
+        FW_DYNAMIC_MAGIC, FW_DYNAMIC_VERSION, boot->next, RISCV_S, 0, 0};
+    uint8_t buf[sizeof(word)];
+
+    for (size_t i = 0; i < ARRAY_LEN(word); i++)
+        st_le64(buf + 8 * i, word[i]);
+    if (mem_write(b->config.mem, GPA(at), buf, sizeof(buf)))
+        return err_set(err, -ENOMEM, "no room for the firmware's tables; give more with --memory");
+    return 0;
+}
+
+static void virt_boot_harts(struct riscv_virt *b, const struct board_boot *boot, uint64_t tables)
+{
+    for (unsigned i = 0; i < b->config.cpus; i++) {
+        struct cpu *cpu = virt_cpu(b, i);
+
+        b->config.engine->ops->reset(b->config.engine, i);
+        riscv_boot(cpu, boot->bare ? RISCV_M : RISCV_S, boot->entry, i, tables + TABLES_FDT,
+                   !boot->bare);
+        if (boot->bare)
+            cpu->slot[RISCV_SLOT_X + 12] = tables; /* a2: fw_dynamic's information */
+    }
+}
+
+static int virt_reset(struct board *board, const struct board_boot *boot, struct err *err)
+{
+    struct riscv_virt *b = virt_of(board);
+    uint64_t tables = virt_tables(b->config.memory);
+    int r = virt_write_fdt(b, boot, tables + TABLES_FDT, err);
+
+    if (!r)
+        r = virt_write_fw_info(b, boot, tables, err);
+    if (r)
+        return r;
+    b->bare = boot->bare;
+    b->resetting = true;
+    virt_boot_harts(b, boot, tables);
+    device_reset_all(&b->devices);
+    b->resetting = false;
+    riscv_sbi_reset(b->sbi);
+    return 0;
+}
+
+static enum board_action virt_hypercall(struct board *board, struct cpu *cpu)
+{
+    return riscv_sbi_call(virt_of(board)->sbi, cpu);
+}
+
+static bool virt_vcpu_on(const struct board *board, unsigned index)
+{
+    const struct riscv_virt *b = (const struct riscv_virt *)(const void *)board;
+
+    return b->bare || riscv_sbi_hart_on(b->sbi, index);
+}
+
+static const struct device_set *virt_devices(const struct board *board)
+{
+    return &((const struct riscv_virt *)(const void *)board)->devices;
+}
+
+const struct board_ops riscv_virt_ops = {
+    .name = "riscv_virt",
+    .arch = ARCH_RISCV64,
+    .cpu_ops = &riscv_cpu_ops,
+    .memory_max = MEMORY_MAX,
+    .cpus_max = VM_CPUS_MAX,
+    .place = virt_plan,
+    .create = virt_create,
+    .destroy = virt_destroy,
+    .reset = virt_reset,
+    .hypercall = virt_hypercall,
+    .vcpu_on = virt_vcpu_on,
+    .devices = virt_devices,
+};
