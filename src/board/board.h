@@ -43,9 +43,9 @@ struct board_config {
 /* Where a kernel's parts go; all addresses are guest-physical. */
 struct board_places {
     uint64_t firmware; /* raw firmware's start: the lowest RAM */
-    uint64_t kernel;  /* an Image's start */
-    uint64_t initrd;  /* page-aligned */
-    uint64_t low_end; /* end of what the board keeps free for kernel and initrd */
+    uint64_t kernel;   /* an Image's start */
+    uint64_t initrd;   /* page-aligned */
+    uint64_t low_end;  /* end of what the board keeps free for kernel and initrd */
 };
 
 /* How vCPU 0 starts. The images are in RAM already. */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a machine starts from, put together: which files, where they go in RAM, and how the first
+ * vCPU enters them. Decided once; written into RAM at power-on and at every reset.
+ */
+#pragma once
+
+#include "board/board.h"
+#include "vm/loader.h"
+
+struct boot {
+    struct loader_image firmware, kernel, initrd; /* absent ones are zeroed */
+    uint64_t firmware_at, kernel_at, initrd_at;   /* added to the images' own addresses */
+    struct board_boot board;
+    bool has_tohost;
+    uint64_t tohost;
+};
+
+/* Opens and checks the configuration's files and plans RAM. The configuration must live on. */
+int must_use boot_open(struct boot *ret_boot, const struct vm_config *config,
+                       const struct board_ops *board, struct err *err);
+void boot_close(struct boot *boot); /* a zeroed one is fine */
+/* Copies all images into RAM. */
+int must_use boot_write(const struct boot *boot, struct mem *mem, struct err *err);
