@@ -121,7 +121,7 @@ class Table:
             words = head.split()
             fields = {k: Field(v) for k, v in (w.split('=', 1) for w in words[1:])}
             self.formats[words[0][1:]] = (fields, text.strip())
-        elif line and line[0] != '#' and not line.startswith('alias '):
+        elif line and line[0] != '#' and line.split()[0] not in ('alias', 'extension'):
             self.insns.append(Insn(line.split(), self.formats))
 
     def encode(self, name, **values):

@@ -189,6 +189,7 @@ void riscv_boot(struct cpu *cpu, unsigned privilege, uint64_t pc, uint64_t a0, u
 {
     struct riscv_cpu *rv = riscv_of(cpu);
 
+    cpu_reset(cpu);
     rv->privilege = (uint8_t)privilege;
     rv->host_sbi = host_sbi;
     if (host_sbi)

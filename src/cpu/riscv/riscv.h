@@ -64,8 +64,8 @@ static inline struct riscv_cpu *riscv_of(struct cpu *cpu)
     return container_of(cpu, struct riscv_cpu, cpu);
 }
 
-/* After reset: where and how the CPU starts. host_sbi: the board serves the SBI itself; ECALL from
- * S mode leaves with CPU_EXIT_HYPERCALL (pc behind it), everything is delegated to S, and what
+/* Resets, then says where and how the CPU starts. host_sbi: the board serves the SBI itself; ECALL
+ * from S mode leaves with CPU_EXIT_HYPERCALL (pc behind it), everything is delegated to S, and what
  * firmware would have prepared (PMP, counters, Sstc, Svadu, cache operations) is open. */
 void riscv_boot(struct cpu *cpu, unsigned privilege, uint64_t pc, uint64_t a0, uint64_t a1,
                 bool host_sbi);
