@@ -1,22 +1,235 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* posada image: list, build, remove and inspect guest images. */
+#include "image/image.h"
+
+#include "cli/output.h"
+#include "cli/progress.h"
 #include "cli/verbs.h"
-
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
 
-static int image_absent(const struct cli_args *args)
+#define OPTION_ARCH                                                                                \
+    {                                                                                              \
+        "arch", 0, "ARCH", "riscv64, arm64 or amd64"                                               \
+    }
+
+/* ARCH_COUNT when --arch was not given. */
+static int image_arch(const struct cli_args *args, enum vm_arch *ret_arch, struct err *err)
 {
-    struct err err;
+    const char *name = cli_value(args, "arch");
+    int arch = name ? vm_arch_parse(name) : ARCH_COUNT;
 
-    err_set(&err, -ENOSYS, "image %s: not built yet; give run --kernel and --initrd",
-            args->verb->name);
-    return cli_fail(&err);
+    if (arch < 0)
+        return err_set(err, -EINVAL, "--arch '%s': expected riscv64, arm64 or amd64", name);
+    *ret_arch = (enum vm_arch)arch;
+    return 0;
 }
 
-static const struct cli_verb image_ls_verb = {
-    .name = "ls", .summary = "List images", .run = image_absent};
+static enum vm_arch image_host_arch(void)
+{
+    struct utsname u;
+    int arch = uname(&u) == 0 ? vm_arch_parse(u.machine) : -1;
 
-static const struct cli_verb *const image_verbs[] = {&image_ls_verb, NULL};
+    return arch < 0 ? ARCH_RISCV64 : (enum vm_arch)arch;
+}
+
+/* --- ls --- */
+
+static bool image_add_row(void *arg, const struct image *image)
+{
+    char size[32];
+
+    snprintf(size, sizeof(size), "%.1f MB", (double)image->bytes / 1e6);
+    return json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "name",
+                                                image->name, "arch", vm_arch_name(image->arch),
+                                                "suite", image->suite, "release", image->release,
+                                                "size", size, "bytes", (json_int_t)image->bytes,
+                                                "built", image->built)) == 0;
+}
+
+static int image_ls(const struct cli_args *args)
+{
+    static const struct cli_column columns[] = {
+        {"NAME", "name"},
+        {"ARCH", "arch"},
+        {"SUITE", "suite"},
+        {"KERNEL", "release"},
+        {"SIZE", "size"},
+        {"BUILT", "built"},
+        {0},
+    };
+    json_t *rows = json_array();
+    struct err err;
+    int r = cli_listing_check(args, &err);
+
+    if (r == 0)
+        r = image_list(image_add_row, rows, &err);
+    if (r == 0)
+        cli_print_listing(args, rows, columns);
+    json_decref(rows);
+    return r < 0 ? cli_fail(&err) : EXIT_OK;
+}
+
+static const struct cli_option image_ls_options[] = {CLI_LISTING_OPTIONS, CLI_OPTIONS_END};
+static const struct cli_verb image_ls_verb = {
+    .name = "ls", .summary = "List images", .options = image_ls_options, .run = image_ls};
+
+/* --- build --- */
+
+static int image_build_one(const struct cli_args *args)
+{
+    struct image_options options = {
+        .suite = cli_value(args, "suite"),
+        .mirror = cli_value(args, "mirror"),
+        .force = cli_has(args, "force"),
+    };
+    char subject[96];
+    struct image image;
+    enum vm_arch arch = ARCH_COUNT;
+    struct err err;
+    int r = image_arch(args, &arch, &err);
+
+    if (r < 0)
+        return cli_fail(&err);
+    if (arch == ARCH_COUNT)
+        arch = image_host_arch();
+    snprintf(subject, sizeof(subject), "image %.60s (%s)", args->operands[0], vm_arch_name(arch));
+    options.progress = cli_progress_start(subject);
+    r = image_build(args->operands[0], arch, &options, &image, &err);
+    cli_progress_end();
+    if (r < 0)
+        return cli_fail(&err);
+    printf("%s %s: kernel %s, %.1f MB, built %s\n", image.name, vm_arch_name(arch), image.release,
+           (double)image.bytes / 1e6, image.built);
+    image_done(&image);
+    return EXIT_OK;
+}
+
+static const struct cli_option image_build_options[] = {
+    OPTION_ARCH,
+    {"suite", 0, "SUITE", "Debian suite instead of the recipe's"},
+    {"mirror", 0, "URL", "Debian mirror instead of the host's"},
+    {"force", 'f', NULL, "build again, with the archive's newest packages"},
+    CLI_OPTIONS_END,
+};
+static const struct cli_verb image_build_verb = {
+    .name = "build",
+    .operands = "RECIPE",
+    .summary = "Build an image from Debian's signed archive",
+    .details = "Does nothing when the image is there and up to date. Downloads are kept and "
+               "resumed; interrupting a build leaves nothing behind.",
+    .options = image_build_options,
+    .min = 1,
+    .max = 1,
+    .run = image_build_one,
+};
+
+/* --- rm, inspect: without --arch, the only architecture that has the image --- */
+
+struct image_search {
+    const char *name;
+    enum vm_arch arch;
+    unsigned found;
+};
+
+static bool image_match(void *arg, const struct image *image)
+{
+    struct image_search *s = arg;
+
+    if (strcmp(image->name, s->name) == 0) {
+        s->arch = image->arch;
+        s->found++;
+    }
+    return true;
+}
+
+static int image_choose(const char *name, enum vm_arch *arch, struct err *err)
+{
+    struct image_search s = {.name = name};
+    int r;
+
+    if (*arch != ARCH_COUNT)
+        return 0;
+    r = image_list(image_match, &s, err);
+    if (r < 0)
+        return r;
+    if (s.found == 0)
+        return err_set(err, -ENOENT, "image '%s': there is no such image; `posada image ls`", name);
+    if (s.found > 1)
+        return err_set(err, -EINVAL,
+                       "image '%s': there is one for several architectures; choose "
+                       "with --arch",
+                       name);
+    *arch = s.arch;
+    return 0;
+}
+
+static int image_rm(const struct cli_args *args)
+{
+    int code = EXIT_OK;
+
+    for (unsigned i = 0; i < args->operand_count; i++) {
+        const char *name = args->operands[i];
+        enum vm_arch arch = ARCH_COUNT;
+        struct err err;
+        int r = image_arch(args, &arch, &err);
+
+        if (r == 0)
+            r = image_choose(name, &arch, &err);
+        if (r == 0)
+            r = image_remove(name, arch, &err);
+        if (r < 0)
+            code = cli_fail(&err);
+        else
+            printf("%s %s\n", name, vm_arch_name(arch));
+    }
+    return code;
+}
+
+static const struct cli_option image_arch_options[] = {OPTION_ARCH, CLI_OPTIONS_END};
+static const struct cli_verb image_rm_verb = {
+    .name = "rm",
+    .operands = "IMAGE...",
+    .summary = "Remove images",
+    .options = image_arch_options,
+    .min = 1,
+    .max = CLI_ANY_NUMBER,
+    .run = image_rm,
+};
+
+static int image_show(const struct cli_args *args)
+{
+    const char *name = args->operands[0];
+    json_t *json = NULL;
+    enum vm_arch arch = ARCH_COUNT;
+    struct err err;
+    int r = image_arch(args, &arch, &err);
+
+    if (r == 0)
+        r = image_choose(name, &arch, &err);
+    if (r == 0)
+        r = image_inspect(name, arch, &json, &err);
+    if (r < 0)
+        return cli_fail(&err);
+    cli_print_json(json);
+    json_decref(json);
+    return EXIT_OK;
+}
+
+static const struct cli_verb image_inspect_verb = {
+    .name = "inspect",
+    .operands = "IMAGE",
+    .summary = "Show all that is known of an image, as JSON",
+    .options = image_arch_options,
+    .min = 1,
+    .max = 1,
+    .run = image_show,
+};
+
+static const struct cli_verb *const image_verbs[] = {&image_build_verb, &image_inspect_verb,
+                                                     &image_ls_verb, &image_rm_verb, NULL};
 
 const struct cli_verb cli_image_verb = {
     .name = "image",

@@ -23,9 +23,9 @@ static void cleanup_json(json_t **json)
     json_decref(*json);
 }
 
-static void cleanup_store(struct store *s)
+static void cleanup_image_store(struct image_store *s)
 {
-    store_close(s);
+    image_store_close(s);
 }
 
 static void cleanup_recipe(struct recipe *r)
@@ -164,7 +164,7 @@ static uint64_t image_size(const json_t *manifest, const char *key)
 }
 
 /* -ENOENT: not an image (any more): something is missing. */
-static int image_from_json(const struct store *s, const char *name, enum vm_arch arch,
+static int image_from_json(const struct image_store *s, const char *name, enum vm_arch arch,
                            const json_t *manifest, struct image *ret, struct err *err)
 {
     struct image i = {
@@ -174,8 +174,8 @@ static int image_from_json(const struct store *s, const char *name, enum vm_arch
         .built = image_text(manifest, "built"),
         .release = image_text(manifest, "release"),
         .append = image_text(manifest, "append"),
-        .kernel = store_object(s, manifest, "kernel"),
-        .initrd = store_object(s, manifest, "initrd"),
+        .kernel = image_store_object(s, manifest, "kernel"),
+        .initrd = image_store_object(s, manifest, "initrd"),
         .bytes = image_size(manifest, "kernel") + image_size(manifest, "initrd"),
     };
 
@@ -188,12 +188,12 @@ static int image_from_json(const struct store *s, const char *name, enum vm_arch
     return 0;
 }
 
-static int image_open(const struct store *s, const char *name, enum vm_arch arch, const char *key,
-                      struct image *ret, struct err *err)
+static int image_open(const struct image_store *s, const char *name, enum vm_arch arch,
+                      const char *key, struct image *ret, struct err *err)
 {
     CLEANUP(json) json_t *manifest = NULL;
     const char *have;
-    int r = store_read(s, arch, name, &manifest, err);
+    int r = image_store_read(s, arch, name, &manifest, err);
 
     if (r < 0)
         return r;
@@ -219,7 +219,8 @@ static json_t *image_packages(const struct build *b)
     return list;
 }
 
-static int image_store(struct store *s, const struct build *b, const char *key, struct err *err)
+static int image_keep(struct image_store *s, const struct build *b, const char *key,
+                      struct err *err)
 {
     CLEANUP(json) json_t *kernel = NULL;
     CLEANUP(json) json_t *initrd = NULL;
@@ -228,10 +229,10 @@ static int image_store(struct store *s, const struct build *b, const char *key, 
     char built[32];
     time_t now = time(NULL);
     struct tm tm;
-    int r = store_take(s, BUILD_KERNEL, &kernel, err);
+    int r = image_store_take(s, BUILD_KERNEL, &kernel, err);
 
     if (r == 0)
-        r = store_take(s, BUILD_INITRD, &initrd, err);
+        r = image_store_take(s, BUILD_INITRD, &initrd, err);
     if (r < 0)
         return r;
     (void)strftime(built, sizeof(built), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
@@ -242,9 +243,9 @@ static int image_store(struct store *s, const struct build *b, const char *key, 
                          "kernel", kernel, "initrd", initrd, "packages", image_packages(b));
     if (!manifest)
         return err_set(err, -ENOMEM, "image %s: out of memory", recipe->name);
-    r = store_write(s, b->arch, recipe->name, manifest, err);
+    r = image_store_write(s, b->arch, recipe->name, manifest, err);
     if (r == 0)
-        store_sweep(s);
+        image_store_sweep(s);
     return r;
 }
 
@@ -259,8 +260,7 @@ struct image_request {
     char key[DIGEST_TEXT];
 };
 
-/* -EIO and not what a caller mistakes for "no such image" or wrong usage. */
-static int image_make(struct store *s, const struct image_request *q, struct err *err)
+static int image_make(struct image_store *s, const struct image_request *q, struct err *err)
 {
     CLEANUP(apt) struct apt apt = {0};
     struct build b = {.recipe = &q->recipe, .arch = q->arch, .temp = s->temp, .apt = &apt};
@@ -269,10 +269,10 @@ static int image_make(struct store *s, const struct image_request *q, struct err
     if (r == 0)
         r = build_run(&b, q->options->force, err);
     if (r == 0)
-        r = image_store(s, &b, q->key, err);
+        r = image_keep(s, &b, q->key, err);
     if (r == 0)
         apt_forget_others(&apt, b.package, BUILD_PACKAGES);
-    return r;
+    return r < 0 ? err_wrap(err, r, "image %s (%s)", q->name, vm_arch_name(q->arch)) : 0;
 }
 
 static int image_request(const char *name, enum vm_arch arch, const struct image_options *options,
@@ -296,7 +296,7 @@ static int image_request(const char *name, enum vm_arch arch, const struct image
 int image_build(const char *name, enum vm_arch arch, const struct image_options *options,
                 struct image *ret_image, struct err *err)
 {
-    CLEANUP(store) struct store s = {.root_fd = -1, .lock_fd = -1};
+    CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
     struct image_request q;
     CLEANUP(recipe) struct recipe recipe = {0};
     struct err stale;
@@ -304,11 +304,11 @@ int image_build(const char *name, enum vm_arch arch, const struct image_options 
 
     recipe = q.recipe;
     if (r == 0)
-        r = store_open(&s, err);
+        r = image_store_open(&s, err);
     if (r == 0 && !options->force && image_open(&s, name, arch, q.key, ret_image, &stale) == 0)
         return 0;
     if (r == 0)
-        r = store_lock(&s, options->progress, err);
+        r = image_store_lock(&s, options->progress, err);
     /* Whoever we waited for may have built it. */
     if (r == 0 && !options->force && image_open(&s, name, arch, q.key, ret_image, &stale) == 0)
         return 0;
@@ -316,7 +316,7 @@ int image_build(const char *name, enum vm_arch arch, const struct image_options 
         r = image_make(&s, &q, err);
     if (r == 0)
         r = image_open(&s, name, arch, q.key, ret_image, err);
-    return r < 0 ? err_wrap(err, r, "image %s (%s)", name, vm_arch_name(arch)) : 0;
+    return r;
 }
 
 int image_resolve(const char *name, enum vm_arch arch, const struct image_progress *progress,
@@ -331,16 +331,16 @@ int image_resolve(const char *name, enum vm_arch arch, const struct image_progre
 
 int image_list(bool (*fn)(void *arg, const struct image *image), void *arg, struct err *err)
 {
-    CLEANUP(store) struct store s = {.root_fd = -1, .lock_fd = -1};
+    CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
     bool go_on = true;
-    int r = store_open(&s, err);
+    int r = image_store_open(&s, err);
 
     for (int a = 0; a < ARCH_COUNT && r == 0 && go_on; a++) {
         CLEANUP(json) json_t *names = NULL;
         const json_t *name;
         size_t i;
 
-        r = store_names(&s, a, &names, err);
+        r = image_store_names(&s, a, &names, err);
         json_array_foreach(names, i, name)
         {
             struct image image;
@@ -357,26 +357,26 @@ int image_list(bool (*fn)(void *arg, const struct image *image), void *arg, stru
 
 int image_inspect(const char *name, enum vm_arch arch, json_t **ret_json, struct err *err)
 {
-    CLEANUP(store) struct store s = {.root_fd = -1, .lock_fd = -1};
+    CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
     int r = image_check_name(name, err);
 
     if (r == 0)
-        r = store_open(&s, err);
-    return r < 0 ? r : store_read(&s, arch, name, ret_json, err);
+        r = image_store_open(&s, err);
+    return r < 0 ? r : image_store_read(&s, arch, name, ret_json, err);
 }
 
 int image_remove(const char *name, enum vm_arch arch, struct err *err)
 {
-    CLEANUP(store) struct store s = {.root_fd = -1, .lock_fd = -1};
+    CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
     int r = image_check_name(name, err);
 
     if (r == 0)
-        r = store_open(&s, err);
+        r = image_store_open(&s, err);
     if (r == 0)
-        r = store_lock(&s, NULL, err);
+        r = image_store_lock(&s, NULL, err);
     if (r == 0)
-        r = store_delete(&s, arch, name, err);
+        r = image_store_delete(&s, arch, name, err);
     if (r == 0)
-        store_sweep(&s);
+        image_store_sweep(&s);
     return r;
 }

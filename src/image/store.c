@@ -21,40 +21,40 @@ static void cleanup_json(json_t **json)
     json_decref(*json);
 }
 
-static int store_path_error(const char *what, int r, struct err *err)
+static int image_store_path_error(const char *what, int r, struct err *err)
 {
     return err_set(err, r, "image store %s: %s", what, strerror(-r));
 }
 
-static int store_make(const struct store *s, struct err *err)
+static int image_store_make(const struct image_store *s, struct err *err)
 {
     static const char *const dirs[] = {"objects", "tmp"};
 
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
         if (mkdirat(s->root_fd, dirs[i], 0755) < 0 && errno != EEXIST)
-            return store_path_error(s->root, -errno, err);
+            return image_store_path_error(s->root, -errno, err);
     for (int a = 0; a < ARCH_COUNT; a++)
         if (mkdirat(s->root_fd, vm_arch_name(a), 0755) < 0 && errno != EEXIST)
-            return store_path_error(s->root, -errno, err);
+            return image_store_path_error(s->root, -errno, err);
     return 0;
 }
 
-int store_open(struct store *s, struct err *err)
+int image_store_open(struct image_store *s, struct err *err)
 {
     int r;
 
-    *s = (struct store){.root_fd = -1, .lock_fd = -1};
+    *s = (struct image_store){.root_fd = -1, .lock_fd = -1};
     r = dirs_get_sub(DIRS_DATA, "images", &s->root, err);
     if (r < 0)
         return r;
     s->root_fd = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    r = s->root_fd < 0 ? store_path_error(s->root, -errno, err) : store_make(s, err);
+    r = s->root_fd < 0 ? image_store_path_error(s->root, -errno, err) : image_store_make(s, err);
     if (r < 0)
-        store_close(s);
+        image_store_close(s);
     return r;
 }
 
-void store_close(struct store *s)
+void image_store_close(struct image_store *s)
 {
     struct err ignored;
 
@@ -66,24 +66,24 @@ void store_close(struct store *s)
         (void)close(s->lock_fd);
     if (s->root_fd >= 0)
         (void)close(s->root_fd);
-    *s = (struct store){.root_fd = -1, .lock_fd = -1};
+    *s = (struct image_store){.root_fd = -1, .lock_fd = -1};
 }
 
 /* Whoever made the directories below tmp/ is gone: we hold the lock. */
-static int store_new_temp(struct store *s, struct err *err)
+static int image_store_new_temp(struct image_store *s, struct err *err)
 {
     int r = file_remove_tree(s->root_fd, "tmp", err);
 
     if (r < 0)
         return r;
     if (mkdirat(s->root_fd, "tmp", 0755) < 0)
-        return store_path_error(s->root, -errno, err);
+        return image_store_path_error(s->root, -errno, err);
     if (asprintf(&s->temp, "%s/tmp/build.XXXXXX", s->root) < 0)
-        return store_path_error(s->root, -ENOMEM, err);
-    return mkdtemp(s->temp) ? 0 : store_path_error(s->temp, -errno, err);
+        return image_store_path_error(s->root, -ENOMEM, err);
+    return mkdtemp(s->temp) ? 0 : image_store_path_error(s->temp, -errno, err);
 }
 
-int store_lock(struct store *s, const struct image_progress *progress, struct err *err)
+int image_store_lock(struct image_store *s, const struct image_progress *progress, struct err *err)
 {
     const struct timespec pause = {0, 200 * 1000 * 1000};
     bool said = false;
@@ -91,17 +91,17 @@ int store_lock(struct store *s, const struct image_progress *progress, struct er
 
     s->lock_fd = openat(s->root_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (s->lock_fd < 0)
-        return store_path_error(s->root, -errno, err);
+        return image_store_path_error(s->root, -errno, err);
     while ((r = file_lock(s->lock_fd)) == -EAGAIN) {
         if (!said && progress && progress->step)
             progress->step(progress->arg, "waiting for another build of images to end");
         said = true;
         (void)nanosleep(&pause, NULL);
     }
-    return r < 0 ? store_path_error(s->root, r, err) : store_new_temp(s, err);
+    return r < 0 ? image_store_path_error(s->root, r, err) : image_store_new_temp(s, err);
 }
 
-static int store_sync(int dir_fd, const char *name)
+static int image_store_sync(int dir_fd, const char *name)
 {
     CLEANUP(fd) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
 
@@ -110,7 +110,8 @@ static int store_sync(int dir_fd, const char *name)
     return fsync(fd) < 0 ? -errno : 0;
 }
 
-int store_take(struct store *s, const char *temp_name, json_t **ret_json, struct err *err)
+int image_store_take(struct image_store *s, const char *temp_name, json_t **ret_json,
+                     struct err *err)
 {
     CLEANUP(free) char *from = NULL;
     char sha256[DIGEST_TEXT], to[sizeof("objects/") + DIGEST_TEXT];
@@ -118,30 +119,30 @@ int store_take(struct store *s, const char *temp_name, json_t **ret_json, struct
     int r;
 
     if (asprintf(&from, "%s/%s", s->temp, temp_name) < 0)
-        return store_path_error(s->root, -ENOMEM, err);
+        return image_store_path_error(s->root, -ENOMEM, err);
     r = digest_file(from, sha256);
     if (r == 0 && (stat(from, &st) < 0 || chmod(from, 0644) < 0))
         r = -errno;
     if (r == 0)
-        r = store_sync(AT_FDCWD, from);
+        r = image_store_sync(AT_FDCWD, from);
     (void)snprintf(to, sizeof(to), "objects/%s", sha256);
     if (r == 0 && renameat(AT_FDCWD, from, s->root_fd, to) < 0)
         r = -errno;
     if (r == 0)
-        r = store_sync(s->root_fd, "objects");
+        r = image_store_sync(s->root_fd, "objects");
     if (r < 0)
-        return store_path_error(from, r, err);
+        return image_store_path_error(from, r, err);
     *ret_json = json_pack("{s:s, s:I}", "sha256", sha256, "size", (json_int_t)st.st_size);
-    return *ret_json ? 0 : store_path_error(from, -ENOMEM, err);
+    return *ret_json ? 0 : image_store_path_error(from, -ENOMEM, err);
 }
 
-static void store_manifest_name(enum vm_arch arch, const char *name, char *path, size_t size)
+static void image_store_manifest_name(enum vm_arch arch, const char *name, char *path, size_t size)
 {
     (void)snprintf(path, size, "%s/%s.json", vm_arch_name(arch), name);
 }
 
-int store_read(const struct store *s, enum vm_arch arch, const char *name, json_t **ret_json,
-               struct err *err)
+int image_store_read(const struct image_store *s, enum vm_arch arch, const char *name,
+                     json_t **ret_json, struct err *err)
 {
     CLEANUP(free) char *text = NULL;
     char path[VM_NAME_MAX + 32];
@@ -149,10 +150,10 @@ int store_read(const struct store *s, enum vm_arch arch, const char *name, json_
     size_t len;
     int r;
 
-    store_manifest_name(arch, name, path, sizeof(path));
+    image_store_manifest_name(arch, name, path, sizeof(path));
     r = file_read(s->root_fd, path, MANIFEST_MAX, &text, &len, &ignored);
     if (r < 0 && r != -ENOENT)
-        return store_path_error(path, r, err);
+        return image_store_path_error(path, r, err);
     *ret_json = r == 0 ? json_loadb(text, len, 0, NULL) : NULL;
     if (!*ret_json)
         return err_set(err, -ENOENT, "image '%s' (%s): there is no such image", name,
@@ -160,39 +161,39 @@ int store_read(const struct store *s, enum vm_arch arch, const char *name, json_
     return 0;
 }
 
-int store_write(struct store *s, enum vm_arch arch, const char *name, json_t *manifest,
-                struct err *err)
+int image_store_write(struct image_store *s, enum vm_arch arch, const char *name, json_t *manifest,
+                      struct err *err)
 {
     CLEANUP(free) char *text = json_dumps(manifest, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     char path[VM_NAME_MAX + 32];
     int r;
 
     if (!text)
-        return store_path_error(s->root, -ENOMEM, err);
-    store_manifest_name(arch, name, path, sizeof(path));
+        return image_store_path_error(s->root, -ENOMEM, err);
+    image_store_manifest_name(arch, name, path, sizeof(path));
     r = file_write(s->root_fd, path, text, strlen(text), 0644, err);
-    return r < 0 ? r : store_sync(s->root_fd, vm_arch_name(arch));
+    return r < 0 ? r : image_store_sync(s->root_fd, vm_arch_name(arch));
 }
 
-int store_delete(struct store *s, enum vm_arch arch, const char *name, struct err *err)
+int image_store_delete(struct image_store *s, enum vm_arch arch, const char *name, struct err *err)
 {
     char path[VM_NAME_MAX + 32];
 
-    store_manifest_name(arch, name, path, sizeof(path));
+    image_store_manifest_name(arch, name, path, sizeof(path));
     if (unlinkat(s->root_fd, path, 0) == 0)
         return 0;
     if (errno == ENOENT)
         return err_set(err, -ENOENT, "image '%s' (%s): there is no such image", name,
                        vm_arch_name(arch));
-    return store_path_error(path, -errno, err);
+    return image_store_path_error(path, -errno, err);
 }
 
-static int store_by_text(const struct dirent **a, const struct dirent **b)
+static int image_store_by_text(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int store_is_manifest(const struct dirent *e)
+static int image_store_is_manifest(const struct dirent *e)
 {
     size_t len = strlen(e->d_name);
 
@@ -200,15 +201,17 @@ static int store_is_manifest(const struct dirent *e)
            strcmp(e->d_name + len - 5, ".json") == 0;
 }
 
-int store_names(const struct store *s, enum vm_arch arch, json_t **ret_names, struct err *err)
+int image_store_names(const struct image_store *s, enum vm_arch arch, json_t **ret_names,
+                      struct err *err)
 {
     CLEANUP(json) json_t *names = json_array();
     struct dirent **list = NULL;
     int n, r = names ? 0 : -ENOMEM;
 
-    n = scandirat(s->root_fd, vm_arch_name(arch), &list, store_is_manifest, store_by_text);
+    n = scandirat(s->root_fd, vm_arch_name(arch), &list, image_store_is_manifest,
+                  image_store_by_text);
     if (n < 0)
-        return store_path_error(s->root, -errno, err);
+        return image_store_path_error(s->root, -errno, err);
     for (int i = 0; i < n; i++) {
         size_t len = strlen(list[i]->d_name) - 5;
 
@@ -218,12 +221,12 @@ int store_names(const struct store *s, enum vm_arch arch, json_t **ret_names, st
     }
     free(list);
     if (r < 0)
-        return store_path_error(s->root, r, err);
+        return image_store_path_error(s->root, r, err);
     *ret_names = TAKE(names);
     return 0;
 }
 
-static const char *store_sha256(const json_t *manifest, const char *key)
+static const char *image_store_sha256(const json_t *manifest, const char *key)
 {
     const char *sha256 =
         json_string_value(json_object_get(json_object_get(manifest, key), "sha256"));
@@ -233,9 +236,9 @@ static const char *store_sha256(const json_t *manifest, const char *key)
     return sha256;
 }
 
-char *store_object(const struct store *s, const json_t *manifest, const char *key)
+char *image_store_object(const struct image_store *s, const json_t *manifest, const char *key)
 {
-    const char *sha256 = store_sha256(manifest, key);
+    const char *sha256 = image_store_sha256(manifest, key);
     char *path;
 
     if (!sha256 || asprintf(&path, "%s/objects/%s", s->root, sha256) < 0)
@@ -247,24 +250,24 @@ char *store_object(const struct store *s, const json_t *manifest, const char *ke
 }
 
 /* {sha256: true} of everything an architecture's manifests name. */
-static bool store_mark(const struct store *s, enum vm_arch arch, json_t *used)
+static bool image_store_mark(const struct image_store *s, enum vm_arch arch, json_t *used)
 {
     CLEANUP(json) json_t *names = NULL;
     struct err ignored;
     const json_t *name;
     size_t i;
 
-    if (store_names(s, arch, &names, &ignored) < 0)
+    if (image_store_names(s, arch, &names, &ignored) < 0)
         return false;
     json_array_foreach(names, i, name)
     {
         CLEANUP(json) json_t *manifest = NULL;
         const char *kernel, *initrd;
 
-        if (store_read(s, arch, json_string_value(name), &manifest, &ignored) < 0)
+        if (image_store_read(s, arch, json_string_value(name), &manifest, &ignored) < 0)
             continue;
-        kernel = store_sha256(manifest, "kernel");
-        initrd = store_sha256(manifest, "initrd");
+        kernel = image_store_sha256(manifest, "kernel");
+        initrd = image_store_sha256(manifest, "initrd");
         if ((kernel && json_object_set_new(used, kernel, json_true()) < 0) ||
             (initrd && json_object_set_new(used, initrd, json_true()) < 0))
             return false;
@@ -272,7 +275,7 @@ static bool store_mark(const struct store *s, enum vm_arch arch, json_t *used)
     return true;
 }
 
-void store_sweep(struct store *s)
+void image_store_sweep(struct image_store *s)
 {
     CLEANUP(json) json_t *used = json_object();
     const struct dirent *e;
@@ -281,7 +284,7 @@ void store_sweep(struct store *s)
     DIR *dir;
 
     for (int a = 0; a < ARCH_COUNT && sure; a++)
-        sure = store_mark(s, a, used);
+        sure = image_store_mark(s, a, used);
     fd = sure ? openat(s->root_fd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     dir = fd < 0 ? NULL : fdopendir(fd);
     while (dir && (e = readdir(dir)))

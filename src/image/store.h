@@ -8,29 +8,32 @@
 
 #include "image/image.h"
 
-struct store {
+struct image_store {
     char *root;
     int root_fd, lock_fd; /* lock_fd -1: not held */
     char *temp;           /* while locked: an empty directory of ours */
 };
 
-int must_use store_open(struct store *s, struct err *err);
-void store_close(struct store *s); /* unlocks */
+int must_use image_store_open(struct image_store *s, struct err *err);
+void image_store_close(struct image_store *s); /* unlocks */
 /* Waits for the lock, saying so; then clears what an interrupted build left. */
-int must_use store_lock(struct store *s, const struct image_progress *progress, struct err *err);
+int must_use image_store_lock(struct image_store *s, const struct image_progress *progress,
+                              struct err *err);
 
 /* Moves a file of the temporary directory into objects/. json: {"sha256", "size"}. Lock held. */
-int must_use store_take(struct store *s, const char *temp_name, json_t **ret_json, struct err *err);
+int must_use image_store_take(struct image_store *s, const char *temp_name, json_t **ret_json,
+                              struct err *err);
 /* NULL with -ENOENT when there is no such image. A broken manifest counts as none. */
-int must_use store_read(const struct store *s, enum vm_arch arch, const char *name,
-                        json_t **ret_json, struct err *err);
-int must_use store_write(struct store *s, enum vm_arch arch, const char *name, json_t *manifest,
-                         struct err *err);
-int must_use store_delete(struct store *s, enum vm_arch arch, const char *name, struct err *err);
+int must_use image_store_read(const struct image_store *s, enum vm_arch arch, const char *name,
+                              json_t **ret_json, struct err *err);
+int must_use image_store_write(struct image_store *s, enum vm_arch arch, const char *name,
+                               json_t *manifest, struct err *err);
+int must_use image_store_delete(struct image_store *s, enum vm_arch arch, const char *name,
+                                struct err *err);
 /* Names of an architecture's images, sorted; a JSON array. */
-int must_use store_names(const struct store *s, enum vm_arch arch, json_t **ret_names,
-                         struct err *err);
+int must_use image_store_names(const struct image_store *s, enum vm_arch arch, json_t **ret_names,
+                               struct err *err);
 /* Removes objects that no manifest names. Lock held. */
-void store_sweep(struct store *s);
+void image_store_sweep(struct image_store *s);
 /* Path of the object that manifest[key] names, if the object is there; else NULL. */
-char *store_object(const struct store *s, const json_t *manifest, const char *key);
+char *image_store_object(const struct image_store *s, const json_t *manifest, const char *key);
