@@ -173,7 +173,7 @@ static void cpu_open_for_supervisor(struct riscv_cpu *rv)
     rv->pmpcfg[0] = 0x1f; /* NAPOT over everything, RWX */
     rv->medeleg = 0xb3ff & ~(1ull << (CAUSE_ECALL_U + RISCV_S));
     rv->mideleg = 1ull << RISCV_IRQ_SSI | 1ull << RISCV_IRQ_STI | 1ull << RISCV_IRQ_SEI;
-    rv->mcounteren = rv->scounteren = 7; /* as OpenSBI: programs read time without asking */
+    rv->mcounteren = rv->scounteren = 7; /* user programs may read the counters too */
     rv->menvcfg = 0;
     if (riscv_has(rv, RISCV_EXT_Zicbom))
         rv->menvcfg |= ENVCFG_CBIE | ENVCFG_CBCFE;

@@ -90,37 +90,41 @@ static uint64_t csr_read_time(struct riscv_cpu *rv, unsigned number)
 
 enum { INHIBIT_CY = 1, INHIBIT_IR = 4 };
 
-static uint64_t csr_counter(struct riscv_cpu *rv, uint64_t base, unsigned inhibit)
+/* A cycle is a nanosecond of guest time: programs that read it want something that goes on while
+ * they compute, and counting instructions would cost them speed. */
+static uint64_t csr_cycles(const struct riscv_cpu *rv)
 {
-    rv->cpu.count_instret = true;
-    return rv->mcountinhibit & inhibit ? base : base + rv->cpu.instret;
+    return rv->mcountinhibit & INHIBIT_CY ? 0 : clock_now_ns(rv->cpu.clock);
 }
 
 static uint64_t csr_read_mcycle(struct riscv_cpu *rv, unsigned number)
 {
-    return csr_counter(rv, rv->mcycle_base, INHIBIT_CY);
-}
-
-static uint64_t csr_read_minstret(struct riscv_cpu *rv, unsigned number)
-{
-    return csr_counter(rv, rv->minstret_base, INHIBIT_IR);
-}
-
-/* The base that makes the counter read val after the writing instruction has retired. */
-static uint64_t csr_counter_base(struct riscv_cpu *rv, uint64_t val, unsigned inhibit)
-{
-    rv->cpu.count_instret = true;
-    return rv->mcountinhibit & inhibit ? val : val - (rv->cpu.instret + 1);
+    return rv->mcycle_base + csr_cycles(rv);
 }
 
 static void csr_write_mcycle(struct riscv_cpu *rv, unsigned number, uint64_t val)
 {
-    rv->mcycle_base = csr_counter_base(rv, val, INHIBIT_CY);
+    rv->mcycle_base = val - csr_cycles(rv);
 }
 
+/* Engines count exactly only from the first access on. */
+static uint64_t csr_retired(struct riscv_cpu *rv)
+{
+    rv->cpu.count_instret = true;
+    return rv->mcountinhibit & INHIBIT_IR ? 0 : rv->cpu.instret;
+}
+
+static uint64_t csr_read_minstret(struct riscv_cpu *rv, unsigned number)
+{
+    return rv->minstret_base + csr_retired(rv);
+}
+
+/* The counter reads val after the writing instruction, which will be counted, has retired. */
 static void csr_write_minstret(struct riscv_cpu *rv, unsigned number, uint64_t val)
 {
-    rv->minstret_base = csr_counter_base(rv, val, INHIBIT_IR);
+    bool counts = !(rv->mcountinhibit & INHIBIT_IR);
+
+    rv->minstret_base = val - csr_retired(rv) - (counts ? 1 : 0);
 }
 
 static void csr_write_mcountinhibit(struct riscv_cpu *rv, unsigned number, uint64_t val)
@@ -128,7 +132,7 @@ static void csr_write_mcountinhibit(struct riscv_cpu *rv, unsigned number, uint6
     uint64_t cycle = csr_read_mcycle(rv, 0), instret = csr_read_minstret(rv, 0);
 
     rv->mcountinhibit = val & (INHIBIT_CY | INHIBIT_IR);
-    csr_write_mcycle(rv, 0, cycle + 1);
+    csr_write_mcycle(rv, 0, cycle);
     csr_write_minstret(rv, 0, instret + 1);
 }
 

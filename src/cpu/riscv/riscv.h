@@ -42,7 +42,7 @@ struct riscv_cpu {
     uint64_t mideleg, medeleg, mtvec, mscratch, mepc, mcause, mtval;
     uint64_t mcounteren, mcountinhibit, menvcfg;
     uint64_t stvec, scounteren, senvcfg, sscratch, sepc, scause, stval, satp, stimecmp;
-    /* Counters: value = base + (inhibited ? 0 : cpu.instret). One cycle is one instruction. */
+    /* Counters: value = base + (inhibited ? 0 : cpu.instret, or guest time in ns for cycles). */
     uint64_t mcycle_base, minstret_base;
     uint8_t pmpcfg[RISCV_PMP_COUNT];
     uint64_t pmpaddr[RISCV_PMP_COUNT];
