@@ -4,5 +4,6 @@
 
 const struct engine_ops *const engine_registry[] = {
     &engine_interp_ops,
+    &engine_jit_ops,
     NULL,
 };

@@ -14,5 +14,9 @@ enum interp_leave {
     INTERP_STOP,  /* cpu->exit is set; cpu->pc as ir_helper says */
 };
 
+/* Executes one memory operation or helper; false: the block must be left (fault, exit). For other
+ * executors that have no form of their own for an op. */
+bool interp_effect(struct cpu *cpu, const struct ir_insn *op);
+
 /* Runs one block; cpu->instret counts the instructions that retired. */
 enum interp_leave interp_run_block(struct cpu *cpu, const struct ir_block *block);

@@ -115,7 +115,11 @@ enum ir_amo {
     IR_MINU,
     IR_MAXU
 };
-enum ir_fence { IR_FENCE_FULL /* store-load too */, IR_FENCE_TSO /* free on x86 */ };
+enum ir_fence {
+    IR_FENCE_FULL /* store-load too */,
+    IR_FENCE_TSO /* free on x86 */,
+    IR_FENCE_CODE /* fetches see earlier stores: ends its block */
+};
 enum ir_round { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM };
 enum ir_fcmp { IR_FEQ /* quiet */, IR_FLT /* signaling */, IR_FLE };
 enum ir_int { IR_I32, IR_U32, IR_I64, IR_U64 }; /* I32/U32 results are sign-extended to 64 bits */

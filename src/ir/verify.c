@@ -80,7 +80,7 @@ static const char *verify_detail(const struct ir_insn *op)
     case IR_BZERO:
         ok = op->imm > 0 && is_pow2((uint64_t)op->imm) && op->imm <= GUEST_PAGE_SIZE;
         break;
-    case IR_FENCE: ok = op->aux <= IR_FENCE_TSO; break;
+    case IR_FENCE: ok = op->aux <= IR_FENCE_CODE; break;
     case IR_FCMP: ok = op->aux <= IR_FLE; break;
     case IR_FADD:
     case IR_FSUB:

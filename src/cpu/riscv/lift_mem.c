@@ -3,7 +3,7 @@
  * Meaning of loads, stores, atomics, fences and cache-block operations (ISA manual, volume I).
  * Atomics are sequentially consistent in the IR, so aq and rl need nothing more. Instruction
  * fetches always see earlier stores (translated code is dropped when its page is written), so
- * FENCE.I only ends the block.
+ * FENCE.I only ends the block and has the engine look whether code was dropped.
  */
 #include "cpu/riscv/lift.h"
 
@@ -47,6 +47,7 @@ void lift_fence(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
 
 void lift_fence_i(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
 {
+    ir_emit(l->b, IR_FENCE, IR_64, 0, 0, 0)->aux = IR_FENCE_CODE;
     l->leave = true;
 }
 

@@ -227,9 +227,7 @@ void virtio_settle(struct device *dev)
 {
     struct virtio_device *v = container_of(dev, struct virtio_device, dev);
 
-    /* Loaded nonsense; a driver's own is refused by FEATURES_OK and may be read back until then. */
-    if (v->status & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK))
-        v->driver_features &= v->features;
+    v->driver_features &= v->features;
     if (timer_fired(v)) {
         uint32_t pending = v->pending;
 

@@ -15,6 +15,7 @@
 
 #include "interp/code.h"
 #include "ir/ir.h"
+#include "jit/jit.h"
 #include <posada/engine.h>
 #include <pthread.h>
 
@@ -66,6 +67,7 @@ struct soft_vcpu {
     struct soft_engine *engine;
     struct soft_cache cache;
     struct interp interp;
+    struct jit_vcpu *jit; /* NULL: interpreted */
     struct engine_debug debug;
     bool tracing; /* as the cache and MMU are set up now */
     uint64_t lookups;
@@ -88,7 +90,7 @@ struct soft_page {
 struct soft_engine {
     struct engine engine; /* must be first */
     struct mem *mem;
-    const struct cpu_ops *ops;
+    struct jit *jit; /* NULL: interpreted */
     unsigned vcpu_count;
     struct soft_vcpu *vcpu[SOFT_VCPUS_MAX];
     pthread_mutex_t lock; /* all below */
@@ -105,6 +107,9 @@ void soft_pages_done(struct soft_engine *e);
 void soft_claim(struct soft_vcpu *v, gpa_t page);
 /* Ends the claim: these bytes of the page became code; none when first > last. */
 void soft_note_code(struct soft_vcpu *v, gpa_t page, unsigned first, unsigned last);
+/* The two as the JIT calls them; arg: struct soft_vcpu. */
+void soft_claim_page(void *arg, gpa_t page);
+void soft_note_page(void *arg, gpa_t page, unsigned first, unsigned last);
 /* Serves the vCPU's mailbox, on its own thread. */
 void soft_read_mail(struct soft_vcpu *v);
 

@@ -64,26 +64,26 @@ static uint64_t pages_chunks(unsigned first, unsigned last)
     return UINT64_MAX << low & UINT64_MAX >> (63 - high);
 }
 
-static void pages_written_locked(struct soft_engine *e, gpa_t gpa, uint64_t len)
+/* True when code was made from these bytes. */
+static bool pages_written_locked(struct soft_engine *e, gpa_t gpa, uint64_t len)
 {
     unsigned first = (unsigned)(gpa.v & (GUEST_PAGE_SIZE - 1));
     struct soft_page *p = pages_find(e, gpa.v - first);
     bool hit;
 
     if (!p || !p->vcpus)
-        return;
+        return false;
     e->code_writes++;
     hit = p->lifting || p->chunks & pages_chunks(first, first + (unsigned)len - 1);
     p->writes += hit ? PATIENCE_OF_A_HIT : 1;
     if (p->writes >= p->patience) {
         pages_purge(e, p);
-        return;
+        return true;
     }
-    if (!hit)
-        return;
-    for (unsigned i = 0; i < e->vcpu_count; i++)
+    for (unsigned i = 0; i < e->vcpu_count && hit; i++)
         if (p->vcpus >> i & 1)
             pages_post(e->vcpu[i], SOFT_MAIL_WRITTEN, gpa, len);
+    return hit;
 }
 
 /* mem_on_code_write's hook: any thread. */
@@ -91,9 +91,23 @@ static void pages_written(void *arg, gpa_t gpa, uint64_t len)
 {
     struct soft_engine *e = arg;
 
+    bool hit;
+
     pthread_mutex_lock(&e->lock);
-    pages_written_locked(e, gpa, len);
+    hit = pages_written_locked(e, gpa, len);
     pthread_mutex_unlock(&e->lock);
+    if (hit && e->jit) /* whole page: it may have been purged */
+        jit_code_written(e->jit, GPA(gpa.v & ~(uint64_t)(GUEST_PAGE_SIZE - 1)), GUEST_PAGE_SIZE);
+}
+
+/* The same from inside a claim, when the JIT, if there is one, has its lock. */
+static void pages_purge_claiming(struct soft_engine *e, struct soft_page *p)
+{
+    if (!p->vcpus)
+        return;
+    pages_purge(e, p);
+    if (e->jit)
+        jit_drop_page_locked(e->jit, GPA(p->page));
 }
 
 /* A fresh entry; when there are too many, all pages lose their code and start again. */
@@ -104,8 +118,7 @@ static struct soft_page *pages_add(struct soft_engine *e, uint64_t page)
 
     if (e->pool_used == SOFT_PAGES_MAX) {
         for (unsigned i = 0; i < e->pool_used; i++)
-            if (e->pool[i].vcpus)
-                pages_purge(e, &e->pool[i]);
+            pages_purge_claiming(e, &e->pool[i]);
         for (unsigned i = 0; i < SOFT_PAGE_HASH; i++)
             e->page[i] = NULL;
         e->pool_used = 0;
@@ -157,6 +170,16 @@ void soft_note_code(struct soft_vcpu *v, gpa_t page, unsigned first, unsigned la
         p->chunks |= first <= last ? pages_chunks(first, last) : 0;
     }
     pthread_mutex_unlock(&v->engine->lock);
+}
+
+void soft_claim_page(void *arg, gpa_t page)
+{
+    soft_claim(arg, page);
+}
+
+void soft_note_page(void *arg, gpa_t page, unsigned first, unsigned last)
+{
+    soft_note_code(arg, page, first, last);
 }
 
 static void pages_serve(struct soft_vcpu *v, const struct soft_mail *m)

@@ -45,10 +45,21 @@ static enum engine_exit run_exit(struct cpu *cpu)
     }
 }
 
+static bool run_debugged(const struct soft_vcpu *v)
+{
+    return v->tracing || v->debug.single_step || v->debug.breakpoint_count;
+}
+
+static void run_deliver_fault(struct cpu *cpu)
+{
+    cpu->ops->raise(cpu);
+    cpu->fault.pending = false;
+}
+
 /* Runs the code at cpu->pc. True: the guest wants something of the caller (cpu->exit). */
 static bool run_some(struct soft_vcpu *v)
 {
-    bool one = v->tracing || v->debug.single_step || v->debug.breakpoint_count, once;
+    bool one = run_debugged(v), once;
     enum interp_leave leave = INTERP_FAULT;
     struct cpu *cpu = v->cpu;
     struct soft_block *b = soft_find(v, &once);
@@ -64,11 +75,20 @@ static bool run_some(struct soft_vcpu *v)
     }
     if (!b || leave != INTERP_NEXT)
         v->interp.ret_link = NULL; /* whatever comes next does not follow from that exit */
-    if (leave == INTERP_FAULT) {
-        cpu->ops->raise(cpu);
-        cpu->fault.pending = false;
-    }
+    if (leave == INTERP_FAULT)
+        run_deliver_fault(cpu);
     return leave == INTERP_STOP;
+}
+
+/* The same by translated code; what has no translation is interpreted, a block at a time. */
+static bool run_translated(struct soft_vcpu *v)
+{
+    switch (jit_run(v->jit)) {
+    case JIT_EXIT_FAULT: run_deliver_fault(v->cpu); return false;
+    case JIT_EXIT_CPU: return true;
+    case JIT_EXIT_MISS: return run_some(v);
+    default: return false;
+    }
 }
 
 /* --- Instruction trace --- */
@@ -121,7 +141,9 @@ enum engine_exit soft_run(struct engine *engine, unsigned index, struct err *err
             return ENGINE_EXIT_KICK;
         if (unlikely(v->debug.breakpoint_count) && run_at_breakpoint(v))
             return ENGINE_EXIT_DEBUG;
-        if (v->tracing ? run_some_traced(v) : run_some(v))
+        if (v->jit && !run_debugged(v) ? run_translated(v)
+            : v->tracing               ? run_some_traced(v)
+                                       : run_some(v))
             return run_exit(cpu);
         if (unlikely(v->debug.single_step))
             return ENGINE_EXIT_DEBUG;

@@ -23,6 +23,7 @@ static void soft_vcpu_free(struct soft_vcpu *v)
 {
     if (!v)
         return;
+    jit_vcpu_free(v->jit);
     if (v->cpu && v->cpu->ops->done)
         v->cpu->ops->done(v->cpu);
     if (v->cpu)
@@ -74,6 +75,9 @@ static int soft_vcpu_new(struct soft_engine *e, const struct engine_config *conf
     if (r < 0)
         return r;
     config->cpu_ops->reset(v->cpu);
+    if (e->jit)
+        return jit_vcpu_new(e->jit, v->cpu, &(struct jit_pages){soft_claim_page, soft_note_page, v},
+                            &v->jit, err);
     return 0;
 }
 
@@ -86,11 +90,12 @@ static void soft_destroy(struct engine *engine)
     soft_pages_done(e);
     for (unsigned i = 0; i < e->vcpu_count; i++)
         soft_vcpu_free(e->vcpu[i]);
+    jit_free(e->jit);
     free(e);
 }
 
-static int soft_create(const struct engine_config *config, struct engine **ret_engine,
-                       struct err *err)
+static int soft_create(const struct engine_config *config, const struct engine_ops *ops,
+                       struct engine **ret_engine, struct err *err)
 {
     struct soft_engine *e;
     int r;
@@ -101,10 +106,15 @@ static int soft_create(const struct engine_config *config, struct engine **ret_e
     e = calloc(1, sizeof(*e));
     if (!e)
         return err_set(err, -ENOMEM, "engine: no memory");
-    e->engine.ops = &engine_interp_ops;
+    e->engine.ops = ops;
     e->mem = config->mem;
     e->vcpu_count = config->vcpus;
     r = soft_pages_init(e, err);
+    if (!r && ops == &engine_jit_ops)
+        r = jit_new(&(struct jit_config){.mem = config->mem,
+                                         .ops = config->cpu_ops,
+                                         .code_bytes = config->code_cache},
+                    &e->jit, err);
     for (unsigned i = 0; i < config->vcpus && !r; i++)
         r = soft_vcpu_new(e, config, i, err);
     if (r < 0) {
@@ -113,6 +123,18 @@ static int soft_create(const struct engine_config *config, struct engine **ret_e
     }
     *ret_engine = &e->engine;
     return 0;
+}
+
+static int soft_create_interp(const struct engine_config *config, struct engine **ret_engine,
+                              struct err *err)
+{
+    return soft_create(config, &engine_interp_ops, ret_engine, err);
+}
+
+static int soft_create_jit(const struct engine_config *config, struct engine **ret_engine,
+                           struct err *err)
+{
+    return soft_create(config, &engine_jit_ops, ret_engine, err);
 }
 
 static struct cpu *soft_vcpu(struct engine *engine, unsigned index)
@@ -218,14 +240,29 @@ static unsigned soft_stats(struct engine *engine, struct engine_stat *stats, uns
     all[STAT_PURGES].value = e->purges;
     pthread_mutex_unlock(&e->lock);
     memcpy(stats, all, n * sizeof(*all));
-    return n;
+    return e->jit ? n + jit_stats(e->jit, stats + n, room - n) : n;
 }
 
 const struct engine_ops engine_interp_ops = {
     .name = "interp",
     .technique = "emulate",
     .probe = soft_probe,
-    .create = soft_create,
+    .create = soft_create_interp,
+    .destroy = soft_destroy,
+    .vcpu = soft_vcpu,
+    .reset = soft_reset,
+    .run = soft_run,
+    .debug = soft_debug,
+    .get_state = soft_get_state,
+    .set_state = soft_set_state,
+    .stats = soft_stats,
+};
+
+const struct engine_ops engine_jit_ops = {
+    .name = "jit",
+    .technique = "emulate",
+    .probe = jit_probe,
+    .create = soft_create_jit,
     .destroy = soft_destroy,
     .vcpu = soft_vcpu,
     .reset = soft_reset,

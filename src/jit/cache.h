@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The translation store: code memory in segments that fill up and are evicted one after the other,
+ * an index by physical address and context, and per guest page the list of its translations.
+ * A block's code grows from the segment's bottom; its record and the IR ops kept for fallbacks
+ * from the top, so evicting a segment forgets all of it at once. All calls: jit lock held.
+ */
+#pragma once
+
+#include "host/codemem.h"
+#include <posada/types.h>
+#include <stdbool.h>
+
+struct jit_block {
+    uint64_t gpa; /* of the first byte */
+    uint32_t key; /* context key and generator flags */
+    uint32_t length;
+    uint8_t *outer, *inner, *stale; /* write mapping; see gen.h */
+    struct jit_block *next_hash, *next_page;
+    uint32_t segment;
+    bool dropped;
+};
+
+struct jit_page {
+    uint64_t frame;
+    uint64_t chunks; /* 64-byte pieces of the page that translations were made from */
+    struct jit_block *blocks;
+    struct jit_page *next;
+};
+
+enum { CACHE_SEGMENTS = 8, CACHE_BLOCK_HASH = 1 << 15, CACHE_PAGE_HASH = 1 << 12 };
+
+struct cache_segment {
+    uint8_t *bottom, *top; /* free room in between */
+    uint8_t *start, *end;
+};
+
+struct cache {
+    struct codemem mem;
+    struct cache_segment segment[CACHE_SEGMENTS];
+    unsigned current;
+    struct jit_block *hash[CACHE_BLOCK_HASH];
+    struct jit_page *pages[CACHE_PAGE_HASH];
+    uint64_t blocks, evictions, dropped, bytes;
+};
+
+int must_use cache_init(struct cache *cache, size_t bytes, size_t stub_bytes, struct err *err);
+void cache_done(struct cache *cache);
+
+struct jit_block *cache_find(const struct cache *cache, uint64_t gpa, uint32_t key);
+/* True when the current segment has not this much room: call cache_evict() while no thread runs
+ * translated code, and clear every jump cache. */
+bool cache_full(const struct cache *cache, size_t need);
+void cache_evict(struct cache *cache);
+/* Room at the top of the current segment, aligned to 8. */
+void *cache_keep(struct cache *cache, size_t bytes);
+/* Puts a finished block into the index and its page. -ENOMEM. */
+int must_use cache_add(struct cache *cache, struct jit_block *block);
+/* Bytes of a page changed: drops its translations if any was made from them. */
+void cache_written(struct cache *cache, uint64_t gpa, uint64_t len);
+void cache_drop_page(struct cache *cache, uint64_t frame);

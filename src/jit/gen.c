@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The generator's values, the pass over a block and its cold ends. Overview: gen.h. */
+#include "jit/gen.h"
+#include <assert.h>
+#include <string.h>
+
+static const uint8_t gen_pinned[GEN_PINNED] = {RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R14};
+
+unsigned gen_pinned_slot(unsigned i)
+{
+    return gen_pinned[i];
+}
+
+void gen_init(struct gen *g, const struct cpu_ops *ops)
+{
+    for (unsigned s = 0; s < CPU_SLOTS; s++)
+        g->slot[s] = (struct gen_slot){.reg = -1};
+    for (unsigned i = 0; i < GEN_PINNED && i < ops->hot_global_count; i++)
+        g->slot[ops->hot_globals[i]].reg = (int8_t)gen_pinned[i];
+}
+
+bool gen_is_global(const struct gen *g, ir_slot slot)
+{
+    return slot < g->block->global_count;
+}
+
+uint16_t gen_insn_offset(const struct gen *g)
+{
+    const struct ir_block *b = g->block;
+
+    return (uint16_t)((b->pc & (GUEST_PAGE_SIZE - 1)) + b->insn[g->op->insn].pc_offset);
+}
+
+struct gen_cold *gen_cold_new(struct gen *g, unsigned kind)
+{
+    struct gen_cold *cold;
+
+    if (g->cold_count == GEN_COLD_MAX) {
+        g->c.full = true; /* the block is given up; the entry below only absorbs writes */
+        g->cold_count--;
+    }
+    cold = &g->cold[g->cold_count++];
+    *cold =
+        (struct gen_cold){.kind = (uint8_t)kind, .insn_offset = gen_insn_offset(g), .op = g->op};
+    return cold;
+}
+
+/* --- Values --- */
+
+static void gen_spill(struct gen *g, unsigned scratch)
+{
+    int16_t slot = g->scratch_slot[scratch];
+
+    if (slot < 0)
+        return;
+    x86_rm(&g->c, X86_MOV_STORE, true, scratch, RBP, slot_disp((ir_slot)slot));
+    g->slot[slot].reg = -1;
+    g->scratch_slot[scratch] = -1;
+}
+
+void gen_spill_temps(struct gen *g)
+{
+    for (unsigned r = 0; r < GEN_SCRATCH; r++)
+        gen_spill(g, r);
+}
+
+void gen_take_reg(struct gen *g, unsigned reg)
+{
+    gen_spill(g, reg);
+    g->busy |= 1u << reg;
+}
+
+unsigned gen_take(struct gen *g)
+{
+    unsigned r;
+
+    for (r = 0; r < GEN_SCRATCH; r++)
+        if (!(g->busy & 1u << r) && g->scratch_slot[r] < 0)
+            break;
+    for (unsigned i = 0; r == GEN_SCRATCH && i < GEN_SCRATCH; i++)
+        if (!(g->busy & 1u << i))
+            r = i;
+    assert(r < GEN_SCRATCH);
+    gen_take_reg(g, r);
+    return r;
+}
+
+bool gen_const(const struct gen *g, ir_slot slot, int64_t *ret_value)
+{
+    if (!g->slot[slot].constant)
+        return false;
+    *ret_value = (int64_t)g->slot[slot].value;
+    return true;
+}
+
+void gen_src_to(struct gen *g, unsigned reg, ir_slot slot)
+{
+    const struct gen_slot *s = &g->slot[slot];
+
+    if (s->constant)
+        x86_mov_imm(&g->c, reg, s->value);
+    else if (s->reg >= 0)
+        x86_mov_rr(&g->c, reg, (unsigned)s->reg);
+    else
+        x86_rm(&g->c, X86_MOV_LOAD, true, reg, RBP, slot_disp(slot));
+}
+
+unsigned gen_src(struct gen *g, ir_slot slot)
+{
+    const struct gen_slot *s = &g->slot[slot];
+    unsigned reg;
+
+    if (!s->constant && s->reg >= 0) {
+        if (s->reg < GEN_SCRATCH)
+            g->busy |= 1u << s->reg;
+        return (unsigned)s->reg;
+    }
+    reg = gen_take(g);
+    gen_src_to(g, reg, slot);
+    return reg;
+}
+
+unsigned gen_dst(struct gen *g, ir_slot slot)
+{
+    const struct ir_insn *op = g->op;
+    const struct gen_slot *a = &g->slot[op->a];
+
+    if (gen_is_global(g, slot) && g->slot[slot].reg >= 0)
+        return (unsigned)g->slot[slot].reg;
+    /* A temporary that dies in this op lends its register. */
+    if (ir_op_info[op->op].has_a && (g->kill[g->index] & 1) && !gen_is_global(g, op->a) &&
+        !a->constant && a->reg >= 0 && !(g->busy & 1u << a->reg)) {
+        g->busy |= 1u << a->reg;
+        return (unsigned)a->reg;
+    }
+    return gen_take(g);
+}
+
+void gen_forget(struct gen *g, ir_slot slot)
+{
+    struct gen_slot *s = &g->slot[slot];
+
+    if (gen_is_global(g, slot))
+        return;
+    if (s->reg >= 0 && g->scratch_slot[s->reg] == (int16_t)slot)
+        g->scratch_slot[s->reg] = -1;
+    *s = (struct gen_slot){.reg = -1};
+}
+
+void gen_done(struct gen *g, ir_slot slot, unsigned reg)
+{
+    if (gen_is_global(g, slot)) {
+        if (g->slot[slot].reg >= 0)
+            x86_mov_rr(&g->c, (unsigned)g->slot[slot].reg, reg);
+        else
+            x86_rm(&g->c, X86_MOV_STORE, true, reg, RBP, slot_disp(slot));
+        return;
+    }
+    gen_forget(g, slot);
+    if (reg >= GEN_SCRATCH) {
+        unsigned r = gen_take(g);
+
+        x86_mov_rr(&g->c, r, reg);
+        reg = r;
+    } else if (g->scratch_slot[reg] >= 0) { /* held a source that dies here */
+        g->slot[g->scratch_slot[reg]].reg = -1;
+    }
+    g->slot[slot].reg = (int8_t)reg;
+    g->scratch_slot[reg] = (int16_t)slot;
+}
+
+/* Tells the stubs which instruction runs: page offset, and length in the upper half. */
+void gen_note_insn(struct gen *g)
+{
+    x86_rm(&g->c, 0xc7, false, 0, RBP, CPU_DISP(jit.insn));
+    x86_u32(&g->c, gen_insn_offset(g) | (uint32_t)g->block->insn[g->op->insn].length << 16);
+}
+
+/* --- Fallback: the interpreter executes one op on the slots in memory --- */
+
+static void gen_call_interpreter(struct gen *g, const struct ir_insn *op)
+{
+    gen_note_insn(g);
+    x86_mov_imm(&g->c, RAX, (uintptr_t)g->keep(g->arg, op));
+    x86_mov_imm(&g->c, R15, (uintptr_t)jit_interpret_op);
+    x86_call_to(&g->c, g->stubs->helper);
+}
+
+void gen_cold_op(struct gen *g, struct gen_cold *cold)
+{
+    gen_call_interpreter(g, cold->op);
+    x86_jmp_to(&g->c, cold->back);
+}
+
+void gen_fallback(struct gen *g, const struct ir_insn *op)
+{
+    const struct ir_op_info *info = &ir_op_info[op->op];
+    const ir_slot used[3] = {op->a, op->b, op->c};
+    const bool has[3] = {info->has_a, info->has_b && !(op->flags & IR_B_IMM), info->has_c};
+
+    gen_spill_temps(g);
+    for (unsigned i = 0; i < 3; i++) {
+        if (has[i] && g->slot[used[i]].constant) {
+            gen_src_to(g, RAX, used[i]);
+            x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, slot_disp(used[i]));
+        }
+    }
+    gen_call_interpreter(g, op);
+    if (info->has_dst && !gen_is_global(g, op->dst))
+        gen_forget(g, op->dst); /* in memory now */
+}
+
+/* --- The pass --- */
+
+static void gen_liveness(struct gen *g)
+{
+    const struct ir_block *b = g->block;
+    bool live[CPU_SLOTS] = {false};
+
+    for (unsigned i = b->op_count; i-- > 0;) {
+        const struct ir_insn *op = &b->op[i];
+        const struct ir_op_info *info = &ir_op_info[op->op];
+        const ir_slot used[3] = {op->a, op->b, op->c};
+        const bool has[3] = {info->has_a, info->has_b && !(op->flags & IR_B_IMM), info->has_c};
+
+        g->kill[i] = 0;
+        if (info->has_dst && op->dst >= b->global_count) {
+            if (!live[op->dst] && info->pure) {
+                g->kill[i] = 0x80;
+                continue;
+            }
+            live[op->dst] = false;
+        }
+        for (unsigned k = 0; k < 3; k++) {
+            if (!has[k] || used[k] < b->global_count || live[used[k]])
+                continue;
+            g->kill[i] |= (uint8_t)(1u << k);
+            live[used[k]] = true;
+        }
+    }
+}
+
+static void gen_bury(struct gen *g, const struct ir_insn *op)
+{
+    const ir_slot used[3] = {op->a, op->b, op->c};
+
+    for (unsigned k = 0; k < 3; k++)
+        if ((g->kill[g->index] & 1u << k) && !(ir_op_info[op->op].has_dst && used[k] == op->dst))
+            gen_forget(g, used[k]);
+    g->busy = 0;
+}
+
+static void gen_op(struct gen *g, const struct ir_insn *op)
+{
+    if (g->kill[g->index] & 0x80)
+        return;
+    if (!gen_int(g, op) && !gen_mem(g, op) && !gen_fp(g, op) && !gen_flow(g, op))
+        gen_fallback(g, op);
+    gen_bury(g, op);
+}
+
+static void gen_entry(struct gen *g)
+{
+    enum { OUTER_BYTES = 6 + 7 };
+
+    while (((uintptr_t)g->c.at + OUTER_BYTES) & 7) /* inner's first eight bytes change at once */
+        x86_byte(&g->c, 0x90);
+    g->outer = g->c.at;
+    x86_byte(&g->c, 0x48); /* and rax, -4096, always in the long form */
+    x86_byte(&g->c, 0x25);
+    x86_u32(&g->c, (uint32_t)-GUEST_PAGE_SIZE);
+    x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, CPU_DISP(jit.page));
+    g->inner = g->c.at;
+    x86_nop(&g->c, 5);
+}
+
+bool gen_block(struct gen *g)
+{
+    const struct ir_block *b = g->block;
+
+    g->cold_count = 0;
+    g->busy = 0;
+    g->page_va = b->pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    for (unsigned r = 0; r < GEN_SCRATCH; r++)
+        g->scratch_slot[r] = -1;
+    for (unsigned s = b->global_count; s < CPU_SLOTS; s++)
+        g->slot[s] = (struct gen_slot){.reg = -1};
+    gen_liveness(g);
+    gen_entry(g);
+    for (g->index = 0; g->index < b->op_count; g->index++) {
+        const struct ir_insn *op = &b->op[g->index];
+
+        if (g->count && g->index && op->insn != g->op->insn)
+            x86_alu_mem_imm(&g->c, X86_ADD, true, RBP, CPU_DISP(instret), 1);
+        g->op = op;
+        gen_op(g, op);
+    }
+    for (unsigned i = 0; i < g->cold_count && !g->c.full; i++) {
+        struct gen_cold *cold = &g->cold[i];
+
+        g->op = cold->op;
+        for (unsigned k = 0; k < cold->from_count; k++)
+            x86_patch(cold->from[k], g->c.at);
+        if (cold->kind == COLD_LOAD || cold->kind == COLD_STORE)
+            gen_cold_mem(g, cold);
+        else if (cold->kind == COLD_OP)
+            gen_cold_op(g, cold);
+        else
+            gen_cold_flow(g, cold);
+    }
+    g->stale = g->c.at;
+    x86_mov_imm(&g->c, RDX, b->pc & (GUEST_PAGE_SIZE - 1));
+    x86_jmp_to(&g->c, g->stubs->dispatch);
+    return !g->c.full;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the code generator: one IR block to host code, in one forward pass.
+ *
+ * Host registers while translated code runs:
+ *   rbp  struct cpu + CPU_BIAS, so that the first 32 slots have 8-bit displacements
+ *   r15  the current data space (struct mmu_space), whose first-level TLB every access checks
+ *   rbx rsi rdi r8-r14  the guest's ten hottest registers (cpu_ops.hot_globals), always, across
+ *        all blocks; every other slot lives in memory
+ *   rax rcx rdx  scratch: temporaries of the block as long as nothing else needs them
+ * PC is never stored: an exit passes the offset from the guest page, cpu->jit.page is the page.
+ * MXCSR is the guest's: its rounding mode, and its sticky flags until a helper collects them.
+ */
+#pragma once
+
+#include "ir/ir.h"
+#include "jit/emit/x86_64.h"
+#include "mmu/mmu.h"
+#include <posada/cpu.h>
+
+enum { CPU_BIAS = 128, GEN_PINNED = 10, GEN_SCRATCH = 3 };
+
+#define CPU_DISP(field) ((int32_t)offsetof(struct cpu, field) - CPU_BIAS)
+
+static inline int32_t slot_disp(ir_slot slot)
+{
+    return (int32_t)slot * 8 - CPU_BIAS;
+}
+
+/* Addresses of the stubs, in the write mapping; made once (stubs.c). */
+struct jit_stubs {
+    const uint8_t *enter;     /* int (*)(struct cpu *, const void *host) through exec mapping */
+    const uint8_t *attention; /* edx: page offset of the pc */
+    const uint8_t *dispatch;  /* edx: page offset of the pc */
+    const uint8_t *link;      /* edx: page offset of the target; rcx: address of the rel32 */
+    const uint8_t *jump;      /* rax: pc; jump cache missed */
+    const uint8_t *load[4];   /* rax: va, edx: insn offset; returns rax, by log2 of the size */
+    const uint8_t *store[4];  /* rax: va, rcx: value, edx: insn offset */
+    const uint8_t *helper;    /* r15: function, rax rdx rcx: a b c, cpu->jit.insn set; rax result */
+};
+
+/* What a call of the JIT's dispatcher is told when translated code leaves. */
+enum gen_exit {
+    GEN_EXIT_ATTENTION,
+    GEN_EXIT_DISPATCH,
+    GEN_EXIT_LINK,
+    GEN_EXIT_JUMP,
+    GEN_EXIT_FAULT,
+    GEN_EXIT_CPU,
+};
+
+struct jump_entry {
+    uint64_t pc; /* all ones: empty (an odd pc never jumps) */
+    const uint8_t *host;
+};
+enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
+
+/* Where the value of a slot is during generation. */
+struct gen_slot {
+    int8_t reg;    /* host register, -1: memory */
+    bool constant; /* value known; a temporary may then exist nowhere else */
+    bool in_place; /* the register or memory really holds it */
+    uint64_t value;
+};
+
+struct gen_cold {
+    uint8_t *from[4]; /* rel32s that lead here */
+    uint8_t *back;
+    uint16_t insn_offset;
+    uint8_t kind, size, sign, reg, from_count;
+    int64_t value; /* store of a constant; flow: page offset of the target */
+    const struct ir_insn *op;
+};
+
+enum { GEN_COLD_MAX = 384 };
+
+struct gen {
+    struct x86_code c;
+    const struct jit_stubs *stubs;
+    const struct ir_block *block;
+    const struct ir_insn *op; /* being generated */
+    unsigned index;           /* of op */
+    /* Callbacks of the translation store (cache.c). */
+    void *arg;
+    const struct ir_insn *(*keep)(void *arg, const struct ir_insn *op); /* copy that outlives us */
+    const uint8_t *(*target)(void *arg, uint32_t page_offset); /* existing translation or NULL */
+    unsigned rounding; /* enum ir_round the context runs under */
+    bool count;        /* keep cpu->instret exact */
+    uint64_t page_va;
+    uint8_t *outer, *inner, *stale;
+    struct gen_slot slot[CPU_SLOTS];
+    int16_t scratch_slot[GEN_SCRATCH]; /* temporary living in rax, rcx, rdx; -1 none */
+    unsigned busy;                     /* scratch registers in use by the current op, bit mask */
+    uint8_t kill[IR_MAX_OPS];          /* bit 0..3: a, b, c die here; bit 7: op is dead */
+    struct gen_cold cold[GEN_COLD_MAX];
+    unsigned cold_count;
+};
+
+/* Generates the block at c.at. False: not this one (too large); interpret it. Then:
+ * outer: where jump caches lead; expects the pc in rax and notes the page;
+ * inner: where links inside the page lead; five patchable bytes;
+ * stale: where inner must jump once the block is dropped. */
+bool gen_block(struct gen *g);
+void gen_init(struct gen *g, const struct cpu_ops *ops);
+unsigned gen_pinned_slot(unsigned i); /* host register of the i-th hot global */
+void stubs_emit(struct x86_code *c, struct jit_stubs *ret_stubs, const struct cpu_ops *ops);
+
+/* --- gen.c: values --- */
+unsigned gen_take(struct gen *g);                           /* a scratch register for this op */
+void gen_take_reg(struct gen *g, unsigned reg);             /* this one, spilling what is in it */
+unsigned gen_src(struct gen *g, ir_slot slot);              /* register that holds the value */
+void gen_src_to(struct gen *g, unsigned reg, ir_slot slot); /* copies the value into reg */
+bool gen_const(const struct gen *g, ir_slot slot, int64_t *ret_value);
+unsigned gen_dst(struct gen *g, ir_slot slot);            /* register to compute dst in */
+void gen_done(struct gen *g, ir_slot slot, unsigned reg); /* dst was computed in reg */
+void gen_forget(struct gen *g, ir_slot slot);             /* a temporary dies or is redefined */
+void gen_spill_temps(struct gen *g);                      /* scratch registers will be lost */
+bool gen_is_global(const struct gen *g, ir_slot slot);
+uint16_t gen_insn_offset(const struct gen *g); /* page offset of the guest insn */
+struct gen_cold *gen_cold_new(struct gen *g, unsigned kind);
+
+enum { COLD_LOAD, COLD_STORE, COLD_ATTENTION, COLD_LINK, COLD_DISPATCH, COLD_OP, COLD_NAN };
+
+/* --- by family; each returns false for an op it leaves to gen_fallback() --- */
+bool gen_int(struct gen *g, const struct ir_insn *op);
+bool gen_mem(struct gen *g, const struct ir_insn *op);
+bool gen_fp(struct gen *g, const struct ir_insn *op);
+bool gen_flow(struct gen *g, const struct ir_insn *op);
+void gen_note_insn(struct gen *g);
+void gen_fallback(struct gen *g, const struct ir_insn *op); /* calls the interpreter for one op */
+void gen_cold_mem(struct gen *g, struct gen_cold *cold);
+void gen_cold_flow(struct gen *g, struct gen_cold *cold);
+void gen_cold_op(struct gen *g, struct gen_cold *cold);    /* interprets the op, then goes back */
+void gen_compare(struct gen *g, const struct ir_insn *op); /* flags of a - b */
+enum x86_cc gen_cc(unsigned cc);
+/* The helper behind gen_fallback(): executes the op at a on the slots. */
+uint64_t jit_interpret_op(struct cpu *cpu, uint64_t op, uint64_t unused1, uint64_t unused2);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leaving a block. Inside the page: a direct jump, linked when the target is known. Elsewhere: the
+ * jump cache. Interrupts are looked for on backward and indirect jumps only, so every loop passes
+ * a check. After an instruction that called a helper the context or the mappings may have changed:
+ * then the dispatcher decides.
+ */
+#include "jit/gen.h"
+
+static int64_t flow_offset(const struct gen *g, uint64_t pc)
+{
+    return (int64_t)(pc - g->page_va);
+}
+
+static bool flow_in_page(int64_t off)
+{
+    return off >= 0 && off < GUEST_PAGE_SIZE;
+}
+
+/* Did the current guest instruction do what may change context, mappings or code? */
+static bool flow_after_change(const struct gen *g)
+{
+    const struct ir_insn *op = g->op;
+
+    for (unsigned i = g->index; i-- > 0 && g->block->op[i].insn == op->insn;)
+        if (g->block->op[i].op == IR_HELPER ||
+            (g->block->op[i].op == IR_FENCE && g->block->op[i].aux == IR_FENCE_CODE))
+            return true;
+    return false;
+}
+
+static void flow_count(struct gen *g)
+{
+    if (g->count)
+        x86_alu_mem_imm(&g->c, X86_ADD, true, RBP, CPU_DISP(instret), 1);
+}
+
+static void flow_check_attention(struct gen *g, int64_t target)
+{
+    struct gen_cold *cold = gen_cold_new(g, COLD_ATTENTION);
+
+    x86_alu_mem_imm(&g->c, X86_CMP, false, RBP, CPU_DISP(attention), 0);
+    cold->from[cold->from_count++] = x86_jcc(&g->c, X86_NE);
+    cold->value = target;
+}
+
+/* A jump (cc < 0: unconditional) to a translation in this page, or to the snippet that asks for
+ * it. */
+static void flow_link(struct gen *g, int cc, int64_t off)
+{
+    const uint8_t *target = g->target(g->arg, (uint32_t)off);
+    struct gen_cold *cold;
+    uint8_t *rel;
+
+    x86_align_patch(&g->c, cc < 0 ? 1 : 2);
+    rel = cc < 0 ? x86_jmp(&g->c) : x86_jcc(&g->c, (enum x86_cc)cc);
+    if (target) {
+        x86_patch(rel, target);
+        return;
+    }
+    cold = gen_cold_new(g, COLD_LINK);
+    cold->from[cold->from_count++] = rel;
+    cold->value = off;
+}
+
+/* rax = target pc: through the jump cache. */
+static void flow_cached_jump(struct gen *g)
+{
+    uint8_t *miss;
+
+    x86_lea_scaled(&g->c, RCX, RAX, 3); /* pc is even: 16 bytes an entry */
+    x86_alu_imm(&g->c, X86_AND, false, RCX, (JUMP_ENTRIES - 1) << 4);
+    x86_alu_rm(&g->c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.jumps));
+    x86_alu_rm(&g->c, X86_CMP, true, RAX, RCX, 0);
+    miss = x86_jcc(&g->c, X86_NE);
+    x86_patch(miss, g->stubs->jump);
+    x86_rm(&g->c, 0xff, false, 4, RCX, (int32_t)offsetof(struct jump_entry, host));
+}
+
+/* rax = page + off */
+static void flow_far_pc(struct gen *g, int64_t off)
+{
+    x86_rm(&g->c, X86_MOV_LOAD, true, RAX, RBP, CPU_DISP(jit.page));
+    if (off == (int32_t)off) {
+        x86_alu_imm(&g->c, X86_ADD, true, RAX, (int32_t)off);
+    } else {
+        x86_mov_imm(&g->c, RCX, (uint64_t)off);
+        x86_alu_rr(&g->c, X86_ADD, true, RAX, RCX);
+    }
+}
+
+/* Temporaries are dead behind an exit, so the scratch registers are free whatever they hold; the
+ * generator's picture of them stays as it is for the code that falls through. */
+static void flow_to(struct gen *g, uint64_t pc)
+{
+    int64_t off = flow_offset(g, pc), here = gen_insn_offset(g);
+
+    if (off <= here)
+        flow_check_attention(g, off);
+    flow_count(g);
+    if (flow_in_page(off)) {
+        flow_link(g, -1, off);
+        return;
+    }
+    flow_far_pc(g, off);
+    flow_cached_jump(g);
+}
+
+static void flow_exit(struct gen *g, const struct ir_insn *op)
+{
+    uint64_t pc = (uint64_t)op->imm;
+    int64_t off = flow_offset(g, pc);
+
+    if (!flow_after_change(g)) {
+        flow_to(g, pc);
+        return;
+    }
+    flow_count(g);
+    if (off == (int32_t)off) {
+        x86_mov_imm(&g->c, RDX, (uint32_t)off);
+        x86_jmp_to(&g->c, g->stubs->dispatch);
+        return;
+    }
+    flow_far_pc(g, off);
+    x86_jmp_to(&g->c, g->stubs->jump);
+}
+
+/* Taken edges that only leave a forward link need one jcc; the others jump around the long form. */
+static void flow_branch(struct gen *g, const struct ir_insn *op)
+{
+    int64_t off = flow_offset(g, (uint64_t)op->imm);
+    unsigned cc = gen_cc(op->aux);
+    uint8_t *around;
+
+    gen_compare(g, op);
+    if (flow_in_page(off) && off > gen_insn_offset(g) && !g->count) {
+        flow_link(g, (int)cc, off);
+        return;
+    }
+    around = x86_jcc(&g->c, (enum x86_cc)(cc ^ 1));
+    flow_to(g, (uint64_t)op->imm);
+    x86_patch(around, g->c.at);
+}
+
+static void flow_jump(struct gen *g, const struct ir_insn *op)
+{
+    gen_src_to(g, RAX, op->a);
+    flow_count(g);
+    if (flow_after_change(g)) {
+        x86_jmp_to(&g->c, g->stubs->jump);
+        return;
+    }
+    x86_alu_mem_imm(&g->c, X86_CMP, false, RBP, CPU_DISP(attention), 0);
+    x86_patch(x86_jcc(&g->c, X86_NE), g->stubs->jump); /* the dispatcher looks first */
+    flow_cached_jump(g);
+}
+
+static void flow_helper(struct gen *g, const struct ir_insn *op)
+{
+    gen_spill_temps(g);
+    g->busy = 7;
+    gen_src_to(g, RAX, op->a);
+    gen_src_to(g, RDX, op->b);
+    gen_src_to(g, RCX, op->c);
+    gen_note_insn(g);
+    x86_mov_imm(&g->c, R15, (uint64_t)op->imm);
+    x86_call_to(&g->c, g->stubs->helper);
+    gen_done(g, op->dst, RAX);
+}
+
+void gen_cold_flow(struct gen *g, struct gen_cold *cold)
+{
+    x86_mov_imm(&g->c, RDX, (uint32_t)cold->value);
+    if (cold->kind == COLD_LINK) {
+        int32_t back = (int32_t)(cold->from[0] - (g->c.at + 7));
+
+        x86_byte(&g->c, 0x48); /* lea rcx, [rip + back]: the displacement to patch */
+        x86_byte(&g->c, 0x8d);
+        x86_byte(&g->c, 0x0d);
+        x86_u32(&g->c, (uint32_t)back);
+        x86_jmp_to(&g->c, g->stubs->link);
+    } else {
+        x86_jmp_to(&g->c, g->stubs->attention);
+    }
+}
+
+bool gen_flow(struct gen *g, const struct ir_insn *op)
+{
+    switch (op->op) {
+    case IR_BR: flow_branch(g, op); return true;
+    case IR_EXIT: flow_exit(g, op); return true;
+    case IR_JUMP: flow_jump(g, op); return true;
+    case IR_HELPER: flow_helper(g, op); return true;
+    default: return false; /* IR_TRAP */
+    }
+}

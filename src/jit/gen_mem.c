@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loads, stores and the rest of memory. Every access checks the first-level TLB inline:
+ *     rax = va;  rcx = table index * 16;  rdx = tag ^ va;  rdx <= page - size, else cold
+ * which covers page crossing too. The cold end calls a stub (stubs.c) that walks and retries in C.
+ */
+#include "jit/gen.h"
+#include <posada/types.h>
+
+enum { GEN_READ, GEN_WRITE };
+
+static int32_t gen_table(unsigned access)
+{
+    return access == GEN_READ ? (int32_t)offsetof(struct mmu_space, read)
+                              : (int32_t)offsetof(struct mmu_space, write);
+}
+
+/* A constant temporary that a cold end will read from its slot. */
+static void gen_in_memory(struct gen *g, ir_slot slot)
+{
+    if (!g->slot[slot].constant)
+        return;
+    gen_take_reg(g, RAX);
+    gen_src_to(g, RAX, slot);
+    x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, slot_disp(slot));
+}
+
+/* Leaves the va in rax and the host address in rdx, or jumps cold. span: bytes from va that must
+ * lie in the page. Uses all scratch registers. */
+static uint8_t *gen_tlb(struct gen *g, ir_slot base, int64_t off, unsigned access, unsigned span)
+{
+    const struct gen_slot *s = &g->slot[base];
+    int32_t table = gen_table(access);
+    uint8_t *miss;
+
+    gen_spill_temps(g);
+    g->busy = 7;
+    if (s->constant) {
+        x86_mov_imm(&g->c, RAX, s->value + (uint64_t)off);
+    } else if (s->reg >= 0) {
+        if (off)
+            x86_rm(&g->c, X86_LEA, true, RAX, (unsigned)s->reg, (int32_t)off);
+        else
+            x86_mov_rr(&g->c, RAX, (unsigned)s->reg);
+    } else {
+        x86_rm(&g->c, X86_MOV_LOAD, true, RAX, RBP, slot_disp(base));
+        if (off)
+            x86_alu_imm(&g->c, X86_ADD, true, RAX, (int32_t)off);
+    }
+    x86_rorx(&g->c, true, RCX, RAX, GUEST_PAGE_SHIFT - 4);
+    x86_alu_imm(&g->c, X86_AND, false, RCX, (TLB_SIZE - 1) << 4);
+    x86_rx(&g->c, X86_MOV_LOAD, true, RDX, R15, RCX, 0, table);
+    x86_alu_rr(&g->c, X86_XOR, true, RDX, RAX);
+    x86_alu_imm(&g->c, X86_CMP, true, RDX, (int32_t)(GUEST_PAGE_SIZE - span));
+    miss = x86_jcc(&g->c, X86_A);
+    x86_rx(&g->c, X86_MOV_LOAD, true, RDX, R15, RCX, 0,
+           table + (int32_t)offsetof(struct tlb_entry, addend));
+    return miss;
+}
+
+static void gen_load(struct gen *g, const struct ir_insn *op)
+{
+    static const uint32_t zext[] = {X86_MOVZX8, X86_MOVZX16, X86_MOV_LOAD, X86_MOV_LOAD};
+    static const uint32_t sext[] = {X86_MOVSX8, X86_MOVSX16, X86_MOVSXD, X86_MOV_LOAD};
+    unsigned size = op->aux & 3, d;
+    bool sign = (op->aux & IR_MEM_SIGNED) != 0;
+    uint8_t *miss = gen_tlb(g, op->a, op->imm, GEN_READ, 1u << size);
+    struct gen_cold *cold = gen_cold_new(g, COLD_LOAD);
+
+    d = gen_is_global(g, op->dst) && g->slot[op->dst].reg >= 0 ? (unsigned)g->slot[op->dst].reg
+                                                               : RAX;
+    x86_rx(&g->c, sign ? sext[size] : zext[size], sign || size == 3, d, RAX, RDX, 0, 0);
+    cold->from[cold->from_count++] = miss;
+    cold->size = (uint8_t)size;
+    cold->sign = sign;
+    cold->reg = (uint8_t)d;
+    cold->back = g->c.at;
+    gen_done(g, op->dst, d);
+}
+
+static void gen_store(struct gen *g, const struct ir_insn *op)
+{
+    static const uint32_t store[] = {X86_MOV8_STORE, X86_MOV16_STORE, X86_MOV_STORE, X86_MOV_STORE};
+    static const uint32_t store_imm[] = {0xc6, 0xc7 | X86_66, 0xc7, 0xc7};
+    unsigned size = op->aux & 3, reg;
+    struct gen_cold *cold;
+    uint8_t *miss;
+    int64_t value;
+
+    if (gen_const(g, op->b, &value) && value != (int32_t)value)
+        gen_in_memory(g, op->b);
+    miss = gen_tlb(g, op->a, op->imm, GEN_WRITE, 1u << size);
+    cold = gen_cold_new(g, COLD_STORE);
+    cold->from[cold->from_count++] = miss;
+    cold->size = (uint8_t)size;
+    if (gen_const(g, op->b, &value) && value == (int32_t)value) {
+        cold->value = value;
+        cold->sign = true;
+        x86_rx(&g->c, store_imm[size], size == 3, 0, RAX, RDX, 0, 0);
+        for (unsigned i = 0; i < (size == 3 ? 4u : 1u << size); i++)
+            x86_byte(&g->c, (uint8_t)(value >> (8 * i)));
+    } else {
+        reg = !g->slot[op->b].constant && g->slot[op->b].reg >= 0 ? (unsigned)g->slot[op->b].reg
+                                                                  : RCX;
+        if (reg == RCX)
+            gen_src_to(g, RCX, op->b);
+        cold->reg = (uint8_t)reg;
+        x86_rx(&g->c, store[size], size == 3, reg, RAX, RDX, 0, 0);
+    }
+    cold->back = g->c.at;
+}
+
+void gen_cold_mem(struct gen *g, struct gen_cold *cold)
+{
+    if (cold->kind == COLD_STORE) {
+        if (cold->sign)
+            x86_mov_imm(&g->c, RCX, (uint64_t)cold->value);
+        else if (cold->reg != RCX)
+            x86_mov_rr(&g->c, RCX, cold->reg);
+        else
+            x86_rm(&g->c, X86_MOV_LOAD, true, RCX, RBP, slot_disp(cold->op->b));
+    }
+    x86_mov_imm(&g->c, RDX, cold->insn_offset);
+    x86_call_to(&g->c,
+                cold->kind == COLD_LOAD ? g->stubs->load[cold->size] : g->stubs->store[cold->size]);
+    if (cold->kind == COLD_LOAD) {
+        static const uint32_t sext[] = {X86_MOVSX8 | X86_BYTE, X86_MOVSX16, X86_MOVSXD};
+
+        if (cold->sign && cold->size < 3)
+            x86_rr(&g->c, sext[cold->size], true, cold->reg, RAX);
+        else
+            x86_mov_rr(&g->c, cold->reg, RAX);
+    }
+    x86_jmp_to(&g->c, cold->back);
+}
+
+/* cbo.zero and friends: size bytes, aligned down, never crossing a page. */
+static void gen_bzero(struct gen *g, const struct ir_insn *op)
+{
+    struct gen_cold *cold;
+    uint8_t *miss;
+
+    if (op->imm < 16 || op->imm > 64) {
+        gen_fallback(g, op);
+        return;
+    }
+    gen_in_memory(g, op->a);
+    miss = gen_tlb(g, op->a, 0, GEN_WRITE, 1);
+    cold = gen_cold_new(g, COLD_OP);
+    cold->from[cold->from_count++] = miss;
+    x86_alu_imm(&g->c, X86_AND, true, RAX, (int32_t)-op->imm);
+    x86_rr(&g->c, 0x57 | X86_0F, false, 0, 0); /* xorps xmm0, xmm0 */
+    for (int32_t i = 0; i < op->imm; i += 16)
+        x86_rx(&g->c, 0x11 | X86_0F, false, 0, RAX, RDX, 0, i); /* movups [], xmm0 */
+    cold->back = g->c.at;
+}
+
+/* AMO: naturally aligned, so the span check of one byte plus an alignment test is enough. */
+static bool gen_amo(struct gen *g, const struct ir_insn *op)
+{
+    unsigned size = op->aux & 3, bytes = 1u << size, d;
+    bool w = size == 3;
+    struct gen_cold *cold;
+    uint8_t *miss;
+
+    if (size < 2 || (op->c != IR_SWAP && op->c != IR_AMOADD))
+        return false;
+    gen_in_memory(g, op->a);
+    gen_in_memory(g, op->b);
+    miss = gen_tlb(g, op->a, 0, GEN_WRITE, bytes);
+    cold = gen_cold_new(g, COLD_OP);
+    cold->from[cold->from_count++] = miss;
+    x86_rr(&g->c, 0xf6, false, 0, RAX); /* test al, bytes - 1 */
+    x86_byte(&g->c, (uint8_t)(bytes - 1));
+    cold->from[cold->from_count++] = x86_jcc(&g->c, X86_NE);
+    gen_src_to(g, RCX, op->b);
+    if (op->c == IR_AMOADD)
+        x86_byte(&g->c, 0xf0);
+    x86_rx(&g->c, op->c == IR_SWAP ? X86_XCHG : X86_XADD, w, RCX, RAX, RDX, 0, 0);
+    if (!w && (op->aux & IR_MEM_SIGNED))
+        x86_rr(&g->c, X86_MOVSXD, true, RCX, RCX);
+    d = RCX;
+    if (gen_is_global(g, op->dst)) {
+        gen_done(g, op->dst, d);
+        cold->back = g->c.at;
+    } else { /* the cold end leaves the result in memory: both ends agree on that */
+        x86_rm(&g->c, X86_MOV_STORE, true, RCX, RBP, slot_disp(op->dst));
+        gen_forget(g, op->dst);
+        cold->back = g->c.at;
+    }
+    return true;
+}
+
+bool gen_mem(struct gen *g, const struct ir_insn *op)
+{
+    switch (op->op) {
+    case IR_LD:
+        if (op->imm != (int32_t)op->imm)
+            return false;
+        gen_load(g, op);
+        return true;
+    case IR_ST:
+        if (op->imm != (int32_t)op->imm)
+            return false;
+        gen_store(g, op);
+        return true;
+    case IR_BZERO: gen_bzero(g, op); return true;
+    case IR_AMO: return gen_amo(g, op);
+    case IR_FENCE:
+        if (op->aux == IR_FENCE_FULL) {
+            x86_byte(&g->c, 0xf0); /* lock or dword [rsp], 0 */
+            x86_alu_mem_imm(&g->c, X86_OR, false, RSP, 0, 0);
+        }
+        return true;
+    default: return false;
+    }
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dispatcher: finds or makes translations, keeps each vCPU's jump caches, runs.
+ * Locking: `lock` guards the store and the generator. Evicting a segment additionally needs every
+ * vCPU out of translated code: `halting` counts who asks, vcpu.inside says who is in. The evictor
+ * waits without holding `lock`, since a vCPU inside may wait for the machine lock whose holder
+ * reports a code write.
+ */
+#include "jit/jit.h"
+#include "ir/ir.h"
+#include "jit/cache.h"
+#include "jit/emit/mxcsr.h"
+#include "jit/gen.h"
+#include "mem/mem.h"
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { JIT_CONTEXTS = 16, JIT_STUB_BYTES = 16384, JIT_BLOCK_ROOM = 160 * 1024 };
+enum { JIT_CODE_DEFAULT = 32 << 20, JIT_MAX_INSNS = 48 };
+enum { JIT_KEY_COUNT = 1u << 31 }; /* generator flag beside the context key */
+
+/* Jump cache of one code address space under one context key. */
+struct jit_context {
+    uint64_t space[2], epoch, last_used;
+    uint32_t key;
+    unsigned rounding;
+    bool valid;
+    struct jump_entry *jumps;
+};
+
+struct jit_vcpu {
+    struct jit *jit;
+    struct cpu *cpu;
+    struct jit_pages pages;
+    struct jit_context *current;
+    struct jit_context context[JIT_CONTEXTS];
+    struct jump_entry *tables;
+    struct jit_vcpu *next;
+    uint64_t tick, cleared; /* evictions this vCPU has cleared its jump caches for */
+    _Atomic bool inside;
+    uint64_t enters, links, jumps, switches;
+};
+
+struct jit {
+    const struct cpu_ops *ops;
+    struct mem *mem;
+    struct cache cache;
+    struct jit_stubs stubs;
+    pthread_mutex_t lock;
+    _Atomic unsigned halting;
+    _Atomic uint64_t evicted;
+    struct jit_vcpu *vcpus;
+    struct gen gen;
+    struct ir_block ir;
+    uint32_t target_key; /* of the block being generated */
+    uint64_t target_page;
+    uint64_t translated, translated_insns;
+};
+
+int jit_probe(struct err *err)
+{
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("bmi2") && __builtin_cpu_supports("bmi") &&
+        __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("lzcnt"))
+        return 0;
+    return err_set(err, -EOPNOTSUPP,
+                   "engine 'jit': this CPU lacks BMI1/BMI2/LZCNT/POPCNT/FMA (x86-64-v3); "
+                   "the interpreter is used instead");
+}
+
+/* --- Callbacks of the generator and the store --- */
+
+static const struct ir_insn *jit_keep(void *arg, const struct ir_insn *op)
+{
+    struct jit *jit = arg;
+    struct ir_insn *copy = cache_keep(&jit->cache, sizeof(*op));
+
+    *copy = *op;
+    jit->gen.c.end = jit->cache.segment[jit->cache.current].top;
+    return copy;
+}
+
+static const uint8_t *jit_target(void *arg, uint32_t page_offset)
+{
+    struct jit *jit = arg;
+    struct jit_block *b = cache_find(&jit->cache, jit->target_page | page_offset, jit->target_key);
+
+    return b ? b->inner : NULL;
+}
+
+/* --- Making a machine's JIT --- */
+
+int jit_new(const struct jit_config *config, struct jit **ret_jit, struct err *err)
+{
+    struct jit *jit = calloc(1, sizeof(*jit));
+    struct x86_code c;
+    int r;
+
+    if (!jit)
+        return err_set(err, -ENOMEM, "engine 'jit': no memory");
+    r = cache_init(&jit->cache, config->code_bytes ? config->code_bytes : JIT_CODE_DEFAULT,
+                   JIT_STUB_BYTES, err);
+    if (r) {
+        free(jit);
+        return r;
+    }
+    jit->ops = config->ops;
+    jit->mem = config->mem;
+    pthread_mutex_init(&jit->lock, NULL);
+    c = (struct x86_code){.at = jit->cache.mem.write, .end = jit->cache.mem.write + JIT_STUB_BYTES};
+    stubs_emit(&c, &jit->stubs, jit->ops);
+    jit->gen.stubs = &jit->stubs;
+    jit->gen.arg = jit;
+    jit->gen.keep = jit_keep;
+    jit->gen.target = jit_target;
+    gen_init(&jit->gen, jit->ops);
+    *ret_jit = jit;
+    return 0;
+}
+
+void jit_free(struct jit *jit)
+{
+    if (!jit)
+        return;
+    cache_done(&jit->cache);
+    pthread_mutex_destroy(&jit->lock);
+    free(jit);
+}
+
+int jit_vcpu_new(struct jit *jit, struct cpu *cpu, const struct jit_pages *pages,
+                 struct jit_vcpu **ret_vcpu, struct err *err)
+{
+    struct jit_vcpu *v = calloc(1, sizeof(*v));
+
+    if (v)
+        v->tables = calloc(JIT_CONTEXTS, JUMP_ENTRIES * sizeof(*v->tables));
+    if (!v || !v->tables) {
+        jit_vcpu_free(v);
+        return err_set(err, -ENOMEM, "engine 'jit': no memory for a vCPU");
+    }
+    v->jit = jit;
+    v->cpu = cpu;
+    v->pages = *pages;
+    for (unsigned i = 0; i < JIT_CONTEXTS; i++)
+        v->context[i].jumps = v->tables + i * JUMP_ENTRIES;
+    pthread_mutex_lock(&jit->lock);
+    v->next = jit->vcpus;
+    jit->vcpus = v;
+    pthread_mutex_unlock(&jit->lock);
+    *ret_vcpu = v;
+    return 0;
+}
+
+void jit_vcpu_free(struct jit_vcpu *v)
+{
+    struct jit_vcpu **link;
+
+    if (!v)
+        return;
+    if (v->jit) {
+        pthread_mutex_lock(&v->jit->lock);
+        for (link = &v->jit->vcpus; *link != v; link = &(*link)->next)
+            ;
+        *link = v->next;
+        pthread_mutex_unlock(&v->jit->lock);
+    }
+    free(v->tables);
+    free(v);
+}
+
+/* Merges the host's sticky flags, which are the guest's while translated code may run. */
+static void jit_sync_fp(struct cpu *cpu)
+{
+    cpu->fp_flags |= mxcsr_take_flags();
+}
+
+/* --- Jump caches --- */
+
+static void context_clear(struct jit_context *ctx)
+{
+    memset(ctx->jumps, 0xff, JUMP_ENTRIES * sizeof(*ctx->jumps));
+}
+
+static bool context_matches(const struct jit_context *ctx, const struct mmu_space *space,
+                            uint32_t key)
+{
+    return ctx->valid && ctx->key == key && ctx->space[0] == space->key[0] &&
+           ctx->space[1] == space->key[1];
+}
+
+static struct jit_context *context_find(struct jit_vcpu *v, const struct mmu_space *space,
+                                        uint32_t key)
+{
+    struct jit_context *oldest = &v->context[0];
+
+    for (unsigned i = 0; i < JIT_CONTEXTS; i++) {
+        struct jit_context *ctx = &v->context[i];
+
+        if (context_matches(ctx, space, key))
+            return ctx;
+        if (ctx->last_used < oldest->last_used)
+            oldest = ctx;
+    }
+    *oldest = (struct jit_context){
+        .jumps = oldest->jumps,
+        .key = key,
+        .space = {space->key[0], space->key[1]},
+        .epoch = space->code_epoch,
+        .rounding = v->jit->ops->rounding(key & ~JIT_KEY_COUNT),
+        .valid = true,
+    };
+    context_clear(oldest);
+    return oldest;
+}
+
+/* The context that code must run in now; clears what a flush or an eviction made void. */
+static void context_select(struct jit_vcpu *v)
+{
+    const struct mmu_space *space = v->cpu->mmu->code;
+    uint32_t key = v->cpu->context | (v->cpu->count_instret ? JIT_KEY_COUNT : 0);
+    uint64_t evicted = atomic_load_explicit(&v->jit->evicted, memory_order_acquire);
+
+    if (v->cleared != evicted) {
+        for (unsigned i = 0; i < JIT_CONTEXTS; i++)
+            context_clear(&v->context[i]);
+        v->cleared = evicted;
+    }
+    if (!v->current || !context_matches(v->current, space, key)) {
+        jit_sync_fp(v->cpu);
+        v->current = context_find(v, space, key);
+        v->switches++;
+        _mm_setcsr(mxcsr_guest(v->current->rounding));
+    }
+    v->current->last_used = ++v->tick;
+    if (v->current->epoch != space->code_epoch) {
+        context_clear(v->current);
+        v->current->epoch = space->code_epoch;
+    }
+    v->cpu->jit.jumps = v->current->jumps;
+}
+
+/* --- Translating --- */
+
+/* Waits until no other vCPU runs translated code, evicts, lets them go on. */
+static void jit_make_room(struct jit *jit)
+{
+    atomic_fetch_add(&jit->halting, 1);
+    pthread_mutex_lock(&jit->lock);
+    for (struct jit_vcpu *v = jit->vcpus; v; v = v->next)
+        if (atomic_load(&v->inside))
+            cpu_attend(v->cpu, ATTENTION_CODE);
+    for (struct jit_vcpu *v = jit->vcpus; v; v = v->next) {
+        while (atomic_load(&v->inside)) {
+            pthread_mutex_unlock(&jit->lock);
+            sched_yield();
+            pthread_mutex_lock(&jit->lock);
+        }
+    }
+    if (cache_full(&jit->cache, JIT_BLOCK_ROOM)) {
+        cache_evict(&jit->cache);
+        atomic_fetch_add(&jit->evicted, 1);
+    }
+    pthread_mutex_unlock(&jit->lock);
+    atomic_fetch_sub(&jit->halting, 1);
+}
+
+/* Fetching for a lift: never past the first page. */
+struct jit_fetch {
+    struct cpu_fetch fetch; /* must be first */
+    struct mmu_fetcher inner;
+    uint64_t page;
+};
+
+static bool jit_fetch_half(struct cpu_fetch *fetch, uint64_t pc, uint16_t *ret_bits)
+{
+    struct jit_fetch *f = container_of(fetch, struct jit_fetch, fetch);
+
+    if ((pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) != f->page)
+        return false;
+    return f->inner.fetch.half(&f->inner.fetch, pc, ret_bits);
+}
+
+/* Lifts what lies at pc into jit->ir. False: nothing that fits in the page. */
+static bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa)
+{
+    struct jit *jit = v->jit;
+    struct jit_fetch f = {.fetch = {.half = jit_fetch_half, .cpu = v->cpu},
+                          .page = pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1)};
+    unsigned first = (unsigned)(gpa.v & (GUEST_PAGE_SIZE - 1));
+    bool lifted;
+
+    mmu_fetcher_init(&f.inner, v->cpu, v->pages.claim, v->pages.arg);
+    jit->ops->lift(v->cpu, &f.fetch, pc, JIT_MAX_INSNS, &jit->ir);
+    v->cpu->fault.pending = false; /* only the way to say that the page ended */
+    lifted = jit->ir.insn_count && jit->ir.insn[0].length;
+    if (f.inner.pages)
+        v->pages.note(v->pages.arg, f.inner.page[0], lifted ? first : 1,
+                      lifted ? first + jit->ir.length - 1 : 0);
+    return lifted;
+}
+
+static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, gpa_t gpa)
+{
+    struct jit *jit = v->jit;
+    struct cache_segment *s = &jit->cache.segment[jit->cache.current];
+    struct gen *g = &jit->gen;
+    struct jit_block *block;
+
+    if (!jit_lift(v, pc, gpa))
+        return NULL;
+    ir_optimise(&jit->ir);
+    block = cache_keep(&jit->cache, sizeof(*block));
+    *block = (struct jit_block){.gpa = gpa.v, .key = v->current->key, .length = jit->ir.length};
+    g->block = &jit->ir;
+    g->c = (struct x86_code){.at = s->bottom, .end = s->top};
+    g->rounding = v->current->rounding;
+    g->count = (v->current->key & JIT_KEY_COUNT) != 0;
+    jit->target_key = block->key;
+    jit->target_page = gpa.v & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    if (!gen_block(g))
+        return NULL;
+    block->outer = g->outer;
+    block->inner = g->inner;
+    block->stale = g->stale;
+    if (cache_add(&jit->cache, block))
+        return NULL;
+    s->bottom = g->c.at;
+    jit->translated++;
+    jit->translated_insns += jit->ir.insn_count;
+    return block;
+}
+
+/* The translation at pc. NULL: none can be made, or cpu->fault is pending. */
+static struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc)
+{
+    struct jit *jit = v->jit;
+    struct jit_block *block;
+    const uint8_t *host = mmu_fetch_host(v->cpu, pc);
+    gpa_t gpa;
+
+    if (!host || !mem_host_to_gpa(jit->mem, host, &gpa))
+        return NULL;
+    pthread_mutex_lock(&jit->lock);
+    block = cache_find(&jit->cache, gpa.v, v->current->key);
+    while (!block && cache_full(&jit->cache, JIT_BLOCK_ROOM)) {
+        pthread_mutex_unlock(&jit->lock);
+        jit_make_room(jit);
+        context_select(v);
+        pthread_mutex_lock(&jit->lock);
+    }
+    if (!block)
+        block = jit_translate_locked(v, pc, gpa);
+    pthread_mutex_unlock(&jit->lock);
+    return block;
+}
+
+static void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block)
+{
+    struct jump_entry *e = &v->current->jumps[(pc >> 1) & (JUMP_ENTRIES - 1)];
+
+    *e = (struct jump_entry){pc, codemem_exec(&v->jit->cache.mem, block->outer)};
+}
+
+/* Links the jump that left with GEN_EXIT_LINK, unless code went away meanwhile. */
+static void jit_link(struct jit_vcpu *v, const struct jit_block *block, uint64_t evicted)
+{
+    struct jit *jit = v->jit;
+
+    pthread_mutex_lock(&jit->lock);
+    if (atomic_load(&jit->evicted) == evicted && !block->dropped) {
+        x86_patch(codemem_write(&jit->cache.mem, v->cpu->jit.link), block->inner);
+        v->links++;
+    }
+    pthread_mutex_unlock(&jit->lock);
+}
+
+/* --- Running --- */
+
+static bool jit_enter(struct jit_vcpu *v, const struct jit_block *block, int *ret_code)
+{
+    struct jit *jit = v->jit;
+    int (*enter)(struct cpu *, const void *, uint64_t);
+    const void *stub = codemem_exec(&jit->cache.mem, jit->stubs.enter);
+
+    memcpy(&enter, &stub, sizeof(enter));
+    atomic_store(&v->inside, true);
+    if (unlikely(atomic_load(&jit->halting)) ||
+        v->cleared != atomic_load_explicit(&jit->evicted, memory_order_acquire)) {
+        atomic_store(&v->inside, false); /* somebody evicts: look the block up again */
+        while (atomic_load(&jit->halting))
+            sched_yield();
+        return false;
+    }
+    *ret_code = enter(v->cpu, codemem_exec(&jit->cache.mem, block->outer), v->cpu->pc);
+    atomic_store_explicit(&v->inside, false, memory_order_release);
+    return true;
+}
+
+static void jit_note_pc(struct cpu *cpu, bool next)
+{
+    cpu->pc = cpu->jit.page + (cpu->jit.insn & 0xffff) + (next ? cpu->jit.insn >> 16 : 0);
+}
+
+/* One entry into translated code and what its way out asks for. False: *ret_exit is the answer. */
+static bool jit_step(struct jit_vcpu *v, bool link, uint64_t evicted, int *code,
+                     enum jit_exit *ret_exit)
+{
+    struct cpu *cpu = v->cpu;
+    struct jit_block *block = jit_find(v, cpu->pc);
+
+    if (!block) {
+        *ret_exit = cpu->fault.pending ? JIT_EXIT_FAULT : JIT_EXIT_MISS;
+        return false;
+    }
+    if (link)
+        jit_link(v, block, evicted);
+    else
+        jit_fill_jump(v, cpu->pc, block);
+    v->enters++;
+    if (!jit_enter(v, block, code))
+        *code = GEN_EXIT_DISPATCH;
+    return true;
+}
+
+static enum jit_exit jit_loop(struct jit_vcpu *v)
+{
+    struct cpu *cpu = v->cpu;
+    enum jit_exit answer;
+    int code = (int)GEN_EXIT_DISPATCH;
+    uint64_t evicted = 0;
+
+    for (;;) {
+        if (atomic_load_explicit(&cpu->attention, memory_order_relaxed))
+            return JIT_EXIT_ATTENTION;
+        context_select(v);
+        if (!jit_step(v, code == GEN_EXIT_LINK, evicted, &code, &answer))
+            return answer;
+        evicted = v->cleared;
+        switch (code) {
+        case GEN_EXIT_FAULT: jit_note_pc(cpu, false); return JIT_EXIT_FAULT;
+        case GEN_EXIT_CPU:
+            jit_note_pc(cpu, cpu->exit == CPU_EXIT_HALT || cpu->exit == CPU_EXIT_HYPERCALL);
+            return JIT_EXIT_CPU;
+        default: break;
+        }
+    }
+}
+
+enum jit_exit jit_run(struct jit_vcpu *v)
+{
+    unsigned host = _mm_getcsr();
+    enum jit_exit answer;
+
+    v->cpu->sync_fp = jit_sync_fp;
+    _mm_setcsr(mxcsr_guest(v->current ? v->current->rounding : IR_RNE));
+    answer = jit_loop(v);
+    jit_sync_fp(v->cpu);
+    v->cpu->sync_fp = NULL;
+    _mm_setcsr(host);
+    return answer;
+}
+
+void jit_code_written(struct jit *jit, gpa_t gpa, uint64_t len)
+{
+    pthread_mutex_lock(&jit->lock);
+    cache_written(&jit->cache, gpa.v, len);
+    pthread_mutex_unlock(&jit->lock);
+}
+
+void jit_drop_page_locked(struct jit *jit, gpa_t page)
+{
+    cache_drop_page(&jit->cache, page.v >> GUEST_PAGE_SHIFT);
+}
+
+unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
+{
+    uint64_t enters = 0, links = 0, switches = 0;
+    unsigned n = 0;
+
+    for (struct jit_vcpu *v = jit->vcpus; v; v = v->next) {
+        enters += v->enters;
+        links += v->links;
+        switches += v->switches;
+    }
+    const struct engine_stat all[] = {
+        {"jit_blocks", jit->cache.blocks, true},
+        {"jit_blocks_translated", jit->translated, false},
+        {"jit_instructions_translated", jit->translated_insns, false},
+        {"jit_blocks_dropped", jit->cache.dropped, false},
+        {"jit_evictions", jit->cache.evictions, false},
+        {"jit_enters", enters, false},
+        {"jit_links", links, false},
+        {"jit_context_switches", switches, false},
+    };
+    for (; n < room && n < ARRAY_LEN(all); n++)
+        stats[n] = all[n];
+    return n;
+}

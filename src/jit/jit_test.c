@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random IR blocks under the JIT and under the interpreter: slots, RAM, flags and the way out must
+ * agree. The seed is printed; POSADA_SEED and POSADA_ROUNDS repeat or lengthen a run.
+ */
+#include "jit/jit.h"
+
+#include "base/unit_test.h"
+#include "interp/interp.h"
+#include "ir/ir.h"
+#include "mmu/fake_cpu.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GLOBALS = 32, DATA = 0x4000, FIRST_FLOAT = 20 };
+
+static struct ir_block test_block;
+static uint64_t rng_state;
+
+static uint64_t rng(void)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return rng_state;
+}
+
+static unsigned pick(unsigned n)
+{
+    return (unsigned)(rng() >> 20) % n;
+}
+
+static uint64_t random_value(void)
+{
+    static const uint64_t edge[] = {0,
+                                    1,
+                                    ~UINT64_C(0),
+                                    UINT64_C(1) << 63,
+                                    INT64_MAX,
+                                    0x80000000,
+                                    0x7fffffff,
+                                    0xffffffff,
+                                    UINT64_C(0xffffffff7fc00000),
+                                    UINT64_C(0x7ff8000000000000),
+                                    UINT64_C(0xfff0000000000000),
+                                    UINT64_C(0x7ff0000000000001),
+                                    UINT64_C(0x3ff0000000000000),
+                                    UINT64_C(0xc1e0000000200000),
+                                    UINT64_C(0xffffffff3f800000),
+                                    UINT64_C(0xffffffff7f800001),
+                                    UINT64_C(0x0000000000000001),
+                                    UINT64_C(0x000fffffffffffff)};
+
+    switch (pick(4)) {
+    case 0: return edge[pick(ARRAY_LEN(edge))];
+    case 1: return rng() >> pick(64);
+    case 2: return UINT64_C(0xffffffff00000000) | (rng() & 0xffffffff);
+    default: return rng();
+    }
+}
+
+static uint64_t stop(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c)
+{
+    (void)a;
+    (void)b;
+    (void)c;
+    cpu->exit = CPU_EXIT_DEBUG;
+    return 0;
+}
+
+static uint64_t mixing(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c)
+{
+    cpu->slot[3] += a;
+    return a * 3 + b * 5 + c;
+}
+
+static ir_slot global(void)
+{
+    return (ir_slot)pick(FIRST_FLOAT);
+}
+
+/* A source: a global, or one of this instruction's temporaries. */
+static ir_slot source(const ir_slot *temps, unsigned n)
+{
+    return n && pick(3) ? temps[pick(n)] : global();
+}
+
+static void random_int(struct ir_block *b, const ir_slot *temps, unsigned n, ir_slot dst)
+{
+    static const uint8_t binary[] = {IR_ADD,  IR_SUB,  IR_AND,   IR_OR,  IR_XOR,  IR_SHL,
+                                     IR_SHR,  IR_SAR,  IR_ROR,   IR_MUL, IR_DIVU, IR_DIVS,
+                                     IR_REMU, IR_REMS, IR_SETCC, IR_ADD, IR_ADD};
+    static const uint8_t unary[] = {IR_MOV, IR_CLZ, IR_CTZ, IR_POPCNT, IR_BSWAP, IR_ORCB};
+    enum ir_width w = pick(3) ? IR_64 : IR_32;
+    ir_slot x = source(temps, n), y = source(temps, n), z = source(temps, n);
+    struct ir_insn *op;
+
+    switch (pick(12)) {
+    case 0: ir_emit(b, unary[pick(ARRAY_LEN(unary))], pick(2) ? IR_64 : w, dst, x, 0); break;
+    case 1:
+        op = ir_emit(b, pick(2) ? IR_EXTS : IR_EXTU, IR_64, dst, x, 0);
+        op->aux = (uint8_t)pick(3);
+        break;
+    case 2:
+        op = ir_emit(b, IR_SELECT, IR_64, dst, x, y);
+        op->c = z;
+        break;
+    case 3: ir_emit_imm(b, IR_IMM, IR_64, dst, 0, (int64_t)random_value()); break;
+    case 4:
+        op = ir_emit(b, IR_LEA, IR_64, dst, x, y);
+        op->aux = (uint8_t)pick(4);
+        break;
+    case 5:
+        op = ir_emit(b, IR_EXTRACT, IR_64, dst, x, 0);
+        op->aux = (uint8_t)pick(63);
+        op->imm = 1 + pick(64u - op->aux);
+        break;
+    case 6: ir_emit(b, (enum ir_op)(IR_MULHU + pick(3)), IR_64, dst, x, y); break;
+    case 7:
+    case 8:
+        op = ir_emit_imm(b, binary[pick(ARRAY_LEN(binary))], w, dst, x, (int64_t)random_value());
+        op->aux = op->op == IR_SETCC ? (uint8_t)pick(6) : 0;
+        break;
+    default:
+        op = ir_emit(b, binary[pick(ARRAY_LEN(binary))], w, dst, x, y);
+        op->aux = op->op == IR_SETCC ? (uint8_t)pick(6) : 0;
+        break;
+    }
+}
+
+static ir_slot random_float_source(void)
+{
+    return (ir_slot)(FIRST_FLOAT + pick(GLOBALS - FIRST_FLOAT));
+}
+
+static void random_float(struct ir_block *b)
+{
+    static const uint8_t arith[] = {IR_FADD,    IR_FSUB,    IR_FMUL,   IR_FDIV, IR_FSQRT,
+                                    IR_FMA,     IR_FMIN,    IR_FMAX,   IR_FCMP, IR_FCLASS,
+                                    IR_FCVT_FF, IR_FCVT_FI, IR_FCVT_IF};
+    enum ir_width w = pick(2) ? IR_F64 : IR_F32;
+    ir_slot x = random_float_source(), y = random_float_source(), z = random_float_source();
+    enum ir_op kind = arith[pick(ARRAY_LEN(arith))];
+    struct ir_insn *op;
+    ir_slot t = ir_temp(b);
+
+    if (w == IR_F32 && kind != IR_FCVT_IF) {
+        ir_slot u = ir_temp(b), v = ir_temp(b), q = ir_temp(b);
+
+        ir_emit(b, IR_FUNBOX, IR_F32, u, x, 0);
+        ir_emit(b, IR_FUNBOX, IR_F32, v, y, 0);
+        ir_emit(b, IR_FUNBOX, IR_F32, q, z, 0);
+        x = u, y = v, z = q;
+    }
+    op = ir_emit(b, kind, w, t, x, kind == IR_FCVT_IF ? 0 : y);
+    op->c = z;
+    op->imm = kind == IR_FMA || kind == IR_FCVT_FI || kind == IR_FCVT_IF ? (int64_t)pick(4) : 0;
+    op->aux = (uint8_t)(kind == IR_FCMP                      ? pick(3)
+                        : kind >= IR_FMIN && kind <= IR_FMAX ? 0
+                        : pick(3)                            ? IR_RNE
+                                                             : pick(5));
+    if (kind == IR_FCMP || kind == IR_FCLASS || kind == IR_FCVT_FI)
+        ir_emit(b, IR_MOV, IR_64, global(), t, 0);
+    else if (kind == IR_FCVT_FF ? w == IR_F64 : w == IR_F32)
+        ir_emit(b, IR_FBOX, IR_F32, random_float_source(), t, 0);
+    else
+        ir_emit(b, IR_MOV, IR_64, random_float_source(), t, 0);
+}
+
+static void random_memory(struct ir_block *b)
+{
+    ir_slot base = ir_temp(b), masked = ir_temp(b), val = global();
+    unsigned size = pick(4);
+    struct ir_insn *op;
+
+    ir_emit_imm(b, IR_AND, IR_64, masked, global(), pick(8) ? 0x1ff8 : 0x1fff);
+    ir_emit_imm(b, IR_ADD, IR_64, base, masked, (int64_t)(FAKE_RAM + DATA));
+    switch (pick(8)) {
+    case 0:
+        op = ir_emit(b, IR_AMO, IR_64, global(), base, val);
+        op->aux = (uint8_t)((2 + pick(2)) | (pick(2) ? IR_MEM_SIGNED : 0));
+        op->c = (ir_slot)pick(9);
+        break;
+    case 1:
+        op = ir_emit(b, IR_BZERO, IR_64, 0, base, 0);
+        op->imm = 64;
+        break;
+    case 2:
+    case 3:
+    case 4: ir_store(b, val, base, (int64_t)pick(64) - 32, size); break;
+    default:
+        ir_load(b, global(), base, (int64_t)pick(64) - 32,
+                size | (pick(2) && size < 3 ? (unsigned)IR_MEM_SIGNED : 0));
+    }
+}
+
+static void random_insn(struct ir_block *b)
+{
+    ir_slot temps[6];
+    unsigned n = 0, len = 1 + pick(6);
+
+    switch (pick(6)) {
+    case 0: random_memory(b); return;
+    case 1: random_float(b); return;
+    case 2:
+        if (!pick(4)) {
+            ir_call(b, mixing, ir_temp(b), global(), global(), global());
+            return;
+        }
+        break;
+    case 3:
+        if (!pick(3)) {
+            ir_pc(b, global(), b->pc + 0x123456);
+            return;
+        }
+        break;
+    default: break;
+    }
+    while (n < len) {
+        ir_slot t = ir_temp(b);
+
+        random_int(b, temps, n, t);
+        temps[n++] = t;
+    }
+    random_int(b, temps, n, global());
+    if (pick(3) == 0)
+        ir_branch(b, (enum ir_cc)pick(6), global(), global(), b->pc + 0x800);
+}
+
+static void random_block(struct ir_block *b, uint64_t pc)
+{
+    unsigned n = 1 + pick(12);
+
+    ir_begin(b, pc, 0, GLOBALS);
+    for (unsigned i = 0; i < n; i++) {
+        if (!ir_next_insn(b, pc + 4 * i, 4))
+            break;
+        random_insn(b);
+    }
+    ir_next_insn(b, pc + 4 * n, 4);
+    ir_call(b, stop, ir_temp(b), 0, 0, 0);
+    ir_exit(b, pc + 4 * n + 4);
+}
+
+static void test_lift(struct cpu *cpu, struct cpu_fetch *fetch, uint64_t pc, unsigned max_insns,
+                      struct ir_block *block)
+{
+    (void)cpu;
+    (void)fetch;
+    (void)max_insns;
+    if (pc == test_block.pc) {
+        *block = test_block;
+        return;
+    }
+    ir_begin(block, pc, 0, GLOBALS); /* a taken branch ends here */
+    ir_next_insn(block, pc, 4);
+    ir_call(block, stop, ir_temp(block), 0, 0, 0);
+    ir_exit(block, pc + 4);
+}
+
+static unsigned test_rounding(uint32_t context)
+{
+    (void)context;
+    return IR_RNE;
+}
+
+struct pair {
+    struct fake *jitted, *plain;
+    struct cpu_ops ops;
+    struct jit *jit;
+    struct jit_vcpu *vcpu;
+};
+
+static void no_claim(void *arg, gpa_t page)
+{
+    (void)arg;
+    (void)page;
+}
+
+static void no_note(void *arg, gpa_t page, unsigned first, unsigned last)
+{
+    (void)arg;
+    (void)page;
+    (void)first;
+    (void)last;
+}
+
+static void report_code_write(void *arg, gpa_t gpa, uint64_t len)
+{
+    jit_code_written(arg, gpa, len);
+}
+
+static void pair_init(struct pair *p)
+{
+    static const uint8_t hot[] = {1, 2, 8, 9, 10, 11, 12, 13, 14, 15};
+    struct err err = {0};
+
+    p->jitted = fake_new();
+    p->plain = fake_new();
+    p->ops = *p->jitted->cpu.ops;
+    p->ops.lift = test_lift;
+    p->ops.hot_globals = hot;
+    p->ops.hot_global_count = ARRAY_LEN(hot);
+    p->ops.rounding = test_rounding;
+    p->jitted->cpu.ops = p->plain->cpu.ops = &p->ops;
+    assert_int_equal(
+        jit_new(
+            &(struct jit_config){.mem = p->jitted->cpu.mem, .ops = &p->ops, .code_bytes = 4 << 20},
+            &p->jit, &err),
+        0);
+    assert_int_equal(jit_vcpu_new(p->jit, &p->jitted->cpu,
+                                  &(struct jit_pages){no_claim, no_note, NULL}, &p->vcpu, &err),
+                     0);
+    mem_on_code_write(p->jitted->cpu.mem, report_code_write, p->jit);
+}
+
+static void pair_done(struct pair *p)
+{
+    jit_vcpu_free(p->vcpu);
+    jit_free(p->jit);
+    fake_free(p->jitted);
+    fake_free(p->plain);
+}
+
+static void run_plain(struct cpu *cpu)
+{
+    static struct ir_block other;
+
+    while (interp_run_block(cpu, cpu->pc == test_block.pc ? &test_block : &other) == INTERP_NEXT) {
+        if (cpu->pc != test_block.pc)
+            test_lift(cpu, NULL, cpu->pc, 1, &other);
+    }
+}
+
+static bool same(const struct cpu *a, const struct cpu *b)
+{
+    return !memcmp(a->slot, b->slot, GLOBALS * sizeof(a->slot[0])) && a->pc == b->pc &&
+           a->fp_flags == b->fp_flags && a->fault.pending == b->fault.pending &&
+           a->fault.cause == b->fault.cause && a->fault.value == b->fault.value &&
+           a->exit == b->exit;
+}
+
+static void show_difference(const struct pair *p)
+{
+    const struct cpu *a = &p->jitted->cpu, *b = &p->plain->cpu;
+
+    ir_print(&test_block, NULL, stderr);
+    for (unsigned i = 0; i < GLOBALS; i++)
+        if (a->slot[i] != b->slot[i])
+            fprintf(stderr, "slot %u: jit %#lx, interpreter %#lx\n", i, a->slot[i], b->slot[i]);
+    fprintf(stderr, "pc %#lx %#lx flags %#x %#x fault %d %d cause %#lx %#lx exit %d %d\n", a->pc,
+            b->pc, a->fp_flags, b->fp_flags, a->fault.pending, b->fault.pending, a->fault.cause,
+            b->fault.cause, a->exit, b->exit);
+}
+
+static void one_round(struct pair *p)
+{
+    struct cpu *a = &p->jitted->cpu, *b = &p->plain->cpu;
+    uint64_t pc = FAKE_RAM + 4 * pick(400);
+    void *ram_a = mem_page(a->mem, GPA(FAKE_RAM + DATA)), *ram_b;
+    struct err err = {0};
+
+    random_block(&test_block, pc);
+    if (ir_verify(&test_block, &err)) {
+        ir_print(&test_block, NULL, stderr);
+        fail_msg("%s", err.text);
+    }
+    jit_code_written(p->jit, GPA(FAKE_RAM), GUEST_PAGE_SIZE);
+    for (unsigned i = 0; i < GLOBALS; i++)
+        a->slot[i] = b->slot[i] = random_value();
+    a->pc = b->pc = pc;
+    a->exit = b->exit = CPU_EXIT_NONE;
+    a->fault.pending = b->fault.pending = false;
+    a->fault.cause = b->fault.cause = a->fault.value = b->fault.value = 0;
+    (void)jit_run(p->vcpu);
+    run_plain(b);
+    ram_b = mem_page(b->mem, GPA(FAKE_RAM + DATA));
+    if (!same(a, b) || memcmp(ram_a, ram_b, 3 * GUEST_PAGE_SIZE)) {
+        show_difference(p);
+        fail_msg("the JIT and the interpreter disagree");
+    }
+}
+
+static void test_random_blocks(void **state)
+{
+    const char *seed = getenv("POSADA_SEED"), *rounds = getenv("POSADA_ROUNDS");
+    unsigned long n = rounds ? strtoul(rounds, NULL, 0) : 20000;
+    struct pair p;
+
+    (void)state;
+    rng_state = seed ? strtoul(seed, NULL, 0) : UINT64_C(0x5eed0001);
+    pair_init(&p);
+    for (unsigned long i = 0; i < n; i++) {
+        uint64_t start = rng_state;
+
+        if (getenv("POSADA_VERBOSE"))
+            fprintf(stderr, "round %lu POSADA_SEED=%#lx\n", i, start);
+        one_round(&p);
+    }
+    pair_done(&p);
+}
+
+RUN_TESTS(cmocka_unit_test(test_random_blocks))

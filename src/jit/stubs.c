@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The few pieces of host code all translations share: in, out, slow memory, helpers. */
+#include "jit/gen.h"
+#include <posada/cpu.h>
+
+static void stub_pinned(struct x86_code *c, const struct cpu_ops *ops, uint32_t opcode)
+{
+    for (unsigned i = 0; i < GEN_PINNED && i < ops->hot_global_count; i++)
+        x86_rm(c, opcode, true, gen_pinned_slot(i), RBP, slot_disp(ops->hot_globals[i]));
+}
+
+static void stub_space(struct x86_code *c)
+{
+    x86_rm(c, X86_MOV_LOAD, true, R15, RBP, CPU_DISP(mmu));
+    x86_rm(c, X86_MOV_LOAD, true, R15, R15, (int32_t)offsetof(struct mmu, data));
+}
+
+static const uint8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
+
+static void stub_push(struct x86_code *c, unsigned reg, uint8_t opcode)
+{
+    if (reg >> 3)
+        x86_byte(c, 0x41);
+    x86_byte(c, (uint8_t)(opcode | (reg & 7)));
+}
+
+enum { FRAME = 24 }; /* keeps rsp 16-byte aligned in translated code */
+
+/* int enter(cpu, host, pc) */
+static const uint8_t *stub_enter(struct x86_code *c, const struct cpu_ops *ops)
+{
+    const uint8_t *at = c->at;
+
+    for (unsigned i = 0; i < sizeof(saved); i++)
+        stub_push(c, saved[i], 0x50);
+    x86_alu_imm(c, X86_SUB, true, RSP, FRAME);
+    x86_mov_rr(c, RAX, RDX);
+    x86_mov_rr(c, RCX, RSI);
+    x86_rm(c, X86_LEA, true, RBP, RDI, CPU_BIAS);
+    stub_space(c);
+    stub_pinned(c, ops, X86_MOV_LOAD);
+    x86_rr(c, 0xff, false, 4, RCX); /* jmp rcx */
+    return at;
+}
+
+/* Behind every way out: eax is the exit code. */
+static const uint8_t *stub_leave(struct x86_code *c)
+{
+    const uint8_t *at = c->at;
+
+    x86_alu_imm(c, X86_ADD, true, RSP, FRAME);
+    for (unsigned i = sizeof(saved); i-- > 0;)
+        stub_push(c, saved[i], 0x58);
+    x86_byte(c, 0xc3);
+    return at;
+}
+
+static void stub_exit_with(struct x86_code *c, const struct cpu_ops *ops, enum gen_exit code,
+                           const uint8_t *leave)
+{
+    stub_pinned(c, ops, X86_MOV_STORE);
+    x86_mov_imm(c, RAX, (uint64_t)code);
+    x86_jmp_to(c, leave);
+}
+
+/* edx: page offset of the pc to go on at, sign-extended */
+static const uint8_t *stub_offset(struct x86_code *c, const struct cpu_ops *ops, enum gen_exit code,
+                                  const uint8_t *leave)
+{
+    const uint8_t *at = c->at;
+
+    if (code == GEN_EXIT_LINK)
+        x86_rm(c, X86_MOV_STORE, true, RCX, RBP, CPU_DISP(jit.link));
+    x86_rr(c, X86_MOVSXD, true, RDX, RDX);
+    x86_alu_rm(c, X86_ADD, true, RDX, RBP, CPU_DISP(jit.page));
+    x86_rm(c, X86_MOV_STORE, true, RDX, RBP, CPU_DISP(pc));
+    stub_exit_with(c, ops, code, leave);
+    return at;
+}
+
+static const uint8_t *stub_jump(struct x86_code *c, const struct cpu_ops *ops, const uint8_t *leave)
+{
+    const uint8_t *at = c->at;
+
+    x86_rm(c, X86_MOV_STORE, true, RAX, RBP, CPU_DISP(pc));
+    stub_exit_with(c, ops, GEN_EXIT_JUMP, leave);
+    return at;
+}
+
+/* Leaves from inside a stub that was called: drops `depth` bytes of its frame. The slots are in
+ * memory already. */
+static void stub_abandon(struct x86_code *c, enum gen_exit code, int32_t depth,
+                         const uint8_t *leave)
+{
+    x86_alu_imm(c, X86_ADD, true, RSP, depth);
+    x86_mov_imm(c, RAX, (uint64_t)code);
+    x86_jmp_to(c, leave);
+}
+
+static const uint8_t *stub_memory(struct x86_code *c, const struct cpu_ops *ops, bool store,
+                                  unsigned size, const uint8_t *leave)
+{
+    enum { LOCAL = 24 };
+    const uint8_t *at = c->at;
+    uint8_t *fault;
+
+    x86_rm(c, X86_MOV_STORE, false, RDX, RBP, CPU_DISP(jit.insn));
+    x86_alu_imm(c, X86_SUB, true, RSP, LOCAL);
+    stub_pinned(c, ops, X86_MOV_STORE);
+    x86_rm(c, X86_LEA, true, RDI, RBP, -CPU_BIAS);
+    x86_mov_rr(c, RSI, RAX);
+    x86_mov_imm(c, RDX, size);
+    if (!store)
+        x86_rm(c, X86_LEA, true, RCX, RSP, 8);
+    x86_mov_imm(c, RAX, store ? (uintptr_t)mmu_store_slow : (uintptr_t)mmu_load_slow);
+    x86_rr(c, 0xff, false, 2, RAX); /* call rax */
+    x86_rr(c, 0x84 | X86_BYTE, false, RAX, RAX);
+    fault = x86_jcc(c, X86_E);
+    stub_pinned(c, ops, X86_MOV_LOAD);
+    if (!store)
+        x86_rm(c, X86_MOV_LOAD, true, RAX, RSP, 8);
+    x86_alu_imm(c, X86_ADD, true, RSP, LOCAL);
+    x86_byte(c, 0xc3);
+    x86_patch(fault, c->at);
+    stub_abandon(c, GEN_EXIT_FAULT, LOCAL + 8, leave);
+    return at;
+}
+
+static const uint8_t *stub_helper(struct x86_code *c, const struct cpu_ops *ops,
+                                  const uint8_t *leave)
+{
+    enum { LOCAL = 8 };
+    const uint8_t *at = c->at;
+    uint8_t *fault, *leaves;
+
+    x86_alu_imm(c, X86_SUB, true, RSP, LOCAL);
+    stub_pinned(c, ops, X86_MOV_STORE);
+    x86_rm(c, X86_LEA, true, RDI, RBP, -CPU_BIAS);
+    x86_mov_rr(c, RSI, RAX);
+    x86_rr(c, 0xff, false, 2, R15);
+    x86_rm(c, 0x80, false, X86_CMP, RBP, CPU_DISP(fault.pending));
+    x86_byte(c, 0);
+    fault = x86_jcc(c, X86_NE);
+    x86_alu_mem_imm(c, X86_CMP, false, RBP, CPU_DISP(exit), CPU_EXIT_NONE);
+    leaves = x86_jcc(c, X86_NE);
+    stub_space(c);
+    stub_pinned(c, ops, X86_MOV_LOAD);
+    x86_alu_imm(c, X86_ADD, true, RSP, LOCAL);
+    x86_byte(c, 0xc3);
+    x86_patch(fault, c->at);
+    stub_abandon(c, GEN_EXIT_FAULT, LOCAL + 8, leave);
+    x86_patch(leaves, c->at);
+    stub_abandon(c, GEN_EXIT_CPU, LOCAL + 8, leave);
+    return at;
+}
+
+void stubs_emit(struct x86_code *c, struct jit_stubs *s, const struct cpu_ops *ops)
+{
+    const uint8_t *leave = stub_leave(c);
+
+    s->enter = stub_enter(c, ops);
+    s->attention = stub_offset(c, ops, GEN_EXIT_ATTENTION, leave);
+    s->dispatch = stub_offset(c, ops, GEN_EXIT_DISPATCH, leave);
+    s->link = stub_offset(c, ops, GEN_EXIT_LINK, leave);
+    s->jump = stub_jump(c, ops, leave);
+    s->helper = stub_helper(c, ops, leave);
+    for (unsigned i = 0; i < 4; i++) {
+        s->load[i] = stub_memory(c, ops, false, 1u << i, leave);
+        s->store[i] = stub_memory(c, ops, true, 1u << i, leave);
+    }
+}
