@@ -203,7 +203,7 @@ def gen_rules(spec, out):
     out('static const struct lift_rule lift_rules[RISCV_OP_COUNT] = {')
     for i in spec.ops:
         args = ', '.join(rule_arg(a) for a in i.args)
-        args = f', {{{args}}}' if args else ''
+        args = f', {{{args or 0}}}'
         out(f'    [RISCV_{c_name(i.name)}] = {{lift_{i.rule}, RISCV_EXT_{i.ext}{args}}},')
     out('};\n')
     out('static const uint8_t lift_text_extension[RISCV_TEXT_COUNT] = {')
