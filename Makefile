@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The README's commands over Meson. `make help` lists them; `make m=KIND ...` builds a variant in
 # a folder of its own: asan ubsan tsan cov dbg clang.
+SHELL = /bin/bash -o pipefail
 m ?=
 build = build$(if $(m),-$(m))
 
@@ -12,9 +13,11 @@ setup_dbg   = -Dbuildtype=debug
 setup_clang =
 $(if $(filter-out asan ubsan tsan cov dbg clang,$(m)),$(error m=$(m): one of asan ubsan tsan cov dbg clang))
 
+compile = ninja -C $(build) --quiet </dev/null | { grep -v 'no work to do' || true; }
+
 .PHONY: all run check check-long watch format lint clean help
 all: packages-build $(build)/build.ninja
-	@ninja -C $(build) --quiet
+	@$(compile)
 
 packages-%:
 	@tools/setup $(subst -, ,$*) </dev/null
@@ -25,15 +28,15 @@ $(build)/build.ninja:
 
 # Boots the demo guest. Input that is no terminal is a script for the guest's shell.
 run: packages-build-run $(build)/build.ninja
-	@ninja -C $(build) --quiet </dev/null
+	@$(compile)
 	@tools/demo $(build)/posada
 
 check: packages-build-run-test $(build)/build.ninja
-	@ninja -C $(build) --quiet </dev/null
+	@$(compile)
 	@tests/run --build $(build)
 
 check-long: packages-build-run-test $(build)/build.ninja
-	@ninja -C $(build) --quiet </dev/null
+	@$(compile)
 	@tests/run --build $(build) --long
 
 watch: packages-build-test $(build)/build.ninja
@@ -43,7 +46,7 @@ format: packages-test
 	@tools/ck_format --fix
 
 lint: packages-build-test-dev $(build)/build.ninja
-	@ninja -C $(build) --quiet
+	@$(compile)
 	@tools/lint $(build)
 
 clean:
