@@ -21,6 +21,7 @@ struct console {
     const char *word[WORDS_MAX];
     unsigned words;
     const char *line; /* unsplit */
+    char type[32];
 };
 
 struct command {
@@ -37,22 +38,20 @@ static uint64_t number(const char *word)
 /* --- Commands --- */
 static bool cmd_device(struct console *c)
 {
-    const struct device_ops *ops = device_type_find(c->word[1]);
     struct err err;
 
-    rig_free(c->rig);
-    c->rig = NULL;
-    if (!ops || rig_new(ops, 1, &c->rig, &err)) {
-        printf("%s\n", ops ? err.text : "no such device type");
-        return false;
-    }
-    return true;
+    rig_free(TAKE(c->rig));
+    snprintf(c->type, sizeof(c->type), "%s", c->word[1]);
+    if (!rig_new(c->type, 1, &c->rig, &err))
+        return true;
+    printf("%s\n", err.text);
+    return false;
 }
 
 static bool cmd_types(struct console *c)
 {
-    for (const struct device_ops *const *ops = device_registry; *ops; ops++)
-        printf("%s\n", (*ops)->type);
+    for (const char *const *type = rig_types; *type; type++)
+        printf("%s\n", *type);
     return true;
 }
 
@@ -108,6 +107,30 @@ static bool cmd_irq(struct console *c)
         }
     }
     printf("%s\n", any ? "" : " none");
+    return true;
+}
+
+static bool cmd_edges(struct console *c)
+{
+    printf("edges:");
+    for (unsigned i = 0; i < rig_irq_count(c->rig); i++)
+        printf(" %u", c->rig->edges[i]);
+    printf("\n");
+    return true;
+}
+
+static bool cmd_disk(struct console *c)
+{
+    if (!rig_disk_complete(c->rig, -(int)number(c->word[1])))
+        printf("nothing waits\n");
+    return true;
+}
+
+static bool cmd_prepare(struct console *c)
+{
+    if (!c->rig->prepare)
+        return false;
+    c->rig->prepare(c->rig);
     return true;
 }
 
@@ -192,13 +215,13 @@ static bool cmd_type(struct console *c)
 {
     const char *text = c->line + strlen("type ");
 
-    rig_type(c->rig, text, strlen(text));
+    rig_type(c->rig, 0, text, strlen(text));
     return true;
 }
 
 static bool cmd_room(struct console *c)
 {
-    rig_line_room(c->rig, strcmp(c->word[1], "all") ? number(c->word[1]) : SIZE_MAX);
+    rig_line_room(c->rig, 0, strcmp(c->word[1], "all") ? number(c->word[1]) : SIZE_MAX);
     return true;
 }
 
@@ -237,6 +260,7 @@ static const struct command commands[] = {
     {"w8", NULL, NULL, 3, cmd_write},
     {"step", "TIME", "advances the guest clock by 5ns, 5us, 5ms or 5s", 2, cmd_step},
     {"irq?", "", "prints the interrupt outputs that are high", 1, cmd_irq},
+    {"edges?", "", "prints how often each output rose", 1, cmd_edges},
     {"pin", "PIN 0|1", "sets an input of an interrupt controller", 3, cmd_pin},
     {"reset", "", "resets the device", 1, cmd_reset},
     {"save", "", "keeps the state", 1, cmd_save},
@@ -246,6 +270,8 @@ static const struct command commands[] = {
     {"mem", "ADDRESS LENGTH", "prints bytes of RAM", 3, cmd_mem},
     {"type", "TEXT", "sends text to a UART from the far end", 2, cmd_type},
     {"room", "N|all", "lets the far end take N more bytes", 2, cmd_room},
+    {"disk", "ERRNO", "ends the oldest disk request; 0: carries it out", 2, cmd_disk},
+    {"prepare", "", "does what a driver does first (virtio)", 1, cmd_prepare},
     {"wall", "NS", "sets the time of day", 2, cmd_wall},
     {"stimecmp", "HART TICKS", "sets a comparator of riscv,sstc", 3, cmd_stimecmp},
     {"errors?", "", "prints how many guest errors were counted", 1, cmd_errors},
@@ -275,9 +301,11 @@ static void print_events(struct console *c)
     static const char *const actions[] = {"off", "reset", "panic"};
     struct rig *rig = c->rig;
 
-    if (rig->line.out_len)
-        print_output(&rig->line);
-    rig->line.out_len = 0;
+    for (unsigned i = 0; i < RIG_LINES; i++) {
+        if (rig->line[i].out_len)
+            print_output(&rig->line[i]);
+        rig->line[i].out_len = 0;
+    }
     if (rig->power_requests)
         printf("power: %s, code %u\n", actions[rig->power_action], rig->power_code);
     rig->power_requests = 0;

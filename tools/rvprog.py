@@ -158,9 +158,8 @@ class Generator:
         if rule in JUMPS:
             unit.skip = self.rnd.randrange(0 if rule != 'branch' else 1, 3 if insn.length == 2 else 5)
             fields.pop('imm', None)
-        if rule == 'sc' and self.rnd.random() < 0.7:  # most have their reservation
-            name = 'lr' + insn.name[2:]
-            unit.before.append(self.table.encode(name, rd=TEMP, rs1=fields['rs1'], imm=0))
+        if rule == 'sc':
+            self.reserve(unit)
         self.results(unit)
         return unit
 
@@ -181,6 +180,13 @@ class Generator:
             delta &= ~7
         unit.before.append(self.table.encode('addi', rd=base, rs1=SCRATCH, imm=delta))
         unit.base = base
+
+    def reserve(self, unit):
+        """Gives an sc its reservation, or spends it first: after another lr it may do either."""
+        size = unit.insn.name[2:]
+        unit.before.append(self.table.encode('lr' + size, rd=TEMP, rs1=unit.base, imm=0))
+        if self.rnd.random() < 0.3:
+            unit.before.append(self.table.encode('sc' + size, rd=TEMP, rs1=unit.base, rs2=0, imm=0))
 
     def through(self, unit):
         """jalr goes through a register that holds an address near the target."""

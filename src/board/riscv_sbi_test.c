@@ -222,6 +222,7 @@ static void harts_start_once(void **state)
     assert_int_equal(f->cpu[1]->pc, RAM + 0x100);
     assert_int_equal(f->cpu[1]->slot[10], 1);
     assert_int_equal(f->cpu[1]->slot[11], 7);
+    assert_int_equal(riscv_of(f->cpu[1])->scounteren, 7); /* programs may read the time */
     assert_int_equal(sbi(f, HSM, 0, 1, RAM, 7), ALREADY_AVAILABLE);
     assert_int_equal(sbi(f, HSM, 2, 1, 0, 0), 0);
     assert_int_equal(value(f), 0);

@@ -3,6 +3,7 @@
  * Every device type Posada models, sorted by type name. Explicit on purpose: grep finds it, no
  * link order decides anything. The device console, the fuzzers and the state tools walk it.
  */
+#include "devices/bus/pci.h"
 #include "devices/core/device.h"
 #include "devices/fw/finisher.h"
 #include "devices/irqchip/aclint.h"
@@ -10,17 +11,25 @@
 #include "devices/rtc/goldfish_rtc.h"
 #include "devices/timer/sstc.h"
 #include "devices/uart/ns16550.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/rng.h"
 #include <string.h>
 
 const struct device_ops *const device_registry[] = {
-    &goldfish_rtc_ops,  /* google,goldfish-rtc */
-    &ns16550_ops,       /* ns16550a */
-    &aclint_mswi_ops,   /* riscv,aclint-mswi */
-    &aclint_mtimer_ops, /* riscv,aclint-mtimer */
-    &aclint_sswi_ops,   /* riscv,aclint-sswi */
-    &sstc_ops,          /* riscv,sstc */
-    &plic_ops,          /* sifive,plic-1.0.0 */
-    &finisher_ops,      /* sifive,test1 */
+    &goldfish_rtc_ops,   /* google,goldfish-rtc */
+    &ns16550_ops,        /* ns16550a */
+    &pci_function_ops,   /* pci-function */
+    &pci_host_ops,       /* pci-host-ecam-generic */
+    &aclint_mswi_ops,    /* riscv,aclint-mswi */
+    &aclint_mtimer_ops,  /* riscv,aclint-mtimer */
+    &aclint_sswi_ops,    /* riscv,aclint-sswi */
+    &sstc_ops,           /* riscv,sstc */
+    &plic_ops,           /* sifive,plic-1.0.0 */
+    &finisher_ops,       /* sifive,test1 */
+    &virtio_blk_ops,     /* virtio-blk */
+    &virtio_console_ops, /* virtio-console */
+    &virtio_rng_ops,     /* virtio-rng */
     NULL,
 };
 

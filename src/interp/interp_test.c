@@ -3,7 +3,10 @@
 #include "interp/interp.h"
 
 #include "base/unit_test.h"
+#include "interp/code.h"
+#include "ir/random_block.h"
 #include "mmu/fake_cpu.h"
+#include <stdlib.h>
 
 static struct ir_block block;
 
@@ -198,7 +201,83 @@ static void test_reservation(void **state)
     fake_free(f);
 }
 
+/* --- The same random block three ways: plain, fast, optimised and fast --- */
+
+struct outcome {
+    uint64_t slot[RANDOM_GLOBALS], pc, instret, memory[512];
+    enum interp_leave leave;
+};
+
+static void start_random(struct fake *f, uint64_t seed)
+{
+    uint64_t *memory = mem_page(f->cpu.mem, GPA(FAKE_RAM));
+
+    for (unsigned i = 0; i < RANDOM_GLOBALS; i++)
+        f->cpu.slot[i] = random_u64(&seed) >> random_u64(&seed) % 64;
+    f->cpu.slot[RANDOM_BASE] = FAKE_RAM;
+    f->cpu.slot[RANDOM_BAD] = UINT64_C(1) << 50;
+    for (unsigned i = 0; i < GUEST_PAGE_SIZE / 8; i++)
+        memory[i] = random_u64(&seed);
+    f->cpu.instret = 0;
+    f->cpu.fault.pending = false;
+}
+
+static void record(struct fake *f, enum interp_leave leave, struct outcome *o)
+{
+    memcpy(o->slot, f->cpu.slot, sizeof(o->slot));
+    memcpy(o->memory, mem_page(f->cpu.mem, GPA(FAKE_RAM)), sizeof(o->memory));
+    o->pc = f->cpu.pc;
+    o->instret = f->cpu.instret;
+    o->leave = leave;
+}
+
+static void run_fast(struct fake *f, uint64_t seed, struct outcome *o)
+{
+    struct interp *in = calloc(1, sizeof(*in));
+    struct interp_code *code = malloc(interp_code_size(&block));
+
+    in->cpu = &f->cpu;
+    interp_code_init(code, &block, NULL);
+    start_random(f, seed);
+    record(f, interp_run(in, code), o);
+    free(code);
+    free(in);
+}
+
+static void same(const struct outcome *a, const struct outcome *b, const char *what, unsigned n)
+{
+    if (memcmp(a, b, sizeof(*a)) == 0)
+        return;
+    ir_print(&block, NULL, stderr);
+    for (unsigned i = 0; i < RANDOM_GLOBALS; i++)
+        if (a->slot[i] != b->slot[i])
+            fprintf(stderr, "g%u: plain %lx, %s %lx\n", i, a->slot[i], what, b->slot[i]);
+    fail_msg("block %u differs: pc %lx/%lx instret %lu/%lu", n, a->pc, b->pc, a->instret,
+             b->instret);
+}
+
+static void test_plain_and_fast_agree(void **state)
+{
+    struct fake *f = fake_new();
+    static struct outcome plain, fast;
+    uint64_t seed = 42;
+
+    for (unsigned n = 0; n < 3000; n++) {
+        uint64_t start = random_u64(&seed);
+
+        random_block(&block, &seed);
+        start_random(f, start);
+        record(f, run(f), &plain);
+        run_fast(f, start, &fast);
+        same(&plain, &fast, "fast", n);
+        ir_optimise(&block);
+        run_fast(f, start, &fast);
+        same(&plain, &fast, "optimised", n);
+    }
+    fake_free(f);
+}
+
 RUN_TESTS(cmocka_unit_test(test_branch_taken_and_not), cmocka_unit_test(test_fault_is_precise),
           cmocka_unit_test(test_loads_extend), cmocka_unit_test(test_helpers_leave),
           cmocka_unit_test(test_trap_and_jump), cmocka_unit_test(test_amo),
-          cmocka_unit_test(test_reservation))
+          cmocka_unit_test(test_reservation), cmocka_unit_test(test_plain_and_fast_agree))

@@ -60,7 +60,8 @@ static unsigned prepare_pure(const struct ir_insn *op)
     if (op->width != IR_64)
         return FORM_PURE;
     switch (op->op) {
-    case IR_IMM: return FORM_IMM;
+    case IR_IMM:
+    case IR_PC: return FORM_IMM;
     case IR_MOV: return FORM_MOV;
     case IR_LEA: return FORM_LEA;
     case IR_SELECT: return FORM_SELECT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One device without a machine around it. Contract: rig.h. */
+/* Devices without a machine around them. Contract: rig.h; which devices: rig_types.c. */
 #include "rig.h"
-#include "devices/uart/ns16550.h"
+#include "base/checked.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +66,9 @@ static void line_offer(struct chardev *dev)
 
 static const struct chardev_ops line_ops = {.write = line_write, .can_receive = line_offer};
 
-void rig_type(struct rig *rig, const void *data, size_t len)
+void rig_type(struct rig *rig, unsigned n, const void *data, size_t len)
 {
-    struct rig_chardev *line = &rig->line;
+    struct rig_chardev *line = &rig->line[n];
 
     if (len > RIG_LINE_BUFFER - line->in_len)
         len = RIG_LINE_BUFFER - line->in_len;
@@ -77,36 +77,127 @@ void rig_type(struct rig *rig, const void *data, size_t len)
     line_offer(&line->chardev);
 }
 
-void rig_line_room(struct rig *rig, size_t room)
+void rig_line_room(struct rig *rig, unsigned n, size_t room)
 {
-    struct chardev_front *front = &rig->line.chardev.front;
+    struct chardev_front *front = &rig->line[n].chardev.front;
 
-    rig->line.room = room;
+    rig->line[n].room = room;
     if (room && front->writable)
         front->writable(front->arg);
 }
 
-/* --- Life --- */
-static int rig_wire(struct rig *rig, struct err *err)
+/* --- The disk --- */
+static void disk_submit(struct blockdev *dev, struct blk_req *req)
 {
-    struct device *dev = rig->dev;
-    int r = mem_add_ram(rig->mem, GPA(RIG_RAM), RIG_RAM_SIZE, err);
+    struct rig_disk *disk = container_of(dev, struct rig_disk, blockdev);
+    struct blk_req **end = &disk->waiting;
 
-    if (r)
+    while (*end)
+        end = &(*end)->next;
+    req->next = NULL;
+    *end = req;
+}
+
+static int disk_transfer(struct rig_disk *disk, const struct blk_req *req)
+{
+    uint64_t at = req->offset;
+
+    if (req->op != BLK_READ && req->op != BLK_WRITE)
+        return 0;
+    if (!range_within(req->offset, req->length, RIG_DISK_SIZE))
+        return -EINVAL;
+    for (unsigned i = 0; i < req->iov_count; i++) {
+        if (!range_within(at, req->iov[i].iov_len, RIG_DISK_SIZE))
+            return -EINVAL;
+        if (req->op == BLK_READ)
+            memcpy(req->iov[i].iov_base, disk->data + at, req->iov[i].iov_len);
+        else
+            memcpy(disk->data + at, req->iov[i].iov_base, req->iov[i].iov_len);
+        at += req->iov[i].iov_len;
+    }
+    return 0;
+}
+
+bool rig_disk_complete(struct rig *rig, int result)
+{
+    struct blk_req *req = rig->disk.waiting;
+
+    if (!req)
+        return false;
+    rig->disk.waiting = req->next;
+    req->done(req, result ? result : disk_transfer(&rig->disk, req));
+    return true;
+}
+
+static void disk_drain(struct blockdev *dev)
+{
+    struct rig_disk *disk = container_of(dev, struct rig_disk, blockdev);
+
+    while (rig_disk_complete(container_of(disk, struct rig, disk), 0))
+        ;
+}
+
+static const struct blockdev_ops disk_ops = {
+    .format = "memory", .submit = disk_submit, .drain = disk_drain};
+
+/* --- Life --- */
+static void rig_edge(void *sink, unsigned pin, bool level)
+{
+    struct rig *rig = sink;
+
+    rig->edges[pin] += level;
+}
+
+int rig_add(struct rig *rig, struct device *dev, uint64_t base, struct err *err)
+{
+    int r;
+
+    if (!dev)
+        return err_set(err, -ENOMEM, "rig: out of memory");
+    r = device_set_add(&rig->set, dev, err);
+    if (r) {
+        device_free(dev);
         return r;
+    }
     dev->clock = rig->clock;
     dev->mem = rig->mem;
     dev->power = &rig->power;
     dev->random = rig_device_random;
-    if (dev->ops == &ns16550_ops)
-        ns16550_attach(dev, &rig->line.chardev);
     r = device_init(dev, err);
-    if (!r && dev->ops->mmio.size)
-        r = mmio_bus_add(rig->bus, GPA(RIG_REGISTERS), dev, err);
-    return r;
+    if (r || !base || !dev->ops->mmio.size)
+        return r;
+    rig->region[rig->region_count++] = (struct rig_region){base, dev->ops->mmio};
+    return mmio_bus_add(rig->bus, GPA(base), dev, err);
 }
 
-int rig_new(const struct device_ops *ops, uint64_t seed, struct rig **ret_rig, struct err *err)
+int rig_add_window(struct rig *rig, struct device *dev, uint64_t base,
+                   const struct mmio_window *window, struct err *err)
+{
+    rig->region[rig->region_count++] = (struct rig_region){base, window->access};
+    return mmio_bus_add_window(rig->bus, GPA(base), window, dev, err);
+}
+
+static void rig_connect(struct rig *rig)
+{
+    rig->dev = rig->set.device[0];
+    for (unsigned i = 0; i < rig_irq_count(rig) && i < RIG_IRQS; i++)
+        irq_connect(rig->dev->ops->irq(rig->dev, i), rig_edge, rig, i);
+}
+
+static int rig_assemble(struct rig *rig, struct err *err)
+{
+    int r;
+
+    rig->clock = clock_new(NULL);
+    rig->mem = mem_new();
+    rig->bus = mmio_bus_new(NULL);
+    if (!rig->clock || !rig->mem || !rig->bus)
+        return err_set(err, -ENOMEM, "rig: out of memory");
+    r = mem_add_ram(rig->mem, GPA(RIG_RAM), RIG_RAM_SIZE, err);
+    return r ? r : rig_build(rig, err);
+}
+
+int rig_new(const char *type, uint64_t seed, struct rig **ret_rig, struct err *err)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     int r;
@@ -114,22 +205,18 @@ int rig_new(const struct device_ops *ops, uint64_t seed, struct rig **ret_rig, s
     if (!rig)
         return err_set(err, -ENOMEM, "rig: out of memory");
     rig_seed = seed;
+    rig->type = type;
     rig->power = (struct power_sink){.request = rig_power, .arg = rig};
-    rig->line = (struct rig_chardev){.chardev.ops = &line_ops, .room = SIZE_MAX};
-    rig->clock = clock_new(NULL);
-    rig->mem = mem_new();
-    rig->bus = mmio_bus_new(NULL);
-    rig->dev = device_new(ops, "dev");
-    if (!rig->clock || !rig->mem || !rig->bus || !rig->dev)
-        r = err_set(err, -ENOMEM, "rig: out of memory");
-    else
-        r = device_set_add(&rig->set, rig->dev, err);
-    if (!r)
-        r = rig_wire(rig, err);
+    for (unsigned i = 0; i < RIG_LINES; i++)
+        rig->line[i] = (struct rig_chardev){.chardev.ops = &line_ops, .room = SIZE_MAX};
+    rig->disk.blockdev = (struct blockdev){
+        .ops = &disk_ops, .info = {.size = RIG_DISK_SIZE, .block_size = 512}, .name = "disk 'rig'"};
+    r = rig_assemble(rig, err);
     if (r) {
         rig_free(rig);
         return r;
     }
+    rig_connect(rig);
     rig_reset(rig);
     *ret_rig = rig;
     return 0;

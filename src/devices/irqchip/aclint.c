@@ -128,9 +128,9 @@ static void sswi_write(struct device *dev, uint32_t off, unsigned size, uint64_t
         guest_error_write(dev, off, val);
         return;
     }
-    s->line[off / 4].level = false; /* not a wire: every 1 is an edge of its own */
     if (val & 1)
         irq_set(&s->line[off / 4], true);
+    s->line[off / 4].level = false; /* not a wire: every 1 is an edge of its own */
 }
 
 static struct irq_line *sswi_irq(struct device *dev, unsigned n)

@@ -227,7 +227,9 @@ void virtio_settle(struct device *dev)
 {
     struct virtio_device *v = container_of(dev, struct virtio_device, dev);
 
-    v->driver_features &= v->features;
+    /* Loaded nonsense; a driver's own is refused by FEATURES_OK and may be read back until then. */
+    if (v->status & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK))
+        v->driver_features &= v->features;
     if (timer_fired(v)) {
         uint32_t pending = v->pending;
 
