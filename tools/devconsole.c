@@ -2,6 +2,7 @@
 /*
  * devconsole: text lines to one device, without a CPU. Each line is echoed, then what it did, so
  * that a transcript reads by itself; tests/devices keeps such transcripts. See `help`.
+ *     devconsole [--trace FILE,CLASS...] <LINES
  * Exits with 2 on a line it cannot read.
  */
 #include "base/cleanup.h"
@@ -9,9 +10,10 @@
 #include "rig/rig.h"
 #include <ctype.h>
 #include <inttypes.h>
+#include <posada/trace.h>
 #include <string.h>
 
-enum { WORDS_MAX = 64, DUMP_MAX = 256 };
+enum { WORDS_MAX = 64, DUMP_MAX = 256, TRACE_RECORDS = 4096 };
 
 struct console {
     struct rig *rig;
@@ -355,11 +357,29 @@ static bool serve(struct console *c, char *line)
     return true;
 }
 
+static int start_trace(int argc, char **argv)
+{
+    char *classes = argc == 3 && !strcmp(argv[1], "--trace") ? strchr(argv[2], ',') : NULL;
+    struct err err;
+
+    if (argc == 1)
+        return 0;
+    if (!classes) {
+        fprintf(stderr, "usage: devconsole [--trace FILE,CLASS...] <LINES\n");
+        return 2;
+    }
+    *classes++ = 0;
+    if (!trace_open(argv[2], classes, TRACE_RECORDS, &err))
+        return 0;
+    fprintf(stderr, "devconsole: %s\n", err.text);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct console c = {0};
     char line[1024];
-    int status = 0;
+    int status = start_trace(argc, argv);
 
     while (!status && fgets(line, sizeof(line), stdin)) {
         if (!serve(&c, line)) {
@@ -370,5 +390,6 @@ int main(int argc, char **argv)
     }
     rig_free(c.rig);
     free(c.saved);
+    trace_close();
     return status;
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tracecat: prints a trace ring (posada/trace.h) as text, oldest record first.
- *     tracecat [--last N] [--class LIST] FILE
- * The file may be of a process that was killed, or that is still running: a record that was being
- * written is skipped. An instruction is disassembled; the registers it changed follow indented.
+ *     tracecat [--last N] [--class LIST] [--isa ISA] FILE
+ * An instruction is disassembled and the registers it changed follow indented, named after --isa
+ * (riscv64). The file may be of a process that was killed, or that is still running: a record that
+ * was being written is skipped.
  */
 #include "base/cleanup.h"
 #include "base/endian.h"
 #include "base/trace_ring.h"
+#include "cpu/riscv/riscv.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <posada/cpu.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -67,6 +68,7 @@ static int map_ring(struct tracecat *t, const char *path)
 
 static void print_insn(const struct tracecat *t, const struct trace_record *r)
 {
+    int digits = r->arg[2] < 8 ? (int)r->arg[2] * 2 : 16;
     uint8_t bytes[8];
     char text[128];
 
@@ -74,8 +76,8 @@ static void print_insn(const struct tracecat *t, const struct trace_record *r)
     if (!t->cpu_ops || !t->cpu_ops->disassemble ||
         !t->cpu_ops->disassemble(bytes, sizeof(bytes), r->arg[0], text, sizeof(text)))
         (void)snprintf(text, sizeof(text), "?");
-    printf("%016" PRIx64 "  %0*" PRIx64 "  %s  [%" PRIx64 "]\n", r->arg[0], (int)r->arg[2] * 2,
-           r->arg[1], text, r->arg[3]);
+    printf("%016" PRIx64 "  %0*" PRIx64 "  %s  [%" PRIx64 "]\n", r->arg[0], digits, r->arg[1], text,
+           r->arg[3]);
 }
 
 static void print_register(const struct tracecat *t, const struct trace_record *r)
@@ -133,23 +135,39 @@ static void print_all(struct tracecat *t)
     }
 }
 
+static const struct cpu_ops *find_isa(const char *name)
+{
+    static const struct cpu_ops *const all[] = {&riscv_cpu_ops};
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (!strcmp(all[i]->isa, name))
+            return all[i];
+    }
+    return NULL;
+}
+
 static int usage(void)
 {
-    fprintf(stderr, "usage: tracecat [--last N] [--class insn,mem,irq,mmio,mmu,block] FILE\n");
+    fprintf(stderr, "usage: tracecat [--last N] [--class insn,mem,irq,mmio,mmu,block] "
+                    "[--isa riscv64|none] FILE\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"last", required_argument, NULL, 'n'}, {"class", required_argument, NULL, 'c'}, {0}};
-    struct tracecat t = {.classes = UINT32_MAX, .last = UINT64_MAX};
+    static const struct option options[] = {{"last", required_argument, NULL, 'n'},
+                                            {"class", required_argument, NULL, 'c'},
+                                            {"isa", required_argument, NULL, 'i'},
+                                            {0}};
+    struct tracecat t = {.classes = UINT32_MAX, .last = UINT64_MAX, .cpu_ops = &riscv_cpu_ops};
     struct err err;
     int o;
 
-    while ((o = getopt_long(argc, argv, "n:c:", options, NULL)) != -1) {
+    while ((o = getopt_long(argc, argv, "n:c:i:", options, NULL)) != -1) {
         if (o == 'n')
             t.last = strtoull(optarg, NULL, 0);
+        else if (o == 'i')
+            t.cpu_ops = find_isa(optarg);
         else if (o != 'c' || trace_parse_classes(optarg, &t.classes, &err))
             return usage();
     }
