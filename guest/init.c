@@ -205,12 +205,8 @@ static void init_loop(struct init *in)
     }
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    const char *name = strrchr(argv[0], '/');
-
-    if (strcmp(name ? name + 1 : argv[0], "modprobe") == 0)
-        return modules_modprobe(argv + 1);
     if (getpid() != 1) {
         (void)fprintf(stderr, "init: this is process 1 of a guest, not a command\n");
         return 2;

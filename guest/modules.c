@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads kernel modules by device, name or alias. Table and purpose: modules.h. */
+/* Loads kernel modules for devices (modules.h). Formats: modules.dep(5), "alias PATTERN NAME". */
 #include "modules.h"
 
 #include <dirent.h>
@@ -8,142 +8,134 @@
 #include <fnmatch.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
-enum { MODULES_MAX = 128, TABLE_MAX = 64 * 1024 };
+enum { MODULES_MAX = 128, ALIASES_MAX = 512, TEXT_MAX = 64 * 1024 };
 
 struct module {
-    char *name, *path, *depends, *aliases; /* aliases: separated by spaces */
+    char *file, *needs; /* as in modules.dep: its file, then files to load before it, last first */
     bool tried;
-    int result;
+};
+
+struct alias {
+    const char *pattern, *name;
 };
 
 struct modules {
-    struct module m[MODULES_MAX];
-    unsigned count;
-    char text[TABLE_MAX + 1];
+    char dir[128];
+    struct module module[MODULES_MAX];
+    struct alias alias[ALIASES_MAX];
+    unsigned count, alias_count;
+    char dep[TEXT_MAX + 1], alias_text[TEXT_MAX + 1];
 };
 
 static struct modules modules;
 
-static void modules_parse_line(struct modules *t, char *line)
+static char *modules_read(const char *dir, const char *file, char *text)
 {
-    struct module *m = &t->m[t->count];
+    char path[512];
+    ssize_t n = -1;
+    int fd;
 
-    m->name = strsep(&line, " ");
-    m->path = strsep(&line, " ");
-    m->depends = strsep(&line, " ");
-    m->aliases = line;
-    if (m->path && m->depends)
-        t->count++;
-}
-
-static void modules_read(struct modules *t)
-{
-    int fd = open(MODULES_TABLE, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, t->text, TABLE_MAX);
-    char *at = t->text, *line;
-
-    if (fd >= 0)
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, file);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, text, TEXT_MAX);
         (void)close(fd);
-    t->text[n > 0 ? n : 0] = '\0';
-    while (t->count < MODULES_MAX && (line = strsep(&at, "\n")))
-        modules_parse_line(t, line);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    return text;
 }
 
-/* Names compare with '-' and '_' alike. */
-static bool module_is_named(const struct module *m, const char *name, size_t len)
+static void modules_open(struct modules *t)
 {
-    if (strlen(m->name) != len)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if (m->name[i] != name[i] && !(m->name[i] == '_' && name[i] == '-'))
-            return false;
-    return true;
+    struct utsname u;
+    char *at, *line;
+
+    if (uname(&u) < 0)
+        return;
+    (void)snprintf(t->dir, sizeof(t->dir), "/lib/modules/%s", u.release);
+    at = modules_read(t->dir, "modules.dep", t->dep);
+    while (t->count < MODULES_MAX && (line = strsep(&at, "\n"))) {
+        struct module *m = &t->module[t->count];
+
+        m->file = strsep(&line, ":");
+        m->needs = line;
+        t->count += line != NULL;
+    }
+    at = modules_read(t->dir, "modules.alias", t->alias_text);
+    while (t->alias_count < ALIASES_MAX && (line = strsep(&at, "\n"))) {
+        struct alias *a = &t->alias[t->alias_count];
+
+        (void)strsep(&line, " ");
+        a->pattern = strsep(&line, " ");
+        a->name = line;
+        t->alias_count += line != NULL;
+    }
 }
 
-static bool module_has_alias(const struct module *m, const char *alias)
+/* "virtio_blk" against "virtio_blk.ko". */
+static bool module_is_named(const struct module *m, const char *name)
 {
-    char *copy = m->aliases ? strdup(m->aliases) : NULL, *at = copy, *pattern;
-    bool found = false;
+    size_t len = strlen(name);
 
-    while (!found && (pattern = strsep(&at, " ")))
-        found = *pattern && fnmatch(pattern, alias, 0) == 0;
-    free(copy);
-    return found;
+    return strncmp(m->file, name, len) == 0 && m->file[len] == '.';
 }
 
-static int module_insert(const struct module *m)
+static int module_insert(const struct modules *t, const char *file)
 {
-    int fd = open(m->path, O_RDONLY | O_CLOEXEC);
-    int r = fd < 0 ? -errno : (int)syscall(SYS_finit_module, fd, "", 0);
+    char path[512];
+    int fd, r;
 
-    if (fd >= 0 && r < 0)
-        r = errno == EEXIST ? 0 : -errno;
-    if (fd >= 0)
-        (void)close(fd);
+    (void)snprintf(path, sizeof(path), "%s/%s", t->dir, file);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    r = syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST ? -errno : 0;
+    (void)close(fd);
     if (r < 0)
-        (void)fprintf(stderr, "init: module %s: %s\n", m->name, strerror(-r));
+        (void)fprintf(stderr, "init: module %s: %s\n", file, strerror(-r));
     return r;
 }
 
-static int module_load(struct modules *t, struct module *m);
-
-static int module_load_named(struct modules *t, const char *name, size_t len)
-{
-    for (unsigned i = 0; i < t->count; i++)
-        if (module_is_named(&t->m[i], name, len))
-            return module_load(t, &t->m[i]);
-    return -ENOENT;
-}
-
-/* Dependencies first; `tried` also ends a circle of them. */
 static int module_load(struct modules *t, struct module *m)
 {
-    const char *at = m->depends;
-    size_t len;
+    char *space;
 
-    if (m->tried)
-        return m->result;
     m->tried = true;
-    while (*at && *at != '-') {
-        len = strcspn(at, ",");
-        (void)module_load_named(t, at, len);
-        at += len + (at[len] == ',');
+    while ((space = strrchr(m->needs, ' '))) {
+        (void)module_insert(t, space + 1);
+        *space = '\0';
     }
-    return m->result = module_insert(m);
+    return module_insert(t, m->file);
 }
 
+/* How many modules it loaded for a device of that alias. */
 static unsigned modules_load_alias(struct modules *t, const char *alias)
 {
     unsigned loaded = 0;
 
-    for (unsigned i = 0; i < t->count; i++)
-        if (!t->m[i].tried && module_has_alias(&t->m[i], alias))
-            loaded += module_load(t, &t->m[i]) == 0;
+    for (unsigned i = 0; i < t->alias_count; i++) {
+        if (fnmatch(t->alias[i].pattern, alias, 0) != 0)
+            continue;
+        for (unsigned j = 0; j < t->count; j++)
+            if (!t->module[j].tried && module_is_named(&t->module[j], t->alias[i].name))
+                loaded += module_load(t, &t->module[j]) == 0;
+    }
     return loaded;
 }
 
 static unsigned modules_for_device(struct modules *t, const char *bus, const char *device)
 {
-    char path[512], alias[512];
-    ssize_t n;
-    int fd;
+    char dir[512], alias[TEXT_MAX + 1];
 
-    (void)snprintf(path, sizeof(path), "%s/%s/modalias", bus, device);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    n = read(fd, alias, sizeof(alias) - 1);
-    (void)close(fd);
-    if (n <= 0)
-        return 0;
-    alias[n] = '\0';
+    (void)snprintf(dir, sizeof(dir), "%s/%s", bus, device);
+    (void)modules_read(dir, "modalias", alias);
     alias[strcspn(alias, "\n")] = '\0';
-    return modules_load_alias(t, alias);
+    return *alias ? modules_load_alias(t, alias) : 0;
 }
 
 static unsigned modules_for_bus(struct modules *t, const char *bus)
@@ -164,22 +156,9 @@ void modules_coldplug(void)
 {
     unsigned loaded;
 
-    modules_read(&modules);
+    modules_open(&modules);
     do {
         loaded = modules_for_bus(&modules, "/sys/bus/pci/devices");
         loaded += modules_for_bus(&modules, "/sys/bus/virtio/devices");
-    } while (modules.count && loaded);
-}
-
-int modules_modprobe(char **names)
-{
-    int failed = 0;
-
-    modules_read(&modules);
-    for (; *names; names++) {
-        if (**names == '-' || module_load_named(&modules, *names, strlen(*names)) == 0)
-            continue;
-        failed |= modules_load_alias(&modules, *names) == 0;
-    }
-    return failed;
+    } while (modules.alias_count && loaded);
 }

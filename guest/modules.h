@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernel modules in the image, listed in MODULES_TABLE: a line each,
- * "NAME PATH DEPENDENCY,... ALIAS..." ("-" for none), written when the image is built. Init loads
- * those whose alias matches a device that is there; the kernel asks for others by name or alias
- * through /sbin/modprobe, which is init under another name.
+ * Kernel modules in the image, in depmod's layout: /lib/modules/RELEASE with modules.alias and
+ * modules.dep. Init loads those whose alias matches a device that is there, and nothing else: each
+ * costs boot time. What the kernel asks for later is modprobe's business (busybox's).
  */
 #pragma once
 
-#define MODULES_TABLE "/lib/modules/posada"
-
 /* Loads what the present devices need, and again while that brings new devices. */
 void modules_coldplug(void);
-/* modprobe [-OPTIONS] NAME...: 0 when all are loaded. */
-int modules_modprobe(char **names);

@@ -176,8 +176,7 @@ static bool build_link_applet(void *arg, const char *name)
     struct cpio *c = arg;
     char path[64];
 
-    /* init is ours; so is modprobe, which knows our table of modules. */
-    if (strcmp(name, "busybox") == 0 || strcmp(name, "init") == 0 || strcmp(name, "modprobe") == 0)
+    if (strcmp(name, "busybox") == 0 || strcmp(name, "init") == 0) /* there is one already */
         return true;
     (void)snprintf(path, sizeof(path), "bin/%s", name);
     cpio_symlink(c, path, "busybox");
@@ -200,7 +199,6 @@ static void build_add_base(struct cpio *c)
     cpio_symlink(c, "usr/bin", "../bin");
     cpio_symlink(c, "usr/sbin", "../bin");
     cpio_symlink(c, "var/run", "../run");
-    cpio_symlink(c, "bin/modprobe", "../init");
 }
 
 /* Whether the folder is made already: by build_add_base() or for one of the first `before` files.
@@ -256,7 +254,7 @@ static int build_fill_initrd(struct build *b, const struct kmods *kmods, struct 
                        b->package[BUSYBOX].name);
     for (unsigned i = 0; i < b->recipe->file_count; i++)
         build_add_file(c, b->recipe, i);
-    return kmods_write(kmods, c) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
+    return kmods_write(kmods, b->release, c) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
 }
 
 static int build_initrd(struct build *b, const struct kmods *kmods, struct err *err)

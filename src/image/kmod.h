@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel modules an image brings, with what they need; and the table guest/modules.h reads. */
+/* The kernel modules an image brings, with what they need, and the files modprobe reads. */
 #pragma once
 
 #include "image/package.h"
@@ -22,4 +22,5 @@ int must_use kmods_offer(struct kmods *k, const char *path, struct package_entry
 /* After a walk: 0 when all is there; 1 when dependencies were added and another walk is due;
  * -EIO when a module is not in the package. */
 int must_use kmods_close(struct kmods *k, const char *package, struct err *err);
-int must_use kmods_write(const struct kmods *k, struct cpio *c);
+/* lib/modules/RELEASE with modules.dep and modules.alias; -ENOMEM. */
+int must_use kmods_write(const struct kmods *k, const char *release, struct cpio *c);
