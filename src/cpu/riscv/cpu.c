@@ -156,7 +156,10 @@ static void cpu_reset(struct cpu *cpu)
     rv->frm = 0;
     rv->mstatus = rv->mie = rv->mip = rv->mideleg = rv->medeleg = 0;
     rv->mtvec = rv->mscratch = rv->mepc = rv->mcause = rv->mtval = 0;
-    rv->mcounteren = rv->mcountinhibit = rv->menvcfg = 0;
+    rv->mcounteren = rv->mcountinhibit = 0;
+    /* A device tree with svadu and no svade promises this even under firmware that knows neither.
+     */
+    rv->menvcfg = riscv_has(rv, RISCV_EXT_Svadu) ? MENVCFG_ADUE : 0;
     rv->stvec = rv->scounteren = rv->senvcfg = rv->sscratch = rv->sepc = 0;
     rv->scause = rv->stval = rv->satp = 0;
     rv->stimecmp = UINT64_MAX;
