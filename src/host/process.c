@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Detached processes by double fork: the grandchild belongs to init and has no terminal. */
+/* Processes in sessions of their own. They stay children, so that a starter that lives on can see
+ * them out; when it ends first they are init's. */
 #include "host/process.h"
 
 #include "base/cleanup.h"
@@ -58,6 +59,7 @@ static noreturn_fn void spawn_exec(const struct spawn *s)
 {
     int r = spawn_place_fds(s);
 
+    setsid();
     spawn_default_signals();
     umask(077);
     if (!r && chdir("/") < 0)
@@ -70,28 +72,13 @@ static noreturn_fn void spawn_exec(const struct spawn *s)
     _exit(127);
 }
 
-static noreturn_fn void spawn_middle(const struct spawn *s)
-{
-    pid_t pid;
-    int r;
-
-    setsid();
-    pid = fork();
-    if (pid == 0)
-        spawn_exec(s);
-    r = -errno;
-    if (pid < 0)
-        (void)!write(s->fail_fd, &r, sizeof(r));
-    _exit(0);
-}
-
 int process_spawn_detached(const char *path, char *const *argv, const int *fds, unsigned count,
-                           int log_fd, struct err *err)
+                           int log_fd, pid_t *ret_pid, struct err *err)
 {
     CLEANUP(fd) int read_fd = -1;
     CLEANUP(fd) int write_fd = -1;
     struct spawn s = {path, argv, fds, count, log_fd, -1};
-    int pipe_fds[2], r, status;
+    int pipe_fds[2], r;
     pid_t pid;
 
     if (count > SPAWN_FDS_MAX || pipe2(pipe_fds, O_CLOEXEC) < 0)
@@ -102,14 +89,14 @@ int process_spawn_detached(const char *path, char *const *argv, const int *fds, 
     close(pipe_fds[1]);
     pid = fork();
     if (pid == 0)
-        spawn_middle(&s);
+        spawn_exec(&s);
     if (pid < 0)
         return err_set(err, -errno, "%s: cannot start: %s", path, strerror(errno));
     close(write_fd);
     write_fd = -1;
-    (void)!process_wait(pid, &status);
     if (read(read_fd, &r, sizeof(r)) == sizeof(r))
         return err_set(err, r, "%s: cannot start: %s", path, strerror(-r));
+    *ret_pid = pid;
     return 0;
 }
 

@@ -5,11 +5,11 @@
 #include <posada/err.h>
 #include <sys/types.h>
 
-/* Runs path with argv in a session of its own that nobody has to wait for. There, 0 is /dev/null,
- * 1 and 2 are log_fd, fds[i] is 3 + i, signals are as at login, and nothing else is open. Returns
- * once the program has been started. */
+/* Runs path with argv in a session of its own; it outlives us, and may be waited for. There, 0 is
+ * /dev/null, 1 and 2 are log_fd, fds[i] is 3 + i, signals are as at login, and nothing else is
+ * open. Returns once the program has been started. */
 int must_use process_spawn_detached(const char *path, char *const *argv, const int *fds,
-                                    unsigned count, int log_fd, struct err *err);
+                                    unsigned count, int log_fd, pid_t *ret_pid, struct err *err);
 
 /* waitpid() that is not interrupted; the status, or -errno. */
 int must_use process_wait(pid_t pid, int *ret_status);
