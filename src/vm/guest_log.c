@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest's output, bounded in memory and on disk. Contract: vm/guest_log.h. */
+#include "vm/guest_log.h"
+
+#include "base/buf.h"
+#include "host/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOG_PENDING_MAX = 16384 };
+
+struct guest_log {
+    int dir_fd, fd;
+    char name[32];
+    uint64_t file_size;
+    struct buf pending;           /* not yet in the file */
+    uint8_t tail[GUEST_LOG_TAIL]; /* ring: the last bytes */
+    uint64_t total;               /* bytes ever added; total % GUEST_LOG_TAIL is the ring's end */
+};
+
+static int log_open_file(struct guest_log *log)
+{
+    struct stat st;
+
+    log->fd = openat(log->dir_fd, log->name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+                     0600);
+    if (log->fd < 0 || fstat(log->fd, &st) < 0)
+        return -errno;
+    log->file_size = (uint64_t)st.st_size;
+    return 0;
+}
+
+int guest_log_open(int dir_fd, const char *name, struct guest_log **ret, struct err *err)
+{
+    struct guest_log *log = calloc(1, sizeof(*log));
+    int r;
+
+    if (!log)
+        return err_set(err, -ENOMEM, "%s: out of memory", name);
+    log->dir_fd = dir_fd;
+    snprintf(log->name, sizeof(log->name), "%s", name);
+    r = log_open_file(log);
+    if (r < 0) {
+        guest_log_close(log);
+        return err_set(err, r, "%s: cannot write: %s", name, strerror(-r));
+    }
+    *ret = log;
+    return 0;
+}
+
+void guest_log_close(struct guest_log *log)
+{
+    if (!log)
+        return;
+    guest_log_flush(log);
+    if (log->fd >= 0)
+        close(log->fd);
+    buf_done(&log->pending);
+    free(log);
+}
+
+/* The older file goes, this one becomes the older one. */
+static void log_rotate(struct guest_log *log)
+{
+    char older[40];
+
+    snprintf(older, sizeof(older), "%s.1", log->name);
+    close(log->fd);
+    (void)!renameat(log->dir_fd, log->name, log->dir_fd, older);
+    if (log_open_file(log) < 0)
+        log->fd = -1;
+}
+
+void guest_log_flush(struct guest_log *log)
+{
+    size_t len = log->pending.len;
+
+    if (!len)
+        return;
+    if (log->file_size + len > GUEST_LOG_FILE_MAX)
+        log_rotate(log);
+    /* A full disk costs the log, not the guest. */
+    if (log->fd >= 0 && file_write_all(log->fd, buf_data(&log->pending), len) == 0)
+        log->file_size += len;
+    buf_consume(&log->pending, len);
+}
+
+static void log_ring(struct guest_log *log, const uint8_t *data, size_t len)
+{
+    while (len) {
+        size_t at = log->total % GUEST_LOG_TAIL, n = GUEST_LOG_TAIL - at;
+
+        n = n < len ? n : len;
+        memcpy(log->tail + at, data, n);
+        log->total += n;
+        data += n;
+        len -= n;
+    }
+}
+
+void guest_log_add(struct guest_log *log, const uint8_t *data, size_t len)
+{
+    log_ring(log, data, len);
+    (void)!buf_append(&log->pending, data, len);
+    if (log->pending.len >= LOG_PENDING_MAX)
+        guest_log_flush(log);
+}
+
+void guest_log_tail(const struct guest_log *log,
+                    void (*fn)(void *arg, const uint8_t *data, size_t len), void *arg)
+{
+    size_t end = log->total % GUEST_LOG_TAIL;
+
+    if (log->total > GUEST_LOG_TAIL)
+        fn(arg, log->tail + end, GUEST_LOG_TAIL - end);
+    if (end || log->total == GUEST_LOG_TAIL)
+        fn(arg, log->tail, log->total == GUEST_LOG_TAIL ? GUEST_LOG_TAIL : end);
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The monitor: one guest's machine with everything around it. It builds the machine, locks itself
+ * in, runs the event loop until the guest is over, and tells everybody how it ended.
+ *
+ * Life: building -> (owner speaks) -> starting -> running -> stopping -> last words -> exit. The
+ * guest ends when it powers off, when its own command (run IMAGE COMMAND) ends, when it is asked
+ * to, when its engine fails, or when the owner vanishes without saying "detach".
+ */
+#include "vm/monitor.h"
+
+#include "base/cleanup.h"
+#include "host/loop.h"
+#include "host/sandbox.h"
+#include "vm/monitor_state.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <posada/log.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+/* --- the record --- */
+
+static void monitor_sync(void *arg)
+{
+    struct monitor *m = arg;
+    struct err err;
+
+    if (guest_write_record(m->guest, &m->record, &err) < 0)
+        log_warn("guest '%s': its state cannot be written down: %s", m->guest->name, err.text);
+}
+
+void monitor_state(struct monitor *m, enum vm_state state, const char *fmt, ...)
+{
+    va_list ap;
+
+    m->record.state = state;
+    va_start(ap, fmt);
+    vsnprintf(m->record.reason, sizeof(m->record.reason), fmt, ap);
+    va_end(ap);
+    loop_timer_set(m->sync, 0);
+}
+
+/* --- the end --- */
+
+static void monitor_tell_end(void *arg, struct conn *conn)
+{
+    struct monitor *m = arg;
+
+    if (conn->waiting)
+        conn_answer(conn,
+                    json_pack("{s:s, s:i, s:s}", "state", vm_state_name(m->record.state),
+                              "exit_code", (int)m->record.exit_code, "reason", m->record.reason));
+    if (conn->waiting || !conn->stream)
+        conn_finish(conn);
+}
+
+/* Looked at now and then; LAST_WORDS_NS is the limit for clients that do not read. */
+static void monitor_last_words(struct monitor *m)
+{
+    if (control_idle(m->control))
+        loop_stop(m->loop);
+    else
+        loop_timer_set(m->sync, 5000000);
+}
+
+static void monitor_on_patience(void *arg)
+{
+    struct monitor *m = arg;
+
+    if (m->ending)
+        loop_stop(m->loop);
+    else
+        monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL,
+                    "did not power down in time and was killed");
+}
+
+static void monitor_on_sync(void *arg)
+{
+    struct monitor *m = arg;
+
+    if (m->ending)
+        monitor_last_words(m);
+    else
+        monitor_sync(m);
+}
+
+void monitor_end(struct monitor *m, enum vm_state state, unsigned code, const char *reason)
+{
+    if (m->ending)
+        return;
+    m->record.exit_code = code;
+    m->record.ended = (uint64_t)time(NULL);
+    monitor_state(m, state, "%s", reason ? reason : "");
+    m->ending = true;
+    console_flush(m->console);
+    if (m->command) { /* an end of the guest is no end of the command's own */
+        struct command *command = TAKE(m->command);
+
+        stream_end(command_stream(command), EXIT_RUN_FAILED,
+                   reason ? reason : "the guest powered off before the command ended");
+        command_free(command);
+    }
+    stream_end(console_stream(m->console), code, state == VM_FAILED ? reason : NULL);
+    control_each(m->control, monitor_tell_end, m);
+    loop_timer_set(m->timer, LAST_WORDS_NS);
+    loop_timer_set(m->sync, 0);
+}
+
+void monitor_stop(struct monitor *m, unsigned seconds)
+{
+    if (m->ending || m->record.state == VM_STOPPING)
+        return;
+    if (m->record.state == VM_PAUSED)
+        machine_resume(m->machine);
+    if (!m->begun || !agent_host_ready(m->agent) ||
+        agent_host_shutdown(m->agent, AGENT_POWEROFF) < 0) {
+        monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL,
+                    m->begun ? "killed: no agent that could power it down" : "not started");
+        return;
+    }
+    monitor_state(m, VM_STOPPING, "waiting for the guest to power down, %u s at most", seconds);
+    loop_timer_set(m->timer, seconds * 1000000000ull);
+}
+
+/* --- the guest's own command --- */
+
+static void monitor_on_command_ended(void *arg, unsigned code, const char *why)
+{
+    struct monitor *m = arg;
+    bool writable = false;
+
+    m->command = NULL;
+    for (unsigned i = 0; i < m->config.disk_count; i++)
+        writable = writable || !m->config.disk[i].read_only;
+    m->record.exit_code = code;
+    /* With nothing to save a power-down is only a delay. */
+    if (writable && !m->ending)
+        monitor_stop(m, STOP_SECONDS);
+    else
+        monitor_end(m, VM_STOPPED, code, why);
+}
+
+static void monitor_on_command_started(void *arg)
+{
+    struct monitor *m = arg;
+
+    monitor_state(m, VM_RUNNING, "%s", "");
+}
+
+static void monitor_start_command(struct monitor *m)
+{
+    struct agent_exec exec = {
+        .argv = m->config.command,
+        .env = m->config.env,
+        .user = m->config.user,
+        .workdir = m->config.workdir,
+        .tty = m->config.tty,
+        .open_stdin = m->config.open_stdin,
+        .rows = 24,
+        .columns = 80,
+    };
+    struct err err;
+
+    if (command_start(m->command, m->agent, &exec, &err) < 0)
+        monitor_end(m, VM_FAILED, EXIT_RUN_FAILED, err.text);
+}
+
+/* --- the agent --- */
+
+static void monitor_on_agent(void *arg)
+{
+    struct monitor *m = arg;
+
+    m->record.agent = true;
+    if (m->ending)
+        return;
+    if (m->record.state == VM_STARTING)
+        monitor_state(m, VM_RUNNING, "%s", "");
+    if (m->command && !command_is_started(m->command))
+        monitor_start_command(m);
+}
+
+static void monitor_on_agent_lost(void *arg, const char *why)
+{
+    struct monitor *m = arg;
+
+    m->record.agent = false;
+    if (!m->ending && m->record.state == VM_RUNNING)
+        monitor_state(m, VM_RUNNING, "%s", why);
+}
+
+/* --- the machine --- */
+
+static void monitor_on_power(void *arg, enum power_action action, unsigned code)
+{
+    struct monitor *m = arg;
+    /* After a power-down that its own command's end brought about, that command's code stands. */
+    unsigned own = m->config.command && m->record.state == VM_STOPPING ? m->record.exit_code : code;
+
+    switch (action) {
+    case POWER_OFF: monitor_end(m, VM_STOPPED, own, NULL); break;
+    case POWER_RESET: monitor_state(m, VM_STARTING, "restarting by its own request"); break;
+    case POWER_PANIC: monitor_end(m, VM_FAILED, EXIT_FAILED, "the guest's kernel panicked"); break;
+    }
+}
+
+static void monitor_on_failed(void *arg, const struct err *err)
+{
+    struct monitor *m = arg;
+
+    monitor_end(m, VM_FAILED, EXIT_RUN_FAILED, err->text);
+}
+
+static void monitor_carrier(const struct chardev *dev)
+{
+    if (dev->front.peer)
+        dev->front.peer(dev->front.arg, true);
+}
+
+static int monitor_build(struct monitor *m, struct err *err)
+{
+    struct machine_io io = {
+        .console = console_chardev(m->console),
+        .agent = agent_host_chardev(m->agent),
+    };
+    struct machine_events events = {monitor_on_power, monitor_on_failed, m};
+    int r = machine_new(&m->config, m->loop, &m->lock, &io, &events, &m->machine, err);
+
+    if (r < 0)
+        return r;
+    snprintf(m->record.engine, sizeof(m->record.engine), "%s", machine_engine_name(m->machine));
+    monitor_carrier(io.console);
+    monitor_carrier(io.agent);
+    return 0;
+}
+
+void monitor_begin(struct monitor *m)
+{
+    struct err err;
+
+    if (m->begun || m->ending)
+        return;
+    m->begun = true;
+    if (machine_start(m->machine, &err) < 0) {
+        monitor_end(m, VM_FAILED, EXIT_RUN_FAILED, err.text);
+        return;
+    }
+    if (m->config.image || m->config.command)
+        monitor_state(m, VM_STARTING, "waiting for agent");
+    else
+        monitor_state(m, VM_RUNNING, "%s", "");
+}
+
+/* --- setting up --- */
+
+static void monitor_on_signal(void *arg, int fd, unsigned events)
+{
+    struct monitor *m = arg;
+    struct signalfd_siginfo info;
+
+    if (read(fd, &info, sizeof(info)) == sizeof(info))
+        monitor_stop(m, STOP_SECONDS);
+}
+
+static int monitor_watch_signals(struct monitor *m, struct err *err)
+{
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0 || loop_watch(m->loop, fd, EPOLLIN, monitor_on_signal, m) < 0)
+        return err_set(err, -errno, "cannot watch signals: %s", strerror(errno));
+    return 0;
+}
+
+/* Binds by way of the directory's descriptor: a path may be longer than a socket name can be. */
+static int monitor_listen(struct monitor *m, int *ret_fd, struct err *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    CLEANUP(fd) int dir_fd = -1;
+    CLEANUP(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int r = guest_run_dir(m->guest, &dir_fd, err);
+
+    if (r < 0)
+        return r;
+    (void)!unlinkat(dir_fd, "control", 0);
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/control", dir_fd);
+    /* umask is 077: the socket is born with mode 0700; connecting needs write permission. */
+    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 16) < 0 ||
+        fchmodat(dir_fd, "control", 0600, 0) < 0)
+        return err_set(err, -errno, "control socket: %s", strerror(errno));
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+static int monitor_open_streams(struct monitor *m, struct err *err)
+{
+    struct agent_events agent = {monitor_on_agent, monitor_on_agent_lost, m};
+    struct command_config command = {.lives_on = true,
+                                     .ended = monitor_on_command_ended,
+                                     .started = monitor_on_command_started,
+                                     .arg = m};
+    int r = guest_log_open(m->guest->dir_fd, "console.log", &m->console_log, err);
+
+    if (!r && m->config.command)
+        r = guest_log_open(m->guest->dir_fd, "output.log", &m->output_log, err);
+    if (!r)
+        r = console_new(m->loop, m->console_log, &m->console, err);
+    if (r < 0)
+        return r;
+    command.log = m->output_log;
+    m->agent = agent_host_new(&agent);
+    m->command = m->config.command ? command_new(&command) : NULL;
+    m->timer = loop_timer_new(m->loop, monitor_on_patience, m);
+    m->sync = loop_timer_new(m->loop, monitor_on_sync, m);
+    if (!m->agent || (m->config.command && !m->command) || !m->timer || !m->sync)
+        return err_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
+static int monitor_open_control(struct monitor *m, int owner_fd, struct err *err)
+{
+    struct control_events events = {monitor_request, monitor_gone, m};
+    int listen_fd = -1;
+    int r = monitor_listen(m, &listen_fd, err);
+
+    if (!r)
+        r = control_new(m->loop, listen_fd, &events, &m->control, err);
+    if (r < 0)
+        return r;
+    m->owner = control_adopt(m->control, owner_fd);
+    if (!m->owner)
+        return err_set(err, -ENOMEM, "out of memory");
+    m->owner->owner = true;
+    return 0;
+}
+
+static int monitor_init(struct monitor *m, struct err *err)
+{
+    int r = guest_read_config(m->guest, &m->config, err);
+
+    if (!r)
+        r = guest_read_record(m->guest, &m->record, err);
+    if (!r)
+        r = loop_new(&m->lock, &m->loop, err);
+    if (!r)
+        r = monitor_open_streams(m, err);
+    return r;
+}
+
+static int monitor_lock_in(struct monitor *m, struct err *err)
+{
+    struct sandbox_config sandbox = {
+        .dir_fd = m->guest->dir_fd,
+        .uuid = m->config.uuid,
+        .name = m->guest->name,
+    };
+
+    return sandbox_enter(&sandbox, err);
+}
+
+static void monitor_free(struct monitor *m)
+{
+    machine_free(m->machine);
+    command_free(m->command);
+    agent_host_free(m->agent);
+    control_free(m->control);
+    console_free(m->console);
+    guest_log_close(m->console_log);
+    guest_log_close(m->output_log);
+    loop_free(m->loop);
+    vm_config_done(&m->config);
+}
+
+/* Says on a connection that is not adopted yet, or on the owner's, why nothing starts. */
+static void monitor_refuse(int fd, const struct err *err)
+{
+    json_t *json = json_pack("{s:b, s:i, s:s}", "ok", 0, "code", err->code, "error", err->text);
+    CLEANUP(free) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    if (text) {
+        (void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
+        (void)!send(fd, "\n", 1, MSG_NOSIGNAL);
+    }
+}
+
+static int monitor_set_up(struct monitor *m, int owner_fd, pid_t pid, struct err *err)
+{
+    int r = monitor_init(m, err);
+
+    if (r < 0)
+        return r;
+    m->record.pid = pid;
+    m->record.started = (uint64_t)time(NULL);
+    monitor_state(m, VM_STARTING, "building the machine");
+    monitor_sync(m);
+    r = monitor_watch_signals(m, err); /* blocked before the first thread is born */
+    if (!r)
+        r = monitor_build(m, err);
+    if (!r)
+        r = monitor_open_control(m, owner_fd, err);
+    if (!r)
+        r = monitor_lock_in(m, err);
+    return r;
+}
+
+int monitor_main(struct guest *guest, int owner_fd, pid_t pid)
+{
+    struct monitor m = {.guest = guest, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct err err = {0};
+    int r;
+
+    pthread_mutex_lock(&m.lock);
+    r = monitor_set_up(&m, owner_fd, pid, &err);
+    if (!r) {
+        monitor_state(&m, VM_STARTING, "waiting for its owner");
+        conn_answer(m.owner, NULL);
+        pthread_mutex_unlock(&m.lock);
+        r = loop_run(m.loop, &err);
+        pthread_mutex_lock(&m.lock);
+        if (m.machine)
+            machine_stop(m.machine);
+    }
+    if (r < 0) {
+        m.record.state = VM_FAILED;
+        m.record.exit_code = EXIT_RUN_FAILED;
+        m.record.ended = (uint64_t)time(NULL);
+        snprintf(m.record.reason, sizeof(m.record.reason), "%.299s", err.text);
+        monitor_refuse(owner_fd, &err);
+    }
+    /* No process, no pid: the keeper and others see a finished record. */
+    m.record.pid = 0;
+    monitor_sync(&m);
+    monitor_free(&m);
+    return r < 0 ? EXIT_FAILED : EXIT_OK;
+}

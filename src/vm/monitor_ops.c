@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What clients may ask of a guest's process (protocol: vm/control.h). One function an operation,
+ * one line in the table. Clients act for the guest's user; requests are checked all the same.
+ */
+#include "vm/config.h"
+#include "vm/monitor_state.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct op {
+    const char *name;
+    void (*run)(struct monitor *m, struct conn *conn, const json_t *request);
+};
+
+static void op_refuse(struct conn *conn, int code, const char *text)
+{
+    struct err err;
+
+    err_set(&err, code, "%s", text);
+    conn_refuse(conn, &err);
+}
+
+static unsigned op_number(const json_t *request, const char *key, unsigned otherwise, unsigned max)
+{
+    const json_t *v = json_object_get(request, key);
+    json_int_t n = json_integer_value(v);
+
+    if (!json_is_integer(v) || n < 0)
+        return otherwise;
+    return n > max ? max : (unsigned)n;
+}
+
+static void op_status(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    struct engine_stat stats[64];
+    unsigned count = machine_stats(m->machine, stats, ARRAY_LEN(stats));
+    json_t *numbers = json_object();
+
+    for (unsigned i = 0; i < count; i++)
+        json_object_set_new(numbers, stats[i].name, json_integer((json_int_t)stats[i].value));
+    conn_answer(conn,
+                json_pack("{s:s, s:s, s:b, s:s, s:o}", "state", vm_state_name(m->record.state),
+                          "reason", m->record.reason, "agent", agent_host_ready(m->agent), "engine",
+                          m->record.engine, "stats", numbers));
+}
+
+static void op_rows(struct stream *s, const json_t *request)
+{
+    unsigned rows = op_number(request, "rows", 0, UINT16_MAX);
+    unsigned columns = op_number(request, "columns", 0, UINT16_MAX);
+
+    if (rows && columns && s->ops->resize)
+        s->ops->resize(s->arg, rows, columns);
+}
+
+/* Makes the connection a client of s; the owner's coming also starts the guest. */
+static void op_join(struct monitor *m, struct conn *conn, struct stream *s, const json_t *request)
+{
+    conn_answer(conn, NULL);
+    conn->patient = conn->owner;
+    conn_stream(conn, s, json_is_true(json_object_get(request, "replay")));
+    op_rows(s, request);
+    if (conn->owner)
+        monitor_begin(m);
+}
+
+static void op_console(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    op_join(m, conn, console_stream(m->console), request);
+}
+
+/* The guest's own command, or its console when it has none. */
+static void op_attach(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    op_join(m, conn, m->command ? command_stream(m->command) : console_stream(m->console), request);
+}
+
+static void op_detach(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    conn->detached = true;
+    conn_answer(conn, NULL);
+    if (conn->owner)
+        monitor_begin(m);
+}
+
+static void op_exec(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    struct command_config config = {0};
+    struct vm_config wanted;
+    struct agent_exec exec;
+    struct command *command;
+    struct err err;
+
+    /* The same keys as in a guest's configuration: command, env, user, workdir, tty... */
+    if (vm_config_from_json(json_object_get(request, "exec"), &wanted, &err) < 0) {
+        conn_refuse(conn, &err);
+        return;
+    }
+    exec = (struct agent_exec){
+        .argv = wanted.command,
+        .env = wanted.env,
+        .user = wanted.user,
+        .workdir = wanted.workdir,
+        .tty = wanted.tty,
+        .open_stdin = wanted.open_stdin,
+        .rows = op_number(request, "rows", 24, UINT16_MAX),
+        .columns = op_number(request, "columns", 80, UINT16_MAX),
+    };
+    command = command_new(&config);
+    if (!command || !wanted.command || !wanted.command[0]) {
+        op_refuse(conn, -EINVAL, "exec: no command given");
+        command_free(command);
+    } else if (command_start(command, m->agent, &exec, &err) < 0) {
+        if (!agent_host_ready(m->agent))
+            err_set(&err, -EBUSY, "guest '%s': its agent does not answer (state: %s%s%s)",
+                    m->guest->name, vm_state_name(m->record.state), m->record.reason[0] ? ", " : "",
+                    m->record.reason);
+        conn_refuse(conn, &err);
+        command_free(command);
+    } else {
+        conn_answer(conn, NULL);
+        conn->patient = true;
+        conn_stream(conn, command_stream(command), false);
+    }
+    vm_config_done(&wanted);
+}
+
+static void op_stop(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    conn->waiting = true;
+    monitor_stop(m, op_number(request, "seconds", STOP_SECONDS, 86400));
+}
+
+static void op_kill(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    conn->waiting = true;
+    monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL, "killed by request");
+}
+
+static void op_wait(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    conn->waiting = true;
+}
+
+static void op_pause(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    if (m->record.state != VM_RUNNING && m->record.state != VM_STARTING) {
+        op_refuse(conn, -EBUSY, "only a running guest can be paused");
+        return;
+    }
+    machine_pause(m->machine);
+    monitor_state(m, VM_PAUSED, "%s", "");
+    conn_answer(conn, NULL);
+}
+
+static void op_resume(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    if (m->record.state != VM_PAUSED) {
+        op_refuse(conn, -EBUSY, "the guest is not paused");
+        return;
+    }
+    machine_resume(m->machine);
+    monitor_state(m, VM_RUNNING, "%s", "");
+    conn_answer(conn, NULL);
+}
+
+static const struct op ops[] = {
+    {"attach", op_attach}, {"console", op_console}, {"detach", op_detach}, {"exec", op_exec},
+    {"kill", op_kill},     {"pause", op_pause},     {"resume", op_resume}, {"status", op_status},
+    {"stop", op_stop},     {"wait", op_wait},
+};
+
+void monitor_request(void *arg, struct conn *conn, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "op"));
+
+    if (((struct monitor *)arg)->ending) {
+        op_refuse(conn, -EBUSY, "the guest is just ending");
+        return;
+    }
+    for (unsigned i = 0; name && i < ARRAY_LEN(ops); i++)
+        if (!strcmp(ops[i].name, name)) {
+            ops[i].run(arg, conn, request);
+            return;
+        }
+    op_refuse(conn, -EINVAL, "unknown operation");
+}
+
+void monitor_gone(void *arg, struct conn *conn, bool detached)
+{
+    struct monitor *m = arg;
+
+    if (conn != m->owner)
+        return;
+    m->owner = NULL;
+    if (!detached)
+        monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL,
+                    "killed: the command line that ran it in the foreground is gone");
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What monitor.c and monitor_ops.c share. */
+#pragma once
+
+#include "vm/agent_host.h"
+#include "vm/command.h"
+#include "vm/console.h"
+#include "vm/control.h"
+#include "vm/machine.h"
+#include "vm/store.h"
+#include <pthread.h>
+
+enum {
+    STOP_SECONDS = 10,          /* for a clean power-down nobody gave a time for */
+    LAST_WORDS_NS = 2000000000, /* for clients to take the end of a guest's output */
+};
+
+struct monitor {
+    struct guest *guest;
+    struct vm_config config;
+    struct guest_record record;
+    pthread_mutex_t lock; /* the machine lock: held whenever anything below is touched */
+    struct loop *loop;
+    struct machine *machine;
+    struct guest_log *console_log, *output_log;
+    struct console *console;
+    struct agent_host *agent;
+    struct command *command; /* the guest's own; NULL: none, or ended */
+    struct control *control;
+    struct conn *owner;       /* the command line that waits for this guest; NULL: detached */
+    struct loop_timer *timer; /* stop's patience, then last words */
+    struct loop_timer *sync;  /* writes a changed record down */
+    bool begun;               /* the owner has said what it wants; vCPUs run */
+    bool ending;              /* only last words are left */
+};
+
+void monitor_request(void *arg, struct conn *conn, const json_t *request);
+void monitor_gone(void *arg, struct conn *conn, bool detached);
+
+/* Notes a state and why; it reaches the disk soon. */
+void monitor_state(struct monitor *m, enum vm_state state, const char *fmt, ...) printf_fn(3, 4);
+void monitor_begin(struct monitor *m);
+/* Clean power-down, then the hard way after seconds. */
+void monitor_stop(struct monitor *m, unsigned seconds);
+/* The guest is over: state is VM_STOPPED or VM_FAILED. Later calls change nothing. */
+void monitor_end(struct monitor *m, enum vm_state state, unsigned code, const char *reason);
