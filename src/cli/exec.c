@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* posada exec: run a command in a running guest, by its agent. */
+#include "base/cleanup.h"
+#include "cli/attach.h"
+#include "cli/guests.h"
+#include "cli/run.h"
+#include "cli/verbs.h"
+#include "vm/client.h"
+#include "vm/config.h"
+#include <errno.h>
+
+static const struct cli_option exec_options[] = {
+    RUN_COMMAND_OPTIONS,
+    CLI_DETACH_OPTION,
+    CLI_OPTIONS_END,
+};
+
+static json_t *exec_request(const struct vm_config *wanted)
+{
+    json_t *request = guests_request("exec"), *exec = vm_config_to_json(wanted);
+    static const char *const keys[] = {"command", "env", "user", "workdir", "tty", "open_stdin"};
+    json_t *some = json_object();
+
+    for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
+        if (json_object_get(exec, keys[i]))
+            json_object_set(some, keys[i], json_object_get(exec, keys[i]));
+    json_decref(exec);
+    json_object_set_new(request, "exec", some);
+    if (wanted->tty)
+        attach_add_size(request);
+    return request;
+}
+
+static int exec_open(const struct cli_args *args, struct vm_config *wanted, struct guest *guest,
+                     int *ret_fd, struct err *err)
+{
+    int r = run_command_options(args, wanted, err);
+
+    if (!r)
+        r = vm_strings_copy(args->operands + 1, args->operand_count - 1, &wanted->command);
+    if (!r)
+        r = attach_keys_check(cli_value(args, "detach-keys"), err);
+    if (!r)
+        r = guests_open(args->operands[0], guest, err);
+    if (!r)
+        r = client_connect(guest, ret_fd, err);
+    if (!r)
+        r = client_ask(*ret_fd, exec_request(wanted), NULL, err);
+    return r;
+}
+
+static int exec_run(const struct cli_args *args)
+{
+    CLEANUP(fd) int fd = -1;
+    struct guest guest = GUEST_NONE;
+    struct vm_config wanted = {0};
+    struct attach_result result;
+    struct err err;
+    int r = exec_open(args, &wanted, &guest, &fd, &err);
+    struct attach attach = {
+        .fd = fd,
+        .guest = guest.name,
+        .command = true,
+        .tty = wanted.tty,
+        .input = wanted.open_stdin,
+        .quiet = true,
+        .keys = cli_value(args, "detach-keys"),
+    };
+
+    if (!r)
+        r = attach_run(&attach, &result, &err);
+    guest_close(&guest);
+    vm_config_done(&wanted);
+    if (r < 0)
+        return run_exit_code(cli_fail(&err));
+    return attach_exit_code(&result);
+}
+
+const struct cli_verb cli_exec_verb = {
+    .name = "exec",
+    .operands = "GUEST COMMAND [ARGUMENT...]",
+    .summary = "Run a command in a running guest",
+    .details = "Exits with the command's own code; 125 when Posada fails, 126 when the command "
+               "cannot\nbe run, 127 when there is none of that name.",
+    .options = exec_options,
+    .min = 2,
+    .max = CLI_ANY_NUMBER,
+    .command = true,
+    .run = exec_run,
+};

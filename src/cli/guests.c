@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the verbs that work on existing guests. */
+#include "cli/guests.h"
+
+#include "cli/cli.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+int guests_open(const char *name, struct guest *ret_guest, struct err *err)
+{
+    store_tidy();
+    return store_open(name, ret_guest, err);
+}
+
+int guests_each(const struct cli_args *args, const char *done,
+                int (*fn)(const struct cli_args *args, struct guest *guest, struct err *err))
+{
+    int code = EXIT_OK;
+
+    for (unsigned i = 0; i < args->operand_count; i++) {
+        struct guest guest = GUEST_NONE;
+        struct err err;
+        int r = guests_open(args->operands[i], &guest, &err);
+
+        if (!r)
+            r = fn(args, &guest, &err);
+        if (r < 0 && code == EXIT_OK)
+            code = cli_fail(&err);
+        else if (r < 0)
+            (void)cli_fail(&err);
+        else if (done)
+            printf("%s\n", guest.name);
+        guest_close(&guest);
+    }
+    return code;
+}
+
+json_t *guests_request(const char *op)
+{
+    return json_pack("{s:s}", "op", op);
+}
+
+void guests_state_text(const struct guest_record *record, char *buf, size_t size)
+{
+    const char *state = vm_state_name(record->state);
+    uint64_t waited = (uint64_t)time(NULL) - record->started;
+
+    if (record->state == VM_STARTING && record->started)
+        snprintf(buf, size, "%s: %s, %llu s", state, record->reason, (unsigned long long)waited);
+    else if (record->state == VM_STOPPED)
+        snprintf(buf, size, "%s (%u)", state, record->exit_code);
+    else
+        snprintf(buf, size, "%s", state);
+}
+
+void guests_age_text(uint64_t since, char *buf, size_t size)
+{
+    static const struct {
+        unsigned seconds;
+        const char *unit;
+    } steps[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+    uint64_t now = (uint64_t)time(NULL), age = now > since ? now - since : 0;
+    unsigned i = 0;
+
+    while (i + 1 < ARRAY_LEN(steps) && age < steps[i].seconds)
+        i++;
+    snprintf(buf, size, "%llu %s", (unsigned long long)(age / steps[i].seconds), steps[i].unit);
+}
+
+void guests_size_text(uint64_t bytes, char *buf, size_t size)
+{
+    static const char units[] = "KMGT";
+    unsigned i = 0;
+
+    bytes >>= 10;
+    while (i + 1 < sizeof(units) - 1 && bytes >= 1024 && bytes % 1024 == 0) {
+        bytes >>= 10;
+        i++;
+    }
+    snprintf(buf, size, "%llu%c", (unsigned long long)bytes, units[i]);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the verbs that work on existing guests share. */
+#pragma once
+
+#include "vm/store.h"
+#include <jansson.h>
+
+struct cli_args;
+
+#define CLI_DETACH_OPTION                                                                          \
+    {                                                                                              \
+        "detach-keys", 0, "KEYS", "keys that detach (default: ctrl-p,ctrl-q)"                      \
+    }
+
+/* Tidies the store, then opens the guest. */
+int must_use guests_open(const char *name, struct guest *ret_guest, struct err *err);
+/* Runs fn for each operand; failures are printed, the first one's exit code is returned. done:
+ * names that went well are printed, as scripts like it. */
+int guests_each(const struct cli_args *args, const char *done,
+                int (*fn)(const struct cli_args *args, struct guest *guest, struct err *err));
+
+/* Ends a guest at once, even one whose process no longer answers (stop.c). */
+int must_use guests_kill(struct guest *guest, struct err *err);
+
+/* {"op": op}; add further keys. */
+json_t *guests_request(const char *op);
+/* "running", or "starting: waiting for agent, 12 s". */
+void guests_state_text(const struct guest_record *record, char *buf, size_t size);
+/* "3 min", "2 h"... since then. */
+void guests_age_text(uint64_t since, char *buf, size_t size);
+void guests_size_text(uint64_t bytes, char *buf, size_t size);

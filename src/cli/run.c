@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * posada run: a new guest. With a command it runs that in the guest and exits with its code; else
+ * it sits down at the console, or, when standard input is no terminal, feeds it to a shell.
+ */
+#include "cli/run.h"
+
+#include "base/cleanup.h"
+#include "cli/attach.h"
+#include "cli/guests.h"
+#include "cli/verbs.h"
+#include "host/process.h"
+#include "vm/client.h"
+#include "vm/config.h"
+#include "vm/monitor.h"
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const struct cli_option run_verb_options[] = {
+    {"detach", 'd', NULL, "leave it running and print its name"},
+    {"rm", 0, NULL, "remove the guest when it has ended"},
+    {"name", 0, "NAME", "its name (default: one is made up)"},
+    {"arch", 0, "ARCH", "riscv64, arm64 or amd64 (default: riscv64)"},
+    {"technique", 0, "TECHNIQUE", "auto, emulate, full, hardware, para or container"},
+    {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G)"},
+    {"cpus", 0, "N", "number of processors (default: 1)"},
+    RUN_COMMAND_OPTIONS,
+    {"disk", 0, "PATH[,ro]", "attach a raw disk image; repeatable"},
+    {"kernel", 0, "FILE", "boot this kernel instead of an image's"},
+    {"initrd", 0, "FILE", "with this initial RAM disk"},
+    {"append", 0, "TEXT", "and this command line"},
+    {"firmware", 0, "FILE", "run this firmware in machine mode"},
+    {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'"},
+    {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost"},
+    {"trace", 0, "CLASSES", "record a trace: insn,mem,irq,mmio,mmu,block"},
+    CLI_DETACH_OPTION,
+    CLI_OPTIONS_END,
+};
+
+struct run {
+    const struct cli_args *args;
+    struct vm_config config;
+    struct guest guest; /* not locked: for looking at it */
+    int owner_fd;
+    pid_t keeper;
+    bool detached;
+};
+
+/* No command and nobody at a terminal: what comes in is for a shell. */
+static int run_default_command(struct run *run, struct err *err)
+{
+    char *const shell[] = {(char[]){"sh"}};
+
+    if (run->config.command || !run->config.image || run->detached || isatty(STDIN_FILENO))
+        return 0;
+    run->config.open_stdin = true;
+    return vm_strings_copy(shell, 1, &run->config.command) < 0
+               ? err_set(err, -ENOMEM, "out of memory")
+               : 0;
+}
+
+static int run_prepare(struct run *run, struct err *err)
+{
+    int r = attach_keys_check(cli_value(run->args, "detach-keys"), err);
+
+    run->detached = cli_has(run->args, "detach");
+    if (!r)
+        r = run_options(run->args, &run->config, err);
+    if (!r)
+        r = run_check_engine(&run->config, err);
+    if (!r)
+        r = run_default_command(run, err);
+    if (!r)
+        r = run_resolve_image(&run->config, err);
+    return r;
+}
+
+/* Makes the guest and its process; from here on that process cleans up after itself. */
+static int run_create(struct run *run, struct err *err)
+{
+    struct guest locked = GUEST_NONE;
+    int r;
+
+    store_tidy();
+    r = store_create(&run->config, &locked, err);
+    if (r < 0)
+        return r;
+    r = store_open(run->config.name, &run->guest, err);
+    if (!r)
+        r = monitor_spawn(&locked, &run->owner_fd, &run->keeper, err);
+    if (r < 0)
+        (void)!store_remove_locked(&locked, NULL);
+    guest_close(&locked);
+    return r;
+}
+
+/* Sees the guest's processes out: nothing of it is left when we return. */
+static void run_see_out(struct run *run)
+{
+    int status;
+
+    if (run->owner_fd >= 0)
+        close(run->owner_fd);
+    run->owner_fd = -1;
+    (void)!process_wait(run->keeper, &status);
+}
+
+/* Waits for the machine to be built. A guest that could not be is not kept. */
+static int run_await_start(struct run *run, struct err *err)
+{
+    int r = client_receive(run->owner_fd, NULL, err);
+
+    if (!r)
+        return 0;
+    run_see_out(run);
+    (void)!store_remove(&run->guest, NULL);
+    return err_wrap(err, r, "guest '%s' cannot start", run->guest.name);
+}
+
+static int run_detached(struct run *run, struct err *err)
+{
+    int r = client_ask(run->owner_fd, guests_request("detach"), NULL, err);
+
+    if (r < 0)
+        return run_exit_code(cli_fail(err));
+    printf("%s\n", run->guest.name);
+    return EXIT_OK;
+}
+
+static int run_attached(struct run *run, struct err *err)
+{
+    bool command = run->config.command != NULL;
+    struct attach attach = {
+        .fd = run->owner_fd,
+        .guest = run->guest.name,
+        .command = command,
+        .tty = command ? run->config.tty : isatty(STDIN_FILENO),
+        .input = run->config.open_stdin || !command,
+        .quiet = command,
+        .keys = cli_value(run->args, "detach-keys"),
+    };
+    json_t *request = guests_request("attach");
+    struct attach_result result;
+    int r;
+
+    json_object_set_new(request, "replay", json_true());
+    if (attach.tty)
+        attach_add_size(request);
+    r = client_ask(run->owner_fd, request, NULL, err);
+    if (!r)
+        r = attach_run(&attach, &result, err);
+    /* Closing ends the guest, unless the detach keys were pressed; see it out. */
+    if (r < 0 || result.end != ATTACH_DETACHED)
+        run_see_out(run);
+    return r < 0 ? run_exit_code(cli_fail(err)) : attach_exit_code(&result);
+}
+
+static int run_guest(struct run *run)
+{
+    struct err err;
+    int r = run_prepare(run, &err);
+
+    if (!r)
+        r = run_create(run, &err);
+    if (!r)
+        r = run_await_start(run, &err);
+    if (r < 0)
+        return run_exit_code(cli_fail(&err));
+    return run->detached ? run_detached(run, &err) : run_attached(run, &err);
+}
+
+static int run_run(const struct cli_args *args)
+{
+    struct run run = {.args = args, .guest = GUEST_NONE, .owner_fd = -1};
+    int code = run_guest(&run);
+
+    if (run.owner_fd >= 0)
+        close(run.owner_fd);
+    guest_close(&run.guest);
+    vm_config_done(&run.config);
+    return code;
+}
+
+const struct cli_verb cli_run_verb = {
+    .name = "run",
+    .operands = "IMAGE [COMMAND [ARGUMENT...]]",
+    .summary = "Run a new guest, or a command in a new guest",
+    .details =
+        "With a command, runs it in the guest and exits with its code: 125 when Posada fails, 126\n"
+        "when the command cannot be run, 127 when there is none of that name, 128+n when it dies\n"
+        "by signal n. Without one, sits down at the guest's console; when standard input is no\n"
+        "terminal, feeds it to a shell in the guest.",
+    .options = run_verb_options,
+    .max = CLI_ANY_NUMBER,
+    .command = true,
+    .run = run_run,
+};

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by run and exec: what surrounds a command in a guest. */
+#pragma once
+
+#include <posada/vm.h>
+
+struct cli_args;
+
+#define RUN_COMMAND_OPTIONS                                                                        \
+    {"interactive", 'i', NULL, "pass standard input to the command"},                              \
+        {"tty", 't', NULL, "give the command a terminal"},                                         \
+        {"env", 'e', "KEY=VALUE", "set an environment variable; KEY alone copies yours"},          \
+        {"user", 'u', "USER", "run the command as this user of the guest"},                        \
+    {                                                                                              \
+        "workdir", 'w', "DIR", "run the command in this directory of the guest"                    \
+    }
+
+/* Reads RUN_COMMAND_OPTIONS into config. */
+int must_use run_command_options(const struct cli_args *args, struct vm_config *config,
+                                 struct err *err);
+/* Reads all options of run; operands: IMAGE and command. */
+int must_use run_options(const struct cli_args *args, struct vm_config *config, struct err *err);
+/* Refuses what no engine here can run, with what can be done instead. */
+int must_use run_check_engine(const struct vm_config *config, struct err *err);
+/* Makes an image's name into kernel, initrd and command line, building it first if need be. */
+int must_use run_resolve_image(struct vm_config *config, struct err *err);
+
+/* Exit codes of run and exec: a plain failure of Posada's own becomes 125. */
+int run_exit_code(int code);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of run, checked and made into a guest's configuration. */
+#include "cli/run.h"
+
+#include "cli/cli.h"
+#include "vm/config.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20 };
+
+int run_exit_code(int code)
+{
+    return code == EXIT_FAILED ? EXIT_RUN_FAILED : code;
+}
+
+static int option_text(const struct cli_args *args, const char *name, char **ret, struct err *err)
+{
+    const char *value = cli_value(args, name);
+
+    if (!value)
+        return 0;
+    *ret = strdup(value);
+    return *ret ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+/* A file the guest's process will open: by its absolute path, because that process lives in /. */
+static int option_file(const char *what, const char *path, char **ret, struct err *err)
+{
+    *ret = realpath(path, NULL);
+    if (!*ret)
+        return err_set(err, -errno, "%s %s: %s", what, path, strerror(errno));
+    if (access(*ret, R_OK) < 0)
+        return err_set(err, -errno, "%s %s: %s", what, path, strerror(errno));
+    return 0;
+}
+
+static int option_file_named(const struct cli_args *args, const char *name, char **ret,
+                             struct err *err)
+{
+    const char *path = cli_value(args, name);
+
+    return path ? option_file(name, path, ret, err) : 0;
+}
+
+/* --- the command --- */
+
+static int env_add(char **env, unsigned at, const char *setting, struct err *err)
+{
+    const char *mine = strchr(setting, '=') ? NULL : getenv(setting);
+    int n;
+
+    if (!*setting || *setting == '=')
+        return err_set(err, -EINVAL, "--env '%s': expected KEY=VALUE or KEY", setting);
+    if (!mine && !strchr(setting, '='))
+        return 0; /* KEY alone, and we have none: the guest gets none */
+    n = mine ? asprintf(&env[at], "%s=%s", setting, mine) : asprintf(&env[at], "%s", setting);
+    return n < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
+}
+
+static int option_env(const struct cli_args *args, char ***ret, struct err *err)
+{
+    unsigned count = 0, used = 0;
+    char **env;
+    int r = 0;
+
+    while (cli_nth(args, "env", count))
+        count++;
+    if (!count)
+        return 0;
+    env = calloc(count + 1, sizeof(*env));
+    if (!env)
+        return err_set(err, -ENOMEM, "out of memory");
+    for (unsigned i = 0; !r && i < count; i++) {
+        r = env_add(env, used, cli_nth(args, "env", i), err);
+        used += env[used] != NULL;
+    }
+    *ret = env;
+    return r;
+}
+
+int run_command_options(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    int r = option_env(args, &config->env, err);
+
+    if (!r)
+        r = option_text(args, "user", &config->user, err);
+    if (!r)
+        r = option_text(args, "workdir", &config->workdir, err);
+    config->tty = cli_has(args, "tty");
+    config->open_stdin = cli_has(args, "interactive");
+    if (!r && config->tty && !isatty(STDIN_FILENO) && !cli_has(args, "detach"))
+        r = err_set(err, -EINVAL, "--tty: standard input is no terminal");
+    return r;
+}
+
+/* --- the machine --- */
+
+static int option_memory(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text = cli_value(args, "memory");
+    struct sysinfo info;
+    uint64_t host;
+
+    config->memory = MEMORY_DEFAULT;
+    if (text && cli_parse_size("--memory", text, &config->memory, err) < 0)
+        return err->code;
+    if (!config->memory)
+        return err_set(err, -EINVAL, "--memory 0: a guest needs memory; try 512M");
+    sysinfo(&info);
+    host = (uint64_t)info.totalram * info.mem_unit;
+    if (config->memory > host)
+        return err_set(err, -EINVAL, "--memory %s: this host has only %llu MiB", text,
+                       (unsigned long long)(host >> 20));
+    config->memory = (config->memory + MEMORY_STEP - 1) & ~(uint64_t)(MEMORY_STEP - 1);
+    return 0;
+}
+
+static int option_count(const struct cli_args *args, const char *name, unsigned otherwise,
+                        unsigned max, unsigned *ret, struct err *err)
+{
+    const char *text = cli_value(args, name);
+    char what[32];
+    uint64_t v = otherwise;
+
+    snprintf(what, sizeof(what), "--%s", name);
+    if (text && cli_parse_number(what, text, max, &v, err) < 0)
+        return err->code;
+    if (text && !v)
+        return err_set(err, -EINVAL, "%s 0: expected a number from 1 to %u", what, max);
+    *ret = (unsigned)v;
+    return 0;
+}
+
+static int option_arch(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *arch = cli_value(args, "arch"), *technique = cli_value(args, "technique");
+    int v = arch ? vm_arch_parse(arch) : ARCH_RISCV64;
+
+    if (v < 0)
+        return err_set(err, -EINVAL, "--arch '%s': expected riscv64, arm64 or amd64", arch);
+    config->arch = (enum vm_arch)v;
+    v = technique ? vm_technique_parse(technique) : TECHNIQUE_AUTO;
+    if (v < 0)
+        return err_set(
+            err, -EINVAL,
+            "--technique '%s': expected auto, emulate, full, hardware, para or container",
+            technique);
+    config->technique = (enum vm_technique)v;
+    return 0;
+}
+
+/* --disk PATH[,ro][,format=raw] */
+static int option_disk(struct vm_disk *disk, const char *text, struct err *err)
+{
+    char *copy = strdup(text), *save = NULL, *word = copy ? strtok_r(copy, ",", &save) : NULL;
+    int r = word ? option_file("disk", word, &disk->path, err)
+                 : err_set(err, -EINVAL, "--disk '%s': expected PATH[,ro]", text);
+
+    while (!r && (word = strtok_r(NULL, ",", &save))) {
+        if (!strcmp(word, "ro"))
+            disk->read_only = true;
+        else if (strcmp(word, "format=raw"))
+            r = err_set(err, -EINVAL, "--disk %s: unknown '%s'; expected ro or format=raw", text,
+                        word);
+    }
+    free(copy);
+    if (r < 0)
+        return r;
+    disk->format = strdup("raw");
+    if (!disk->read_only && access(disk->path, W_OK) < 0)
+        return err_set(err, -errno, "disk %s: %s; add ,ro to attach it read-only", disk->path,
+                       strerror(errno));
+    return disk->format ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+static int option_disks(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text;
+    int r = 0;
+
+    for (unsigned i = 0; !r && (text = cli_nth(args, "disk", i)); i++) {
+        if (i == VM_DISKS_MAX)
+            return err_set(err, -EINVAL, "--disk: at most %d disks", VM_DISKS_MAX);
+        config->disk_count = i + 1;
+        r = option_disk(&config->disk[i], text, err);
+    }
+    return r;
+}
+
+static int option_boot(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    int r = option_file_named(args, "kernel", &config->kernel, err);
+
+    if (!r)
+        r = option_file_named(args, "initrd", &config->initrd, err);
+    if (!r)
+        r = option_file_named(args, "firmware", &config->firmware, err);
+    if (!r)
+        r = option_text(args, "append", &config->append, err);
+    if (!r)
+        r = option_text(args, "trace", &config->trace, err);
+    config->tohost = cli_has(args, "tohost");
+    if (!r && config->tohost && !config->kernel)
+        r = err_set(err, -EINVAL, "--tohost: needs --kernel with a test program");
+    return r;
+}
+
+/* With --kernel or --firmware nothing but a command follows; else the first operand is the image.
+ */
+static int option_operands(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    bool given = config->kernel || config->firmware;
+    unsigned skip = given ? 0 : 1;
+
+    if (!given && !args->operand_count)
+        return err_set(err, -EINVAL,
+                       "run: which image? Give its name (posada image ls), "
+                       "or --kernel FILE");
+    if (!given)
+        config->image = strdup(args->operands[0]);
+    if (args->operand_count > skip &&
+        vm_strings_copy(args->operands + skip, args->operand_count - skip, &config->command) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
+int run_options(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *name = cli_value(args, "name");
+    int r = name ? vm_name_check(name, err) : 0;
+
+    if (!r && name)
+        strcpy(config->name, name);
+    if (!r)
+        r = run_command_options(args, config, err);
+    if (!r)
+        r = option_arch(args, config, err);
+    if (!r)
+        r = option_memory(args, config, err);
+    if (!r)
+        r = option_count(args, "cpus", 1, VM_CPUS_MAX, &config->cpus, err);
+    if (!r)
+        r = option_count(args, "gdb", 0, UINT16_MAX, &config->gdb_port, err);
+    if (!r)
+        r = option_boot(args, config, err);
+    if (!r)
+        r = option_disks(args, config, err);
+    if (!r)
+        r = option_operands(args, config, err);
+    config->auto_remove = cli_has(args, "rm");
+    return r;
+}
