@@ -108,6 +108,7 @@ struct cpu_ops {
      * ir_round) that most code under a context key uses. */
     const uint8_t *hot_globals;
     unsigned hot_global_count;
+    bool slot_0_is_zero; /* never written: RISC-V's x0 */
     unsigned (*rounding)(uint32_t context);
     /* Interrupt inputs that latch a rising edge: lowering does nothing, the ISA clears them. */
     uint64_t latched_inputs;

@@ -13,7 +13,7 @@
 #include "interp/interp.h"
 #include "ir/ir.h"
 
-enum { INTERP_LINKS = 4, INTERP_JUMPS = 4096 };
+enum { INTERP_LINKS = 8, INTERP_JUMPS = 4096 };
 
 struct interp_code {
     const uint8_t *host; /* where the bytes of pc are; NULL: never followed (dropped, two pages) */

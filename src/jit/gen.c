@@ -15,6 +15,8 @@ void gen_init(struct gen *g, const struct cpu_ops *ops)
 {
     for (unsigned s = 0; s < CPU_SLOTS; s++)
         g->slot[s] = (struct gen_slot){.reg = -1};
+    if (ops->slot_0_is_zero)
+        g->slot[0].constant = true;
     for (unsigned i = 0; i < GEN_PINNED && i < ops->hot_global_count; i++)
         g->slot[ops->hot_globals[i]].reg = (int8_t)gen_pinned[i];
 }
@@ -200,7 +202,7 @@ void gen_fallback(struct gen *g, const struct ir_insn *op)
 
     gen_spill_temps(g);
     for (unsigned i = 0; i < 3; i++) {
-        if (has[i] && g->slot[used[i]].constant) {
+        if (has[i] && g->slot[used[i]].constant && !gen_is_global(g, used[i])) {
             gen_src_to(g, RAX, used[i]);
             x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, slot_disp(used[i]));
         }

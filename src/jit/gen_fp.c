@@ -22,7 +22,9 @@ enum {
     SSE_MUL = 0x59 | X86_0F,
     SSE_CVT_FLOAT = 0x5a | X86_0F,
     SSE_SUB = 0x5c | X86_0F,
+    SSE_MIN = 0x5d | X86_0F,
     SSE_DIV = 0x5e | X86_0F,
+    SSE_MAX = 0x5f | X86_0F,
 };
 
 static uint32_t fp_scalar(const struct ir_insn *op)
@@ -69,10 +71,24 @@ static void fp_prepare(struct gen *g, const struct ir_insn *op)
 
     gen_spill_temps(g);
     for (unsigned i = 0; i < 3; i++) {
-        if (has[i] && g->slot[used[i]].constant) {
+        if (has[i] && g->slot[used[i]].constant && !gen_is_global(g, used[i])) {
             gen_src_to(g, RAX, used[i]);
             x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, slot_disp(used[i]));
         }
+    }
+}
+
+/* xmm0 to dst; a temporary goes to its slot, where a cold end leaves it too. */
+static void fp_to_slot(struct gen *g, ir_slot dst, bool wide)
+{
+    gen_forget(g, dst);
+    if (gen_is_global(g, dst) && g->slot[dst].reg >= 0) {
+        fp_store(g, dst, wide);
+    } else if (wide) {
+        x86_rm(&g->c, SSE_MOVE_STORE | X86_F2, false, XMM0, RBP, slot_disp(dst));
+    } else { /* movd clears the upper half of rax */
+        x86_rr(&g->c, 0x7e | X86_0F | X86_66, false, XMM0, RAX);
+        x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, slot_disp(dst));
     }
 }
 
@@ -83,15 +99,7 @@ static void fp_finish(struct gen *g, const struct ir_insn *op, bool wide)
 
     x86_rr(&g->c, SSE_UCOMI | (wide ? X86_66 : 0), false, XMM0, XMM0);
     cold->from[cold->from_count++] = x86_jcc(&g->c, X86_P);
-    gen_forget(g, op->dst);
-    if (gen_is_global(g, op->dst) && g->slot[op->dst].reg >= 0) {
-        fp_store(g, op->dst, wide);
-    } else if (wide) {
-        x86_rm(&g->c, SSE_MOVE_STORE | X86_F2, false, XMM0, RBP, slot_disp(op->dst));
-    } else { /* movd xmm0's low half clears the rest: movq through a zeroed upper part */
-        x86_rr(&g->c, 0x7e | X86_0F | X86_66, false, XMM0, RAX);
-        x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, slot_disp(op->dst));
-    }
+    fp_to_slot(g, op->dst, wide);
     cold->back = g->c.at;
 }
 
@@ -150,6 +158,23 @@ static bool fp_compare(struct gen *g, const struct ir_insn *op)
     return true;
 }
 
+/* minimumNumber, maximumNumber: equal operands (zeros of either sign) and NaNs go cold. */
+static bool fp_min_max(struct gen *g, const struct ir_insn *op)
+{
+    struct gen_cold *cold;
+
+    fp_prepare(g, op);
+    fp_load(g, XMM0, op->a, fp_scalar(op));
+    fp_load(g, XMM1, op->b, fp_scalar(op));
+    x86_rr(&g->c, SSE_UCOMI | fp_packed(op), false, XMM0, XMM1);
+    cold = gen_cold_new(g, COLD_OP);
+    cold->from[cold->from_count++] = x86_jcc(&g->c, X86_E); /* unordered sets it too */
+    x86_rr(&g->c, (op->op == IR_FMIN ? SSE_MIN : SSE_MAX) | fp_scalar(op), false, XMM0, XMM1);
+    fp_to_slot(g, op->dst, op->width == IR_F64);
+    cold->back = g->c.at;
+    return true;
+}
+
 /* Float to signed integer; the "integer indefinite" answer goes cold for exact saturation. */
 static bool fp_to_int(struct gen *g, const struct ir_insn *op)
 {
@@ -177,12 +202,33 @@ static bool fp_to_int(struct gen *g, const struct ir_insn *op)
     return true;
 }
 
+/* Unsigned 64 bits: as signed while the top bit is clear, else cold. */
+static bool fp_from_u64(struct gen *g, const struct ir_insn *op)
+{
+    struct gen_cold *cold;
+
+    if (op->aux != g->rounding)
+        return false;
+    fp_prepare(g, op);
+    gen_src_to(g, RAX, op->a);
+    x86_rr(&g->c, X86_TEST, true, RAX, RAX);
+    cold = gen_cold_new(g, COLD_OP);
+    cold->from[cold->from_count++] = x86_jcc(&g->c, X86_S);
+    x86_rr(&g->c, 0x57 | X86_0F, false, XMM0, XMM0);
+    x86_rr(&g->c, SSE_CVT_FROM_INT | fp_scalar(op), true, XMM0, RAX);
+    fp_to_slot(g, op->dst, op->width == IR_F64);
+    cold->back = g->c.at;
+    return true;
+}
+
 static bool fp_from_int(struct gen *g, const struct ir_insn *op)
 {
     bool exact = op->width == IR_F64 && op->imm != IR_I64;
     unsigned a;
 
-    if (op->imm == IR_U64 || (!exact && op->aux != g->rounding))
+    if (op->imm == IR_U64)
+        return fp_from_u64(g, op);
+    if (!exact && op->aux != g->rounding)
         return false;
     a = gen_src(g, op->a);
     if (op->imm == IR_U32) {
@@ -250,6 +296,8 @@ bool gen_fp(struct gen *g, const struct ir_insn *op)
     case IR_FDIV: return fp_arith(g, op, SSE_DIV);
     case IR_FSQRT: return fp_arith(g, op, SSE_SQRT);
     case IR_FMA: return fp_fma(g, op);
+    case IR_FMIN:
+    case IR_FMAX: return fp_min_max(g, op);
     case IR_FCMP: return fp_compare(g, op);
     case IR_FCVT_FI: return fp_to_int(g, op);
     case IR_FCVT_IF: return fp_from_int(g, op);

@@ -154,6 +154,19 @@ static void gen_mul(struct gen *g, const struct ir_insn *op)
     gen_done(g, op->dst, d);
 }
 
+/* rdx is mulx's own operand; the low half goes where the high half then lands. */
+static void gen_mulhu(struct gen *g, const struct ir_insn *op)
+{
+    unsigned b, d;
+
+    gen_take_reg(g, RDX);
+    b = gen_b_reg(g, op);
+    gen_src_to(g, RDX, op->a);
+    d = gen_dst(g, op->dst);
+    x86_mulx(&g->c, d, d, b);
+    gen_done(g, op->dst, d);
+}
+
 /* High half of the product; signed corrections for MULHSU. All three scratch registers. */
 static void gen_mul_high(struct gen *g, const struct ir_insn *op)
 {
@@ -376,7 +389,7 @@ bool gen_int(struct gen *g, const struct ir_insn *op)
     case IR_SAR: gen_shift(g, op, X86_SAR); break;
     case IR_ROR: gen_shift(g, op, X86_ROR); break;
     case IR_MUL: gen_mul(g, op); break;
-    case IR_MULHU:
+    case IR_MULHU: gen_mulhu(g, op); break;
     case IR_MULHS:
     case IR_MULHSU: gen_mul_high(g, op); break;
     case IR_DIVU:

@@ -18,7 +18,7 @@ static int32_t gen_table(unsigned access)
 /* A constant temporary that a cold end will read from its slot. */
 static void gen_in_memory(struct gen *g, ir_slot slot)
 {
-    if (!g->slot[slot].constant)
+    if (!g->slot[slot].constant || gen_is_global(g, slot))
         return;
     gen_take_reg(g, RAX);
     gen_src_to(g, RAX, slot);

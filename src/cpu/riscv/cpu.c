@@ -306,6 +306,7 @@ const struct cpu_ops riscv_cpu_ops = {
     .context_name = "privilege:2 mmu:1 fs:2(off clean dirty) frm:3",
     .hot_globals = cpu_hot_slots,
     .hot_global_count = ARRAY_LEN(cpu_hot_slots),
+    .slot_0_is_zero = true,
     .rounding = cpu_rounding,
     .latched_inputs = 1ull << RISCV_IRQ_SSI,
     .init = cpu_init,

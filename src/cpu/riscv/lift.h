@@ -15,7 +15,10 @@ struct lift {
     uint64_t pc, next; /* of this instruction and behind it */
     uint32_t context;
     bool ended, leave;
+    unsigned branches; /* conditional ones; the block goes on where they are not taken */
 };
+
+enum { LIFT_BRANCHES_MAX = 7 };
 
 typedef void lift_fn(struct lift *l, const struct riscv_insn *i, const uint8_t *arg);
 

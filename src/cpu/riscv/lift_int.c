@@ -142,7 +142,7 @@ void lift_jalr(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
 void lift_branch(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
 {
     ir_branch(l->b, arg[0], i->rs1, i->rs2, l->pc + (uint64_t)(int64_t)i->imm);
-    lift_end(l, l->next);
+    l->leave = ++l->branches == LIFT_BRANCHES_MAX;
 }
 
 /* --- Zba --- */
