@@ -4,7 +4,8 @@
 A program is a list of units. A unit is one instruction under test with what it needs: operands
 loaded from a pool of edge cases, a base register for memory, a target for a jump. After it, its
 result (and for floating point the flags, read and cleared) is stored in a log, so that nothing can
-hide behind a later write. Traps are logged as (cause, pc, value) and skipped over. At the end all
+hide behind a later write. The units run several times, so that an engine which keeps or compiles
+what it saw is tried too; the log shows the last time. Traps are logged as (cause, pc, value) and skipped over. At the end all
 registers, the log and the scratch memory go out through the UART as letters a..p, in full or as
 hashes, and the test finisher switches the machine off.
 
@@ -251,8 +252,8 @@ class Assembler:
 class Program:
     """Units laid out as a bare ELF. `where` maps a log slot to its unit."""
 
-    def __init__(self, table, pool, units, full):
-        self.table, self.units = table, units
+    def __init__(self, table, pool, units, full, repeat=3):
+        self.table, self.units, self.repeat = table, units, repeat
         self.slots = sum(len(u.log) for u in units)
         self.where, self.pcs = [], []
         code = 0x2000 + 16 * sum(u.size() for u in units) // 10 + 16 * (self.slots // 60 + 4)
@@ -295,17 +296,16 @@ class Program:
         asm.op('lui', rd=TEMP, imm=0x6000)
         asm.op('csrrs', rd=0, rs1=TEMP, imm=CSR['mstatus'])
         asm.op('csrrw', rd=0, rs1=0, imm=CSR['fcsr'])
-        for register, target in ((POOL, self.data + 2048), (TRAPS, self.traps),
-                                 (SCRATCH, self.scratch + SCRATCH_SIZE // 2), (LOG, self.log)):
-            asm.address(register, target)
+        asm.address(POOL, self.data + 2048)
+        asm.address(SCRATCH, self.scratch + SCRATCH_SIZE // 2)
         for register in FREE:
             asm.op('ld', rd=register, rs1=POOL, imm=8 * register - 2048)
         for register in range(32):
             asm.op('fld', rd=register, rs1=POOL, imm=8 * register + 1536)
         for name in ('sscratch', 'scause', 'stval', 'sepc'):
             asm.op('csrrw', rd=0, rs1=0, imm=CSR[name])
-        asm.op('addi', rd=TEMP, rs1=0, imm=0)
-        asm.op('addi', rd=TEMP2, rs1=0, imm=0)
+        asm.op('addi', rd=TEMP, rs1=0, imm=self.repeat)
+        asm.op('csrrw', rd=0, rs1=TEMP, imm=CSR['mscratch'])
         return handler
 
     def barriers(self):
@@ -320,6 +320,11 @@ class Program:
 
     def body(self, asm):
         barriers, used, waiting = self.barriers(), 0, []
+        again = asm.pc
+        asm.address(TRAPS, self.traps)
+        asm.address(LOG, self.log)
+        asm.op('addi', rd=TEMP, rs1=0, imm=0)
+        asm.op('addi', rd=TEMP2, rs1=0, imm=0)
         for n, unit in enumerate(self.units):
             if n in barriers:
                 self.land(asm, waiting, n, True)
@@ -340,6 +345,11 @@ class Program:
                 used += 1
         self.land(asm, waiting, len(self.units), True)
         asm.op('addi', rd=LOG, rs1=LOG, imm=8 * used)
+        asm.op('csrrs', rd=TEMP, rs1=0, imm=CSR['mscratch'])
+        asm.op('addi', rd=TEMP, rs1=TEMP, imm=-1)
+        asm.op('csrrw', rd=0, rs1=TEMP, imm=CSR['mscratch'])
+        asm.op('beq', rs1=TEMP, rs2=0, imm=8)
+        asm.branch('jal', again, rd=0)
 
     def jump(self, asm, unit, n):
         """Leaves room for a jump; (unit to land at, place, unit). Patched by land()."""
