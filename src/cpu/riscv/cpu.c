@@ -219,18 +219,14 @@ static void cpu_before_save(struct cpu *cpu)
 static void cpu_after_load(struct cpu *cpu)
 {
     struct riscv_cpu *rv = riscv_of(cpu);
-    uint64_t satp = rv->satp;
 
     cpu->slot[0] = 0;
     cpu->pc &= ~1ull;
     if (rv->privilege == 2)
         rv->privilege = RISCV_U;
-    rv->satp = 0;
-    (void)riscv_csr_poke(rv, 0x180, satp);
-    if ((rv->mstatus & MSTATUS_MPP) >> MSTATUS_MPP_SHIFT == 2)
-        rv->mstatus &= ~MSTATUS_MPP;
+    riscv_csr_legalise(rv);
     cpu->reserved_gpa = UINT64_MAX;
-    riscv_pmp_settle(rv);
+    riscv_pmp_legalise(rv);
     riscv_settle(rv);
     riscv_timer_settle(rv);
     riscv_recheck_irq(rv);

@@ -455,6 +455,38 @@ bool riscv_csr_peek(struct riscv_cpu *rv, unsigned number, uint64_t *ret_val)
     return true;
 }
 
+/* Rewrites register by register what it holds; one whose value cannot be written becomes 0. */
+static void csr_rewrite(struct riscv_cpu *rv, unsigned number, uint64_t *field)
+{
+    uint64_t val = *field;
+
+    *field = 0;
+    csr_write(rv, csr_find(number), val);
+}
+
+void riscv_csr_legalise(struct riscv_cpu *rv)
+{
+    uint64_t base[2] = {rv->mcycle_base, rv->minstret_base};
+
+    csr_rewrite(rv, 0x180, &rv->satp);
+    csr_rewrite(rv, 0x300, &rv->mstatus);
+    csr_rewrite(rv, 0x302, &rv->medeleg);
+    csr_rewrite(rv, 0x303, &rv->mideleg);
+    csr_rewrite(rv, 0x304, &rv->mie);
+    csr_rewrite(rv, 0x305, &rv->mtvec);
+    csr_rewrite(rv, 0x105, &rv->stvec);
+    csr_rewrite(rv, 0x306, &rv->mcounteren);
+    csr_rewrite(rv, 0x106, &rv->scounteren);
+    csr_rewrite(rv, 0x30a, &rv->menvcfg);
+    csr_rewrite(rv, 0x10a, &rv->senvcfg);
+    csr_rewrite(rv, 0x320, &rv->mcountinhibit);
+    csr_rewrite(rv, 0x341, &rv->mepc);
+    csr_rewrite(rv, 0x141, &rv->sepc);
+    rv->mip &= MIP_SOFT;
+    rv->mcycle_base = base[0];
+    rv->minstret_base = base[1];
+}
+
 bool riscv_csr_poke(struct riscv_cpu *rv, unsigned number, uint64_t val)
 {
     const struct csr_row *row = csr_find(number);

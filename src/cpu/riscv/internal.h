@@ -97,7 +97,8 @@ struct riscv_csr_facts {
     bool alone; /* the access must be the block's only instruction */
 };
 struct riscv_csr_facts riscv_csr_facts(unsigned number);
-const char *riscv_csr_name(unsigned number); /* NULL: unknown */
+const char *riscv_csr_name(unsigned number);   /* NULL: unknown */
+void riscv_csr_legalise(struct riscv_cpu *rv); /* loaded registers: only what a write can leave */
 /* Debugger: no privilege checks, false for an unknown register. */
 bool riscv_csr_peek(struct riscv_cpu *rv, unsigned number, uint64_t *ret_val);
 bool riscv_csr_poke(struct riscv_cpu *rv, unsigned number, uint64_t val);
@@ -126,6 +127,7 @@ struct pmp_verdict {
 };
 struct pmp_verdict riscv_pmp(const struct riscv_cpu *rv, gpa_t gpa, unsigned privilege);
 void riscv_pmp_settle(struct riscv_cpu *rv);
+void riscv_pmp_legalise(struct riscv_cpu *rv);
 uint64_t riscv_pmpaddr_read(const struct riscv_cpu *rv, unsigned n);
 void riscv_pmpaddr_write(struct riscv_cpu *rv, unsigned n, uint64_t val);
 void riscv_pmpcfg_write(struct riscv_cpu *rv, unsigned first, uint64_t val);

@@ -140,3 +140,12 @@ void riscv_pmpcfg_write(struct riscv_cpu *rv, unsigned first, uint64_t val)
     }
     riscv_pmp_settle(rv);
 }
+
+void riscv_pmp_legalise(struct riscv_cpu *rv)
+{
+    for (unsigned n = 0; n < RISCV_PMP_COUNT; n++) {
+        rv->pmpcfg[n] = pmp_legal(0, rv->pmpcfg[n]);
+        rv->pmpaddr[n] &= bits_mask(54);
+    }
+    riscv_pmp_settle(rv);
+}
