@@ -50,6 +50,7 @@ struct channel {
     enum channel_state state;
     bool tty;
     bool reaped;
+    bool terminal_idle; /* nobody has the terminal open; read again at the end only */
     int exit_code;
     pid_t pid; /* also its session and process group */
     struct source status, in, out, err;

@@ -145,7 +145,7 @@ static void channel_exec(struct agent *a, struct channel *c, const uint8_t *payl
     c->status.fd = c->in.fd = c->out.fd = c->err.fd = -1;
     c->state = CHANNEL_STARTING;
     c->tty = cmd.flags & AGENT_EXEC_TTY;
-    c->reaped = c->input_ended = false;
+    c->reaped = c->input_ended = c->terminal_idle = false;
     c->input_last = '\n';
     c->unacked = 0;
     c->pid = 0;
@@ -241,6 +241,19 @@ static bool channel_input(struct agent *a, struct channel *c, const uint8_t *dat
 
 /* Output */
 
+/* A terminal's reader sees EIO while nobody has it open, which a command may do before it exits:
+ * closing our side then would hang it up. */
+static void channel_output_ended(struct agent *a, struct channel *c, enum source_kind kind,
+                                 struct source *s)
+{
+    if (c->tty)
+        c->terminal_idle = true;
+    else
+        source_close(a, s);
+    if (kind == SRC_OUT && !c->reaped)
+        port_send(&a->port, AGENT_STDOUT, c->id, NULL, 0);
+}
+
 static void channel_read_output(struct agent *a, struct channel *c, enum source_kind kind)
 {
     struct source *s = kind == SRC_ERR ? &c->err : &c->out;
@@ -256,10 +269,9 @@ static void channel_read_output(struct agent *a, struct channel *c, enum source_
         port_send(&a->port, kind == SRC_ERR ? AGENT_STDERR : AGENT_STDOUT, c->id, data, (size_t)n);
         c->unacked += (uint32_t)n;
         *left -= (size_t)n < *left ? (size_t)n : *left;
-    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) { /* EIO: the terminal's last user */
-        source_close(a, s);
-        if (kind == SRC_OUT)
-            port_send(&a->port, AGENT_STDOUT, c->id, NULL, 0);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        channel_output_ended(a, c, kind, s);
+        *left = 0;
     } else if (errno == EAGAIN) {
         *left = 0;
     }
@@ -378,7 +390,7 @@ void channel_settle(struct agent *a, struct channel *c)
         return;
     }
     /* Once reaped, output is drained here whenever the host makes room. */
-    read_events = may_read && !c->reaped ? EPOLLIN : 0;
+    read_events = may_read && !c->reaped && !c->terminal_idle ? EPOLLIN : 0;
     (void)source_watch(a, &c->out, read_events, c->id, SRC_OUT);
     (void)source_watch(a, &c->err, read_events, c->id, SRC_ERR);
     (void)source_watch(a, &c->in, c->input.used ? EPOLLOUT : 0, c->id, SRC_IN);

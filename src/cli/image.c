@@ -8,11 +8,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #define OPTION_ARCH                                                                                \
     {                                                                                              \
-        "arch", 0, "ARCH", "riscv64, arm64 or amd64"                                               \
+        "arch", 0, "ARCH", "riscv64 (what build takes without it), arm64 or amd64"                 \
     }
 
 /* ARCH_COUNT when --arch was not given. */
@@ -25,14 +24,6 @@ static int image_arch(const struct cli_args *args, enum vm_arch *ret_arch, struc
         return err_set(err, -EINVAL, "--arch '%s': expected riscv64, arm64 or amd64", name);
     *ret_arch = (enum vm_arch)arch;
     return 0;
-}
-
-static enum vm_arch image_host_arch(void)
-{
-    struct utsname u;
-    int arch = uname(&u) == 0 ? vm_arch_parse(u.machine) : -1;
-
-    return arch < 0 ? ARCH_RISCV64 : (enum vm_arch)arch;
 }
 
 /* --- ls --- */
@@ -94,7 +85,7 @@ static int image_build_one(const struct cli_args *args)
     if (r < 0)
         return cli_fail(&err);
     if (arch == ARCH_COUNT)
-        arch = image_host_arch();
+        arch = ARCH_RISCV64; /* as run does */
     snprintf(subject, sizeof(subject), "image %.60s (%s)", args->operands[0], vm_arch_name(arch));
     options.progress = cli_progress_start(subject);
     r = image_build(args->operands[0], arch, &options, &image, &err);
