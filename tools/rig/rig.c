@@ -72,7 +72,8 @@ void rig_type(struct rig *rig, unsigned n, const void *data, size_t len)
 
     if (len > RIG_LINE_BUFFER - line->in_len)
         len = RIG_LINE_BUFFER - line->in_len;
-    memcpy(line->in + line->in_len, data, len);
+    if (len)
+        memcpy(line->in + line->in_len, data, len);
     line->in_len += len;
     line_offer(&line->chardev);
 }

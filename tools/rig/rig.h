@@ -55,8 +55,10 @@ struct rig {
     unsigned region_count;
     void (*prepare)(struct rig *rig); /* what a driver does first; NULL: nothing */
     unsigned edges[RIG_IRQS];         /* rising edges of each output */
+    unsigned messages;                /* MSI-X messages of "pci" */
     struct rig_chardev line[RIG_LINES];
     struct rig_disk disk;
+    bool has_twin; /* the fuzzers': compared with another rig just now */
     struct power_sink power;
     unsigned power_requests, power_code;
     enum power_action power_action;

@@ -113,7 +113,8 @@ static void prepare_pci(struct rig *rig)
         uint64_t config = RIG_REGISTERS + (slot << 15), bar = RIG_WINDOW + slot * BAR_STRIDE;
 
         poke(rig, config + 0x10, 4, bar);
-        poke(rig, config + 0x04, 2, 6); /* memory, bus master */
+        poke(rig, config + 0x14, 4, bar + BAR_STRIDE / 2); /* MSI-X */
+        poke(rig, config + 0x04, 2, 6);                    /* memory, bus master */
         prepare_virtio_at(rig, bar, RIG_RAM + slot * 8 * QUEUE_AREA);
     }
 }
@@ -134,14 +135,21 @@ static int add_function(struct rig *rig, struct pci_host *host, unsigned slot, c
     return r ? r : pci_add(host, slot, fn, err);
 }
 
+static void count_message(void *arg, uint64_t address, uint32_t data)
+{
+    ((struct rig *)arg)->messages++;
+}
+
 static int build_pci(struct rig *rig, struct err *err)
 {
     static const char *const types[] = {"virtio-blk", "virtio-console", "virtio-rng"};
     struct pci_host *host = pci_host_new("pci", GPA(RIG_WINDOW), RIG_WINDOW_SIZE);
     int r = rig_add(rig, host ? &host->dev : NULL, RIG_REGISTERS, err);
 
-    if (!r)
+    if (!r) {
+        pci_host_connect_msi(host, count_message, rig);
         r = rig_add_window(rig, &host->dev, RIG_WINDOW, &host->window, err);
+    }
     for (unsigned i = 0; !r && i < ARRAY_LEN(types); i++)
         r = add_function(rig, host, i, types[i], err);
     rig->prepare = prepare_pci;
