@@ -13,7 +13,7 @@
 #include "interp/interp.h"
 #include "ir/ir.h"
 
-enum { INTERP_LINKS = 8, INTERP_JUMPS = 4096 };
+enum { INTERP_LINKS = 8, INTERP_JUMPS = 1 << 14 };
 
 struct interp_code {
     const uint8_t *host; /* where the bytes of pc are; NULL: never followed (dropped, two pages) */
@@ -41,5 +41,7 @@ static inline unsigned interp_jump_slot(uint64_t pc)
     return (unsigned)(pc >> 1 ^ pc >> 13) & (INTERP_JUMPS - 1);
 }
 
+/* The code for cpu->pc if the jump table has it, else NULL. */
+struct interp_code *interp_at_hand(const struct interp *in);
 /* Runs from code on, through links, until something is not at hand or needs the caller. */
 enum interp_leave interp_run(struct interp *in, struct interp_code *code);

@@ -13,6 +13,7 @@
 #include "ir/fp.h"
 #include "mmu/mmu.h"
 #include <stdatomic.h>
+#include <string.h>
 
 /* May the loop go on at `next`, wanted for pc? See the top of code.h. */
 static inline bool run_follows(struct cpu *cpu, const struct interp_code *next, uint64_t pc)
@@ -23,6 +24,22 @@ static inline bool run_follows(struct cpu *cpu, const struct interp_code *next, 
            (uintptr_t)next->host == pc + e->addend &&
            !atomic_load_explicit(&cpu->attention, memory_order_relaxed);
 }
+
+#define RUN_READ(type)                                                                             \
+    static inline type run_read_##type(uintptr_t host)                                             \
+    {                                                                                              \
+        type v;                                                                                    \
+                                                                                                   \
+        memcpy(&v, (const void *)host, sizeof(v));                                                 \
+        return v;                                                                                  \
+    }
+RUN_READ(uint8_t)
+RUN_READ(int8_t)
+RUN_READ(uint16_t)
+RUN_READ(int16_t)
+RUN_READ(uint32_t)
+RUN_READ(int32_t)
+RUN_READ(int64_t)
 
 #define A    slot[op->a]
 #define B    slot[op->b]
@@ -41,9 +58,16 @@ static inline bool run_follows(struct cpu *cpu, const struct interp_code *next, 
     do_##name : DST = (expr);                                                                      \
     NEXT();
 
-#define LOAD(name, size, type)                                                                     \
-    do_##name : if (unlikely(!mmu_load(cpu, A + I, size, &val))) goto leave;                       \
-    DST = (uint64_t)(int64_t)(type)val;                                                            \
+/* mmu_load() with the value in a register: its own is in memory, for the slow path's sake. */
+#define LOAD(name, type)                                                                           \
+    do_##name : va = A + I;                                                                        \
+    entry = tlb_slot(cpu->mmu->data->read, va);                                                    \
+    if (likely(tlb_hit(entry, va, sizeof(type))))                                                  \
+        DST = (uint64_t)(int64_t)run_read_##type(va + entry->addend);                              \
+    else if (mmu_load_slow(cpu, va, sizeof(type), &val))                                           \
+        DST = (uint64_t)(int64_t)(type)val;                                                        \
+    else                                                                                           \
+        goto leave;                                                                                \
     NEXT();
 
 #define STORE(name, size)                                                                          \
@@ -54,13 +78,22 @@ static inline bool run_follows(struct cpu *cpu, const struct interp_code *next, 
     do_##name : if (cond) goto do_EXIT;                                                            \
     NEXT();
 
+struct interp_code *interp_at_hand(const struct interp *in)
+{
+    uint64_t pc = in->cpu->pc;
+    struct interp_code *code = in->jump[interp_jump_slot(pc)];
+
+    return run_follows(in->cpu, code, pc) ? code : NULL;
+}
+
 enum interp_leave interp_run(struct interp *in, struct interp_code *code)
 {
 #define HANDLER(name) &&do_##name,
     static const void *const handlers[FORM_COUNT] = {INTERP_FORMS(HANDLER)};
 #undef HANDLER
     struct cpu *cpu = in->cpu;
-    uint64_t *slot = cpu->slot, val, pc;
+    uint64_t *slot = cpu->slot, val, va, pc;
+    const struct tlb_entry *entry;
     const struct ir_insn *op;
     struct interp_code *next;
 
@@ -108,13 +141,13 @@ enter:
     VALUE(EXTU_8, (uint8_t)A)
     VALUE(EXTU_16, (uint16_t)A)
     VALUE(EXTU_32, (uint32_t)A)
-    LOAD(LD_U8, 1, uint8_t)
-    LOAD(LD_S8, 1, int8_t)
-    LOAD(LD_U16, 2, uint16_t)
-    LOAD(LD_S16, 2, int16_t)
-    LOAD(LD_U32, 4, uint32_t)
-    LOAD(LD_S32, 4, int32_t)
-    LOAD(LD_64, 8, int64_t)
+    LOAD(LD_U8, uint8_t)
+    LOAD(LD_S8, int8_t)
+    LOAD(LD_U16, uint16_t)
+    LOAD(LD_S16, int16_t)
+    LOAD(LD_U32, uint32_t)
+    LOAD(LD_S32, int32_t)
+    LOAD(LD_64, int64_t)
     STORE(ST_8, 1)
     STORE(ST_16, 2)
     STORE(ST_32, 4)

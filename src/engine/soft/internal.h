@@ -21,7 +21,7 @@
 
 enum {
     SOFT_VCPUS_MAX = 64,
-    SOFT_HASH = 1 << 15,      /* buckets of blocks by pc */
+    SOFT_HASH = 1 << 17,      /* buckets of blocks by pc */
     SOFT_PAGE_HASH = 1 << 12, /* buckets by page, a vCPU's and the engine's */
     SOFT_PAGES_MAX = 1 << 15, /* pages with code that the engine tracks */
     SOFT_MAIL_MAX = 64,       /* ranges that wait for a vCPU */

@@ -56,27 +56,40 @@ static void run_deliver_fault(struct cpu *cpu)
     cpu->fault.pending = false;
 }
 
+/* Code for cpu->pc, which from now on is linked to where we came from. NULL as soft_find(). */
+static struct interp_code *run_find(struct soft_vcpu *v, bool *ret_once)
+{
+    struct interp_code *code = interp_at_hand(&v->interp);
+    struct soft_block *b;
+
+    *ret_once = false;
+    if (code)
+        return code;
+    b = soft_find(v, ret_once);
+    if (!b || run_debugged(v))
+        return b ? &b->code : NULL;
+    if (v->interp.ret_link)
+        *v->interp.ret_link = &b->code;
+    else
+        v->interp.jump[interp_jump_slot(v->cpu->pc)] = &b->code;
+    return &b->code;
+}
+
 /* Runs the code at cpu->pc. True: the guest wants something of the caller (cpu->exit). */
 static bool run_some(struct soft_vcpu *v)
 {
-    bool one = run_debugged(v), once;
     enum interp_leave leave = INTERP_FAULT;
-    struct cpu *cpu = v->cpu;
-    struct soft_block *b = soft_find(v, &once);
+    bool once;
+    struct interp_code *code = run_find(v, &once);
 
-    if (b) {
-        if (v->interp.ret_link && !one)
-            *v->interp.ret_link = &b->code;
-        else if (!one)
-            v->interp.jump[interp_jump_slot(cpu->pc)] = &b->code;
-        leave = interp_run(&v->interp, &b->code);
-    } else if (once) {
-        leave = interp_run_block(cpu, &v->block);
-    }
-    if (!b || leave != INTERP_NEXT)
+    if (code)
+        leave = interp_run(&v->interp, code);
+    else if (once)
+        leave = interp_run_block(v->cpu, &v->block);
+    if (!code || leave != INTERP_NEXT)
         v->interp.ret_link = NULL; /* whatever comes next does not follow from that exit */
     if (leave == INTERP_FAULT)
-        run_deliver_fault(cpu);
+        run_deliver_fault(v->cpu);
     return leave == INTERP_STOP;
 }
 
