@@ -6,6 +6,8 @@
 #include "cli/verbs.h"
 #include "vm/client.h"
 
+enum { GONE_MS = 5000 };
+
 static const struct cli_option console_options[] = {
     CLI_DETACH_OPTION,
     {"no-stdin", 0, NULL, "only watch"},
@@ -48,6 +50,8 @@ static int console_at(const struct cli_args *args, const char *op)
     attach.tty = attach.input && isatty(STDIN_FILENO);
     if (!r)
         r = attach_run(&attach, &result, &err);
+    if (!r && (result.end == ATTACH_EXITED || result.end == ATTACH_FAILED))
+        (void)!guest_wait_gone(&guest, GONE_MS); /* the stream's end was the guest's */
     guest_close(&guest);
     if (r < 0)
         return cli_fail(&err);

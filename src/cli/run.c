@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * posada run: a new guest. With a command it runs that in the guest and exits with its code; else
- * it sits down at the console, or, when standard input is no terminal, feeds it to a shell.
+ * posada run: a new guest. With a command it runs that in the guest and exits with its code; an
+ * image without one gets a shell. A guest made of files alone (--kernel) shows its console.
  */
 #include "cli/run.h"
 
@@ -47,17 +47,18 @@ struct run {
     bool detached;
 };
 
-/* No command and nobody at a terminal: what comes in is for a shell. */
+/* No command for an image: a shell, fed by whatever standard input is. */
 static int run_default_command(struct run *run, struct err *err)
 {
     char *const shell[] = {(char[]){"sh"}};
 
-    if (run->config.command || !run->config.image || run->detached || isatty(STDIN_FILENO))
+    if (run->config.command || !run->config.image || run->detached)
         return 0;
     run->config.open_stdin = true;
-    return vm_strings_copy(shell, 1, &run->config.command) < 0
-               ? err_set(err, -ENOMEM, "out of memory")
-               : 0;
+    run->config.tty = isatty(STDIN_FILENO);
+    if (vm_strings_copy(shell, 1, &run->config.command) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    return 0;
 }
 
 static int run_prepare(struct run *run, struct err *err)
@@ -137,7 +138,7 @@ static int run_attached(struct run *run, struct err *err)
         .command = command,
         .tty = command ? run->config.tty : isatty(STDIN_FILENO),
         .input = run->config.open_stdin || !command,
-        .quiet = command,
+        .quiet = run->args->operand_count > 1,
         .keys = cli_value(run->args, "detach-keys"),
     };
     json_t *request = guests_request("attach");
@@ -189,8 +190,9 @@ const struct cli_verb cli_run_verb = {
     .details =
         "With a command, runs it in the guest and exits with its code: 125 when Posada fails, 126\n"
         "when the command cannot be run, 127 when there is none of that name, 128+n when it dies\n"
-        "by signal n. Without one, sits down at the guest's console; when standard input is no\n"
-        "terminal, feeds it to a shell in the guest.",
+        "by signal n. Without one, runs a shell, on your terminal or on what standard input "
+        "brings.\n"
+        "With --kernel or --firmware instead of IMAGE, shows the guest's console.",
     .options = run_verb_options,
     .max = CLI_ANY_NUMBER,
     .command = true,

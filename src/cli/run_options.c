@@ -70,11 +70,13 @@ static int option_env(const struct cli_args *args, char ***ret, struct err *err)
 
     while (cli_nth(args, "env", count))
         count++;
-    if (!count)
-        return 0;
-    env = calloc(count + 1, sizeof(*env));
+    env = calloc(count + 2, sizeof(*env));
     if (!env)
         return err_set(err, -ENOMEM, "out of memory");
+    /* Programs draw for the terminal that is really there; -e TERM=... stands behind and wins. */
+    if (isatty(STDIN_FILENO))
+        r = env_add(env, used, "TERM", err);
+    used += env[0] != NULL;
     for (unsigned i = 0; !r && i < count; i++) {
         r = env_add(env, used, cli_nth(args, "env", i), err);
         used += env[used] != NULL;
