@@ -236,7 +236,7 @@ static int must_use raw_size(int fd, uint64_t *ret_size)
 static int must_use raw_measure(struct raw *raw, const char *path, struct err *err)
 {
     const char *name = raw->dev.name;
-    uint64_t size;
+    uint64_t size = 0;
     int r = raw_size(raw->fd, &size);
 
     if (r < 0)

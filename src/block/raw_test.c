@@ -30,7 +30,9 @@ struct fixture {
 
 static void make_file(char *path, off_t size)
 {
-    strcpy(path, "/tmp/posada-raw-test-XXXXXX");
+    static const char pattern[] = "/tmp/posada-raw-test-XXXXXX";
+
+    memcpy(path, pattern, sizeof(pattern));
     int fd = mkstemp(path);
 
     assert_true(fd >= 0);
@@ -219,14 +221,14 @@ static void test_many_in_flight(void **state)
     up(&f, false);
     for (unsigned i = 0; i < JOBS; i++) {
         memset(buf[i], (int)i, 512);
-        job_submit(&f, &job[i], BLK_WRITE, 0, 512u * i, buf[i], 512);
+        job_submit(&f, &job[i], BLK_WRITE, 0, UINT64_C(512) * i, buf[i], 512);
     }
     f.disk->ops->drain(f.disk); /* runs what is done, here */
     for (unsigned i = 0; i < JOBS; i++)
         assert_true(job[i].done && !job[i].result);
     assert_int_equal(f.pending, 0);
     for (unsigned i = 0; i < JOBS; i++)
-        job_submit(&f, &job[i], BLK_READ, 0, 512u * i, in[i], 512);
+        job_submit(&f, &job[i], BLK_READ, 0, UINT64_C(512) * i, in[i], 512);
     assert_int_equal(loop_run(f.loop, &err), 0);
     while (f.pending) /* the drain's stop may have been left over */
         assert_int_equal(loop_run(f.loop, &err), 0);
@@ -242,7 +244,7 @@ static void test_close_with_work(void **state)
 
     up(&f, false);
     for (unsigned i = 0; i < 16; i++)
-        job_submit(&f, &job[i], BLK_WRITE, BLK_FUA, 65536u * i, buf, sizeof(buf));
+        job_submit(&f, &job[i], BLK_WRITE, BLK_FUA, UINT64_C(65536) * i, buf, sizeof(buf));
     down(&f);
     for (unsigned i = 0; i < 16; i++)
         assert_true(job[i].done && !job[i].result);

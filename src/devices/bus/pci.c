@@ -158,7 +158,7 @@ void pci_set_bar(struct pci_function *fn, unsigned index, struct device *target)
     while (size < target->ops->mmio.size)
         size *= 2;
     fn->bar[index] = (struct pci_bar){.size = size, .target = target};
-    st_le32(fn->writable + CONFIG_BAR + 4 * index, ~(size - 1));
+    st_le32(fn->writable + CONFIG_BAR + 4 * (size_t)index, ~(size - 1));
 }
 
 int pci_add(struct pci_host *host, unsigned slot, struct pci_function *fn, struct err *err)
@@ -244,7 +244,7 @@ static struct pci_bar *function_decode(struct pci_function *fn, uint64_t addr, u
     if (!(command(fn) & COMMAND_MEMORY))
         return NULL;
     for (unsigned i = 0; i < PCI_BARS; i++) {
-        uint32_t base = ld_le32(fn->config + CONFIG_BAR + 4 * i) & ~UINT32_C(0xf);
+        uint32_t base = ld_le32(fn->config + CONFIG_BAR + 4 * (size_t)i) & ~UINT32_C(0xf);
 
         if (!fn->bar[i].size || addr - base >= fn->bar[i].size)
             continue;

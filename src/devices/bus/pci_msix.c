@@ -103,7 +103,7 @@ static bool vector_ready(const struct pci_msix *m, unsigned vector)
 
 static void vector_fire(struct pci_msix *m, unsigned vector)
 {
-    const uint8_t *entry = m->table + vector * VECTOR_SIZE;
+    const uint8_t *entry = m->table + (size_t)vector * VECTOR_SIZE;
     struct pci_host *host = m->fn->host;
 
     if (host && host->msi)

@@ -89,7 +89,7 @@ static void up_with(struct fixture *f, uint64_t features, bool read_only, unsign
     memset(&f->disk, 0, sizeof(f->disk));
     f->disk.dev = (struct blockdev){
         .ops = &disk_ops,
-        .info = {.size = SECTORS * 512,
+        .info = {.size = sizeof(f->disk.byte),
                  .block_size = 512,
                  .read_only = read_only,
                  .can_discard = !read_only,

@@ -201,7 +201,7 @@ static void test_split_no_interrupt_flag(void **state)
 
 static void test_split_event_index(void **state)
 {
-    uint64_t used_event = drv_area_driver(0) + 4 + 2 * DRV_QUEUE_SIZE;
+    uint64_t used_event = drv_area_driver(0) + 4 + UINT64_C(2) * DRV_QUEUE_SIZE;
     struct fixture f;
 
     up(&f, BIT(VIRTIO_F_EVENT_IDX), false);
@@ -215,7 +215,7 @@ static void test_split_event_index(void **state)
 
 static void test_split_avail_event(void **state)
 {
-    uint64_t avail_event = drv_area_device(0) + 4 + 8 * DRV_QUEUE_SIZE;
+    uint64_t avail_event = drv_area_device(0) + 4 + UINT64_C(8) * DRV_QUEUE_SIZE;
     struct fixture f;
 
     up(&f, BIT(VIRTIO_F_EVENT_IDX), false);

@@ -25,14 +25,11 @@ static const struct state_field rng_state[] = {
 static uint32_t rng_fill(struct virtio_device *v, struct virtq *q, const struct virtq_chain *chain)
 {
     uint32_t len = chain->in_len < RNG_REQUEST_MAX ? chain->in_len : RNG_REQUEST_MAX;
-    uint8_t bytes[8];
+    uint8_t bytes[RNG_REQUEST_MAX];
 
-    for (uint32_t done = 0; done < len; done += (uint32_t)sizeof(bytes)) {
-        st_le64(bytes, v->dev.random());
-        (void)chain_write(q, chain, done, bytes,
-                          len - done < sizeof(bytes) ? len - done : sizeof(bytes));
-    }
-    return len;
+    for (uint32_t i = 0; i < len; i += (uint32_t)sizeof(uint64_t))
+        st_le64(bytes + i, v->dev.random());
+    return (uint32_t)chain_write(q, chain, 0, bytes, len);
 }
 
 static void rng_handle(struct virtio_device *v, struct virtq *q)

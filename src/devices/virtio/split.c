@@ -16,7 +16,7 @@ enum { RING_FLAGS = 0, RING_IDX = 2, RING_ENTRIES = 4, AVAIL_NO_INTERRUPT = 1, U
 
 static uint64_t split_used_event(const struct virtq *q)
 {
-    return q->driver + RING_ENTRIES + 2u * q->size;
+    return q->driver + RING_ENTRIES + UINT64_C(2) * q->size;
 }
 
 static uint64_t split_avail_event(const struct virtq *q)
@@ -116,7 +116,7 @@ static bool split_take(struct virtq *q, struct virtq_chain *chain)
         return false;
     if (available + q->inflight > q->size)
         return ring_broken(q, "available index runs ahead");
-    if (!ring_read16(q, q->driver + RING_ENTRIES + 2u * (q->next % q->size), &head))
+    if (!ring_read16(q, q->driver + RING_ENTRIES + UINT64_C(2) * (q->next % q->size), &head))
         return false;
     if (head >= q->size)
         return ring_broken(q, "head outside the table");

@@ -181,7 +181,7 @@ void drv_desc_at(struct drv *d, uint64_t table, unsigned i, uint64_t addr, uint3
     st_le32(raw + 8, len);
     st_le16(raw + 12, at12);
     st_le16(raw + 14, at14);
-    drv_put(d, table + 16u * i, raw, sizeof(raw));
+    drv_put(d, table + UINT64_C(16) * i, raw, sizeof(raw));
 }
 
 /* --- Split --- */
@@ -189,7 +189,7 @@ static uint16_t split_add(struct drv *d, unsigned queue, const struct drv_buf *b
 {
     struct drv_queue *q = &d->q[queue];
     uint16_t head = q->free_head;
-    uint64_t table = d->indirect ? DRV_TABLES + 4096u * head : drv_area_desc(queue);
+    uint64_t table = d->indirect ? DRV_TABLES + UINT64_C(4096) * head : drv_area_desc(queue);
     unsigned at = d->indirect ? 0 : head, mod = d->indirect ? 256 : q->size;
 
     for (unsigned i = 0; i < n; i++) {
@@ -201,7 +201,7 @@ static uint16_t split_add(struct drv *d, unsigned queue, const struct drv_buf *b
     if (d->indirect)
         drv_desc_at(d, drv_area_desc(queue), head, table, 16 * n, DRV_INDIRECT, 0);
     q->free_head = (uint16_t)((head + (d->indirect ? 1 : n)) % q->size);
-    drv_put16(d, drv_area_driver(queue) + 4 + 2u * (q->avail_idx % q->size), head);
+    drv_put16(d, drv_area_driver(queue) + 4 + UINT64_C(2) * (q->avail_idx % q->size), head);
     drv_put16(d, drv_area_driver(queue) + 2, ++q->avail_idx);
     return head;
 }
@@ -214,7 +214,7 @@ static bool split_used(struct drv *d, unsigned queue, uint16_t *ret_id, uint32_t
 
     if (drv_get16(d, used + 2) == q->used_seen)
         return false;
-    drv_get(d, used + 4 + 8u * (q->used_seen++ % q->size), elem, sizeof(elem));
+    drv_get(d, used + 4 + UINT64_C(8) * (q->used_seen++ % q->size), elem, sizeof(elem));
     *ret_id = (uint16_t)ld_le32(elem);
     *ret_len = ld_le32(elem + 4);
     return true;
@@ -237,7 +237,7 @@ static uint16_t packed_add(struct drv *d, unsigned queue, const struct drv_buf *
     struct drv_queue *q = &d->q[queue];
     uint16_t id = q->free_head, slot = q->free_head;
     bool wrap = q->wrap;
-    uint64_t table = DRV_TABLES + 4096u * id;
+    uint64_t table = DRV_TABLES + UINT64_C(4096) * id;
     unsigned slots = d->indirect ? 1 : n;
 
     for (unsigned i = 0; i < n; i++) {
@@ -264,7 +264,7 @@ static bool packed_used(struct drv *d, unsigned queue, uint16_t *ret_id, uint32_
     struct drv_queue *q = &d->q[queue];
     uint8_t raw[16];
 
-    drv_get(d, drv_area_desc(queue) + 16u * q->used_seen, raw, sizeof(raw));
+    drv_get(d, drv_area_desc(queue) + UINT64_C(16) * q->used_seen, raw, sizeof(raw));
     uint16_t flags = ld_le16(raw + 14), want = q->used_wrap ? AVAIL | USED : 0;
 
     if ((flags & (AVAIL | USED)) != want)
@@ -284,4 +284,20 @@ bool drv_used(struct drv *d, unsigned queue, uint16_t *ret_id, uint32_t *ret_len
 {
     return d->packed ? packed_used(d, queue, ret_id, ret_len)
                      : split_used(d, queue, ret_id, ret_len);
+}
+
+bool drv_revives(struct drv *d)
+{
+    const struct drv_buf one = {DRV_DATA, 16, true};
+    uint32_t len;
+    uint16_t id;
+
+    drv_write(d, 20, 1, 0);
+    if (drv_read(d, 20, 1))
+        return false;
+    d->indirect = false;
+    drv_start(d, 0);
+    drv_add(d, 0, &one, 1);
+    drv_kick(d, 0);
+    return drv_used(d, 0, &id, &len) && !drv_broken(d);
 }

@@ -64,6 +64,9 @@ uint32_t drv_read(struct drv *d, uint32_t off, unsigned size);
 void drv_write(struct drv *d, uint32_t off, unsigned size, uint32_t val);
 void drv_kick(struct drv *d, unsigned queue);
 bool drv_broken(struct drv *d);
+/* Resets the device and has one chain served: it must work after anything a driver did. For
+ * devices whose queue 0 takes a writable buffer. */
+bool drv_revives(struct drv *d);
 
 /* Makes a chain available without a kick; its id. */
 uint16_t drv_add(struct drv *d, unsigned queue, const struct drv_buf *bufs, unsigned count);
