@@ -252,6 +252,23 @@ static void indirect_table_over_the_ring(struct drv *d, struct probe *p)
     assert_true(drv_broken(d));
 }
 
+/* 255 buffers stay just below 4 GiB, one more passes it. */
+static void chain_of_4_gib(struct drv *d, struct probe *p)
+{
+    for (unsigned count = 255; count <= 256; count++) {
+        drv_write(d, 20, 1, 0);
+        drv_start(d, INDIRECT);
+        for (unsigned i = 0; i < count; i++)
+            drv_desc_at(d, DRV_TABLES, i, DRV_RAM, 0x1010000, N, (uint16_t)(i + 1));
+        drv_desc_at(d, DRV_TABLES, count - 1, DRV_RAM, 0x1010000, 0, 0);
+        drv_desc_at(d, DRV_RAM, 0, DRV_TABLES, 16 * count, I, 0);
+        drv_put16(d, drv_area_driver(0) + 2, 1);
+        drv_kick(d, 0);
+        assert_int_equal(drv_broken(d), count == 256);
+    }
+    assert_int_equal(p->taken, 1);
+}
+
 static void same_head_many_times(struct drv *d, struct probe *p)
 {
     drv_start(d, 0);
@@ -426,6 +443,7 @@ static const struct register_case register_cases[] = {
     {"used ring over the descriptors", used_ring_over_descriptors},
     {"buffers over the rings", buffers_over_rings},
     {"indirect table over the ring", indirect_table_over_the_ring},
+    {"chain of 4 GiB", chain_of_4_gib},
     {"same head many times", same_head_many_times},
     {"packed slots given twice", packed_slots_given_twice},
     {"packed chain longer than its ring", packed_chain_longer_than_ring},

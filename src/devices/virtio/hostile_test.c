@@ -238,6 +238,9 @@ static void lay(struct drv *d, const struct ring_case *c)
     }
     if (d->packed)
         return;
+    /* Legal descriptors where only an unchecked index would find them. */
+    drv_desc_at(d, drv_area_desc(0), DRV_QUEUE_SIZE, IN_RANGE, 8, 0, 0);
+    drv_desc_at(d, drv_area_desc(0), 0xffff, IN_RANGE, 8, 0, 0);
     drv_put16(d, drv_area_driver(0) + 4, c->head);
     drv_put16(d, drv_area_driver(0) + 2, c->idx ? c->idx : 1);
 }

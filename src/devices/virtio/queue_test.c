@@ -7,6 +7,8 @@
 #include "test_driver.h"
 #include "test_probe.h"
 
+#include <stdatomic.h>
+
 struct fixture {
     struct drv d;
     struct probe *p;
@@ -237,7 +239,44 @@ static void test_packed_event(void **state)
     drv_put16(&f.d, event + 2, 2);
     assert_int_equal(interrupts_of(&f, DRV_QUEUE_SIZE - 6 + 2), 0);
     assert_int_equal(interrupts_of(&f, 1), 1);
-    assert_int_equal(interrupts_of(&f, 5), 0);
+    assert_int_equal(interrupts_of(&f, 5), 0); /* slots 3 to 7 */
+    drv_put16(&f.d, event, 8 | 1 << 15);       /* slot 8, but of the round after */
+    assert_int_equal(interrupts_of(&f, 8), 0);
+    assert_int_equal(interrupts_of(&f, 8), 0);
+    assert_int_equal(interrupts_of(&f, 1), 1);
+    down(&f);
+}
+
+/* --- What a device writes is reported, page by page: a migration copies it again --- */
+static bool take_dirty(struct fixture *f, uint64_t gpa)
+{
+    return atomic_fetch_and(mem_page_flags(f->d.mem, GPA(gpa)), (uint8_t)~PAGE_DIRTY) & PAGE_DIRTY;
+}
+
+static void test_written_pages(void **state)
+{
+    const uint64_t a = DRV_DATA + 0x10000, b = DRV_DATA + 0x20000;
+    const struct drv_buf bufs[] = {{a, 0x3000, true}, {b, 0x2000, true}};
+    uint8_t bytes[32] = {1};
+    struct virtq_chain *chain;
+    struct fixture f;
+
+    up(&f, 0, false);
+    f.p->hold = true;
+    drv_add(&f.d, 0, bufs, 2);
+    drv_kick(&f.d, 0);
+    chain = &f.p->held[0];
+    assert_int_equal(chain_write(&f.p->v.queue[0], chain, 0x2000, bytes, 16), 16);
+    assert_true(take_dirty(&f, a + 0x2000));
+    assert_false(take_dirty(&f, a) || take_dirty(&f, a + 0x1000) || take_dirty(&f, b));
+    assert_int_equal(chain_write(&f.p->v.queue[0], chain, 0x2ff0, bytes, 32), 32); /* both */
+    assert_true(take_dirty(&f, a + 0x2000) && take_dirty(&f, b));
+    assert_int_equal(chain_write(&f.p->v.queue[0], chain, 0x4ff0, bytes, 32), 16); /* the end */
+    assert_true(take_dirty(&f, b + 0x1000));
+    assert_int_equal(chain_write(&f.p->v.queue[0], chain, 0x5000, bytes, 32), 0);
+    chain_written(&f.p->v.queue[0], chain, 0x3001);
+    assert_true(take_dirty(&f, a) && take_dirty(&f, a + 0x1000) && take_dirty(&f, b));
+    assert_false(take_dirty(&f, b + 0x1000));
     down(&f);
 }
 
@@ -315,5 +354,6 @@ RUN_TESTS(cmocka_unit_test(test_one_chain), cmocka_unit_test(test_many_chains),
           cmocka_unit_test(test_out_of_order), cmocka_unit_test(test_unpop_restores),
           cmocka_unit_test(test_split_no_interrupt_flag), cmocka_unit_test(test_split_event_index),
           cmocka_unit_test(test_split_avail_event), cmocka_unit_test(test_packed_event),
-          cmocka_unit_test(test_budget_puts_work_off), cmocka_unit_test(test_no_memory_access),
-          cmocka_unit_test(test_queue_reset), cmocka_unit_test(test_status_reset))
+          cmocka_unit_test(test_written_pages), cmocka_unit_test(test_budget_puts_work_off),
+          cmocka_unit_test(test_no_memory_access), cmocka_unit_test(test_queue_reset),
+          cmocka_unit_test(test_status_reset))

@@ -19,14 +19,14 @@ static void move(struct drv *from, struct drv *to)
 {
     struct device_set out = {.device = {&from->v->dev}, .count = 1};
     struct device_set in = {.device = {&to->v->dev}, .count = 1};
-    uint8_t *data, *page = malloc(DRV_RAM_SIZE);
+    uint8_t *data, *page = malloc(DRV_USED);
     struct err err = {0};
     size_t len;
 
     assert_int_equal(device_set_save(&out, from->clock, &data, &len, &err), 0);
     assert_non_null(page);
-    drv_get(from, DRV_RAM, page, DRV_RAM_SIZE);
-    drv_put(to, DRV_RAM, page, DRV_RAM_SIZE);
+    drv_get(from, DRV_RAM, page, DRV_USED);
+    drv_put(to, DRV_RAM, page, DRV_USED);
     if (device_set_load(&in, to->clock, data, len, &err) < 0)
         fail_msg("%s", err.text);
     memcpy(to->q, from->q, sizeof(to->q));

@@ -13,8 +13,9 @@
 
 enum {
     DRV_RAM = 0x80000000,
-    DRV_RAM_SIZE = 0x200000,
-    DRV_QUEUE = DRV_RAM, /* queue i's areas: 64 KiB each */
+    DRV_RAM_SIZE = 0x1200000, /* so that 256 buffers can be more than 4 GiB */
+    DRV_USED = 0x200000,      /* the part the driver itself uses */
+    DRV_QUEUE = DRV_RAM,      /* queue i's areas: 64 KiB each */
     DRV_QUEUE_STRIDE = 0x10000,
     DRV_DRIVER_AREA = 0x4000, /* from the queue's start */
     DRV_DEVICE_AREA = 0x8000,
