@@ -291,9 +291,10 @@ bool gen_block(struct gen *g)
     gen_entry(g);
     for (g->index = 0; g->index < b->op_count; g->index++) {
         const struct ir_insn *op = &b->op[g->index];
+        int before = g->index ? g->op->insn : 0; /* instructions without ops count, too */
 
-        if (g->count && g->index && op->insn != g->op->insn)
-            x86_alu_mem_imm(&g->c, X86_ADD, true, RBP, CPU_DISP(instret), 1);
+        if (g->count && op->insn != before)
+            x86_alu_mem_imm(&g->c, X86_ADD, true, RBP, CPU_DISP(instret), op->insn - before);
         g->op = op;
         gen_op(g, op);
     }

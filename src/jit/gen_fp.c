@@ -184,8 +184,8 @@ static bool fp_to_int(struct gen *g, const struct ir_insn *op)
     if ((op->imm != IR_I32 && op->imm != IR_I64) || (!truncate && op->aux != g->rounding))
         return false;
     fp_prepare(g, op);
-    g->busy = 7;
     fp_load(g, XMM0, op->a, fp_scalar(op));
+    g->busy = 7;
     x86_rr(&g->c, (truncate ? SSE_CVTT_TO_INT : SSE_CVT_TO_INT) | fp_scalar(op), w, RAX, XMM0);
     x86_mov_imm(&g->c, RCX, w ? UINT64_C(1) << 63 : UINT64_C(1) << 31);
     x86_alu_rr(&g->c, X86_CMP, w, RAX, RCX);
