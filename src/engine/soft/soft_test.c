@@ -346,7 +346,30 @@ static void test_code_of_another_vcpu(void **state)
     rig_free(r);
 }
 
-RUN_TESTS(cmocka_unit_test(test_loop_follows_links),
+static void *run_thread(void *arg)
+{
+    assert_int_equal(run_at(arg, 0, FAKE_RAM), ENGINE_EXIT_HALT);
+    return NULL;
+}
+
+/* A device rewrites the loop that a vCPU runs; the last version must be the one that runs. */
+static void test_dma_into_running_code(void **state)
+{
+    struct rig *r = rig_new(1, 0);
+    pthread_t thread;
+
+    PUT(r, FAKE_RAM, 0x1101, 0x2fff, 0x0000); /* r1++; loop while r15, which interrupts count */
+    r->cpu->slot[15] = 1;
+    assert_int_equal(pthread_create(&thread, NULL, run_thread, r), 0);
+    for (unsigned i = 0; i < 2000; i++)
+        PUT(r, FAKE_RAM, (uint16_t)(0x1101 + (i & 15)));
+    PUT(r, FAKE_RAM, 0x0000);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(r->cpu->pc, FAKE_RAM + 2);
+    rig_free(r);
+}
+
+RUN_TESTS(cmocka_unit_test(test_dma_into_running_code), cmocka_unit_test(test_loop_follows_links),
           cmocka_unit_test(test_indirect_jumps_stay_in_the_loop),
           cmocka_unit_test(test_traps_and_hypercalls), cmocka_unit_test(test_attention),
           cmocka_unit_test(test_code_written_by_dma),
