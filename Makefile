@@ -13,11 +13,11 @@ setup_dbg   = -Dbuildtype=debug
 setup_clang =
 $(if $(filter-out asan ubsan tsan cov dbg clang,$(m)),$(error m=$(m): one of asan ubsan tsan cov dbg clang))
 
-compile = ninja -C $(build) --quiet </dev/null | { grep -v 'no work to do' || true; }
+compile = ninja -C $(build) --quiet $(1) </dev/null | { grep -v 'no work to do' || true; }
 
 .PHONY: all run check check-long watch format lint clean help
 all: packages-build $(build)/build.ninja
-	@$(compile)
+	@$(call compile)
 
 packages-%:
 	@tools/setup $(subst -, ,$*) </dev/null
@@ -26,17 +26,19 @@ $(build)/build.ninja:
 	@$(if $(filter clang,$(m)),CC=clang) meson setup $(setup_$(m)) $(build) >/dev/null </dev/null || \
 	    { meson setup $(setup_$(m)) $(build) | tail -n 20; exit 1; }
 
+demo_needs = posada guest/init.riscv64 guest/agent.riscv64
+
 # Boots the demo guest. Input that is no terminal is a script for the guest's shell.
 run: packages-build-run $(build)/build.ninja
-	@$(compile)
+	@$(call compile,$(demo_needs))
 	@tools/demo $(build)/posada
 
 check: packages-build-run-test $(build)/build.ninja
-	@$(compile)
+	@$(call compile)
 	@tests/run --build $(build)
 
 check-long: packages-build-run-test $(build)/build.ninja
-	@$(compile)
+	@$(call compile)
 	@tests/run --build $(build) --long
 
 watch: packages-build-test $(build)/build.ninja
@@ -46,7 +48,7 @@ format: packages-test
 	@tools/ck_format --fix
 
 lint: packages-build-test-dev $(build)/build.ninja
-	@$(compile)
+	@$(call compile)
 	@tools/lint $(build)
 
 clean:
