@@ -52,7 +52,8 @@ static int apt_error(const struct apt *apt, const struct child *c, const char *w
         (void)child_error_line(c, "W: ", line, sizeof(line));
     if (strstr(c->errors, "No space left on device"))
         return err_set(err, -ENOSPC, "%s: no space left on device below %s", what, apt->root);
-    if (strstr(c->errors, "NO_PUBKEY") || strstr(c->errors, "is not signed"))
+    if (strstr(c->errors, "NO_PUBKEY") || strstr(c->errors, "EXPKEYSIG") ||
+        (strstr(c->errors, "is not signed") && !strstr(c->errors, "Failed to fetch")))
         return err_set(err, -EIO, "%s: the archive's signature cannot be checked: %s", what, line);
     return err_set(err, -EIO, "%s from %s: %s; check the network and the mirror, then try again",
                    what, apt->mirror, line);
@@ -119,7 +120,7 @@ static int apt_write_config(const struct apt *apt, int dir, struct err *err)
                  "Dir::State::status \"%s/status\";\n"
                  "APT::Architecture \"%s\";\nAPT::Architectures { \"%s\"; };\n"
                  "APT::Update::Error-Mode \"any\";\nAcquire::Languages \"none\";\n"
-                 "Acquire::Retries \"3\";\nAPT::Get::AllowUnauthenticated \"false\";\n"
+                 "Acquire::Retries \"1\";\nAPT::Get::AllowUnauthenticated \"false\";\n"
                  "Acquire::AllowInsecureRepositories \"false\";\n",
                  apt->root, apt->root, arch, arch);
     if (n >= (int)sizeof(text))

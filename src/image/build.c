@@ -33,31 +33,27 @@ static int build_step(const struct build *b, const char *text)
 
 /* Packages */
 
-static int build_find(struct build *b, struct err *err)
+static int build_get(struct build *b, struct err *err)
 {
     int r = apt_find(b->apt, b->recipe->kernel[b->arch], &b->package[KERNEL], err);
 
-    return r < 0 ? r : apt_find(b->apt, b->recipe->busybox, &b->package[BUSYBOX], err);
+    if (r == 0)
+        r = apt_find(b->apt, b->recipe->busybox, &b->package[BUSYBOX], err);
+    return r < 0 ? r : apt_download(b->apt, b->package, BUILD_PACKAGES, err);
 }
 
 /* An index of an older day may name packages the archive no longer has: then ask again. */
 static int build_fetch(struct build *b, bool update, struct err *err)
 {
-    int r = update || !apt_has_index(b->apt) ? apt_update(b->apt, err) : 0;
+    int r;
 
-    update |= r == 0 && !apt_has_index(b->apt);
-    if (r == 0)
-        r = build_find(b, err);
-    if (r == 0)
-        r = apt_download(b->apt, b->package, BUILD_PACKAGES, err);
-    if (r == -EIO && !update) {
-        r = apt_update(b->apt, err);
-        if (r == 0)
-            r = build_find(b, err);
-        if (r == 0)
-            r = apt_download(b->apt, b->package, BUILD_PACKAGES, err);
+    if (!update && apt_has_index(b->apt)) {
+        r = build_get(b, err);
+        if (r != -EIO)
+            return r;
     }
-    return r;
+    r = apt_update(b->apt, err);
+    return r < 0 ? r : build_get(b, err);
 }
 
 /* Kernel package */
@@ -73,6 +69,7 @@ static int build_copy_kernel(struct build *b, const char *release, struct packag
 {
     CLEANUP(free) char *path = NULL;
     CLEANUP(fd) int fd = -1;
+    int r;
 
     if (asprintf(&path, "%s/" BUILD_KERNEL, b->temp) < 0)
         return err_set(err, -ENOMEM, "out of memory");
@@ -80,7 +77,8 @@ static int build_copy_kernel(struct build *b, const char *release, struct packag
     if (fd < 0)
         return err_set(err, -errno, "%s: cannot make it: %s", path, strerror(errno));
     (void)snprintf(b->release, sizeof(b->release), "%s", release);
-    return package_copy(entry, fd, err);
+    r = package_copy(entry, fd, err);
+    return r == -ENOSPC ? err_set(err, r, "no space left on device below %s", b->temp) : r;
 }
 
 static int build_kernel_file(void *arg, const char *path, struct package_entry *entry,

@@ -39,6 +39,38 @@ static int image_store_make(const struct image_store *s, struct err *err)
     return 0;
 }
 
+/* Whoever made the directories below tmp/ is gone: the lock is ours. */
+static int image_store_clear_temp(struct image_store *s, struct err *err)
+{
+    int r = file_remove_tree(s->root_fd, "tmp", err);
+
+    if (r == 0 && mkdirat(s->root_fd, "tmp", 0755) < 0 && errno != EEXIST)
+        r = image_store_path_error(s->root, -errno, err);
+    return r;
+}
+
+static int image_store_open_lock(struct image_store *s, struct err *err)
+{
+    s->lock_fd = openat(s->root_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    return s->lock_fd < 0 ? image_store_path_error(s->root, -errno, err) : 0;
+}
+
+/* A build that was killed leaves its directory; whoever looks next clears it away. */
+static void image_store_tidy(struct image_store *s)
+{
+    struct err ignored;
+    struct stat st;
+
+    if (fstatat(s->root_fd, "tmp", &st, 0) < 0 || st.st_nlink <= 2)
+        return;
+    if (image_store_open_lock(s, &ignored) < 0)
+        return;
+    if (file_lock(s->lock_fd) == 0)
+        (void)!image_store_clear_temp(s, &ignored);
+    (void)close(s->lock_fd);
+    s->lock_fd = -1;
+}
+
 int image_store_open(struct image_store *s, struct err *err)
 {
     int r;
@@ -49,7 +81,9 @@ int image_store_open(struct image_store *s, struct err *err)
         return r;
     s->root_fd = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     r = s->root_fd < 0 ? image_store_path_error(s->root, -errno, err) : image_store_make(s, err);
-    if (r < 0)
+    if (r == 0)
+        image_store_tidy(s);
+    else
         image_store_close(s);
     return r;
 }
@@ -69,15 +103,12 @@ void image_store_close(struct image_store *s)
     *s = (struct image_store){.root_fd = -1, .lock_fd = -1};
 }
 
-/* Whoever made the directories below tmp/ is gone: we hold the lock. */
 static int image_store_new_temp(struct image_store *s, struct err *err)
 {
-    int r = file_remove_tree(s->root_fd, "tmp", err);
+    int r = image_store_clear_temp(s, err);
 
     if (r < 0)
         return r;
-    if (mkdirat(s->root_fd, "tmp", 0755) < 0)
-        return image_store_path_error(s->root, -errno, err);
     if (asprintf(&s->temp, "%s/tmp/build.XXXXXX", s->root) < 0)
         return image_store_path_error(s->root, -ENOMEM, err);
     return mkdtemp(s->temp) ? 0 : image_store_path_error(s->temp, -errno, err);
@@ -87,11 +118,10 @@ int image_store_lock(struct image_store *s, const struct image_progress *progres
 {
     const struct timespec pause = {0, 200 * 1000 * 1000};
     bool said = false;
-    int r;
+    int r = image_store_open_lock(s, err);
 
-    s->lock_fd = openat(s->root_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (s->lock_fd < 0)
-        return image_store_path_error(s->root, -errno, err);
+    if (r < 0)
+        return r;
     while ((r = file_lock(s->lock_fd)) == -EAGAIN) {
         if (!said && progress && progress->step)
             progress->step(progress->arg, "waiting for another build of images to end");
