@@ -44,12 +44,12 @@ void clock_free(struct clock *clock)
     free(clock);
 }
 
-static uint64_t clock_read_once(const struct clock *clock)
+static uint64_t clock_at(const struct clock *clock, uint64_t host)
 {
     uint64_t now = atomic_load_explicit(&clock->guest_ns, memory_order_relaxed);
 
     if (clock->host_ns && atomic_load_explicit(&clock->running, memory_order_relaxed))
-        now += clock->host_ns() - atomic_load_explicit(&clock->host_base, memory_order_relaxed);
+        now += host - atomic_load_explicit(&clock->host_base, memory_order_relaxed);
     return now;
 }
 
@@ -60,7 +60,7 @@ uint64_t clock_now_ns(const struct clock *clock)
 
     do {
         before = atomic_load_explicit(&clock->sequence, memory_order_acquire);
-        now = clock_read_once(clock);
+        now = clock_at(clock, clock->host_ns ? clock->host_ns() : 0);
         atomic_thread_fence(memory_order_acquire);
         after = atomic_load_explicit(&clock->sequence, memory_order_relaxed);
     } while (before != after || (before & 1));
@@ -77,14 +77,18 @@ void clock_set_wall_ns(struct clock *clock, uint64_t unix_ns)
     atomic_store(&clock->wall_offset, unix_ns - clock_now_ns(clock));
 }
 
-static void clock_change(struct clock *clock, uint64_t guest_ns, bool running)
+/* Sets the time (NULL: as it is now) and whether it runs. Nobody reads in between, so that time
+ * never goes back under a reader. */
+static void clock_change(struct clock *clock, const uint64_t *set_ns, bool running)
 {
-    uint64_t host = clock->host_ns ? clock->host_ns() : 0;
     unsigned sequence = atomic_load_explicit(&clock->sequence, memory_order_relaxed);
+    uint64_t host, now;
 
     atomic_store_explicit(&clock->sequence, sequence + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&clock->guest_ns, guest_ns, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    host = clock->host_ns ? clock->host_ns() : 0;
+    now = set_ns ? *set_ns : clock_at(clock, host);
+    atomic_store_explicit(&clock->guest_ns, now, memory_order_relaxed);
     atomic_store_explicit(&clock->host_base, host, memory_order_relaxed);
     atomic_store_explicit(&clock->running, running, memory_order_relaxed);
     atomic_store_explicit(&clock->sequence, sequence + 2, memory_order_release);
@@ -98,20 +102,20 @@ static void clock_tell_rearm(const struct clock *clock)
 
 void clock_pause(struct clock *clock)
 {
-    clock_change(clock, clock_now_ns(clock), false);
+    clock_change(clock, NULL, false);
 }
 
 void clock_resume(struct clock *clock)
 {
     if (atomic_load(&clock->running))
         return;
-    clock_change(clock, clock_now_ns(clock), true);
+    clock_change(clock, NULL, true);
     clock_tell_rearm(clock);
 }
 
 void clock_set_ns(struct clock *clock, uint64_t now_ns)
 {
-    clock_change(clock, now_ns, atomic_load(&clock->running));
+    clock_change(clock, &now_ns, atomic_load(&clock->running));
 }
 
 void clock_on_rearm(struct clock *clock, void (*fn)(void *arg), void *arg)
@@ -252,8 +256,8 @@ void clock_advance(struct clock *clock, uint64_t ns)
         uint64_t now = clock_now_ns(clock), next = heap_deadline(clock);
 
         if (next > now)
-            clock_change(clock, next, running);
+            clock_change(clock, &next, running);
         clock_fire_due(clock);
     }
-    clock_change(clock, target, running);
+    clock_change(clock, &target, running);
 }

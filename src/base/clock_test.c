@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/unit_test.h"
 #include <posada/device.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
 
 struct ticker {
     struct device dev;
@@ -144,7 +147,59 @@ static void wall_time_follows(void **state)
     clock_free(clock);
 }
 
-RUN_TESTS(cmocka_unit_test(advance_fires_each_at_its_time), cmocka_unit_test(far_alarm_never_wraps),
+/* --- Readers take no lock: time never goes back under them, whatever the owner does --- */
+static uint64_t real_host_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (volatile unsigned i = 0; i < 300; i++)
+        ; /* a slow answer, to widen the races */
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+struct reader {
+    struct clock *clock;
+    atomic_bool stop;
+    unsigned backwards;
+    uint64_t reads;
+};
+
+static void *read_on(void *arg)
+{
+    struct reader *r = arg;
+    uint64_t last = 0;
+
+    while (!atomic_load(&r->stop)) {
+        uint64_t now = clock_now_ns(r->clock);
+
+        r->backwards += now < last;
+        r->reads++;
+        last = now;
+    }
+    return NULL;
+}
+
+static void readers_never_see_time_go_back(void **state)
+{
+    struct clock *clock = clock_new(real_host_ns);
+    struct reader r = {.clock = clock};
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, read_on, &r), 0);
+    for (uint64_t end = real_host_ns() + 100000000; real_host_ns() < end;) {
+        clock_resume(clock);
+        clock_pause(clock);
+    }
+    atomic_store(&r.stop, true);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(r.backwards, 0);
+    assert_true(r.reads > 0);
+    clock_free(clock);
+}
+
+RUN_TESTS(cmocka_unit_test(readers_never_see_time_go_back),
+          cmocka_unit_test(advance_fires_each_at_its_time), cmocka_unit_test(far_alarm_never_wraps),
           cmocka_unit_test(self_rearming_timer_is_bounded),
           cmocka_unit_test(paused_clock_stands_still),
           cmocka_unit_test(rearm_tells_only_of_earlier_deadlines),
