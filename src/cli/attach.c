@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/endian.h"
+#include "base/text.h"
 #include "cli/keys.h"
 #include "host/file.h"
 #include "host/loop.h"
@@ -186,6 +187,7 @@ static void session_failed(struct session *s, const struct frame *f)
     int len = f->len > 4 ? (int)f->len - 4 : 0;
 
     snprintf(s->result->text, sizeof(s->result->text), "%.*s", len, (const char *)f->data + 4);
+    text_make_printable(s->result->text, sizeof(s->result->text));
     session_end(s, ATTACH_FAILED, code);
 }
 

@@ -29,7 +29,7 @@ static bool logs_copy(int fd)
 
 static int logs_open(const struct guest *guest, const char *name)
 {
-    return openat(guest->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return file_open_to_read(guest->dir_fd, name);
 }
 
 /* After a rotation the name belongs to another file. */
@@ -80,9 +80,7 @@ static int logs_print(const struct cli_args *args, struct guest *guest, struct e
     }
     fd = logs_open(guest, name);
     if (fd < 0)
-        return errno == ENOENT
-                   ? 0
-                   : err_set(err, -errno, "guest '%s': cannot read its log", guest->name);
+        return fd == -ENOENT ? 0 : err_set(err, fd, "guest '%s': cannot read its log", guest->name);
     if (cli_has(args, "follow"))
         fd = logs_follow(guest, name, fd);
     else

@@ -44,11 +44,26 @@ static int file_read_fd(int fd, size_t cap, char **ret_data, size_t *ret_len)
     return -ENOMEM;
 }
 
+int file_open_to_read(int dir_fd, const char *name)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for somebody to write to it. */
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return -EINVAL;
+    }
+    return fd;
+}
+
 int file_read(int dir_fd, const char *name, size_t cap, char **ret_data, size_t *ret_len,
               struct err *err)
 {
-    CLEANUP(fd) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    int r = fd < 0 ? -errno : file_read_fd(fd, cap, ret_data, ret_len);
+    CLEANUP(fd) int fd = file_open_to_read(dir_fd, name);
+    int r = fd < 0 ? fd : file_read_fd(fd, cap, ret_data, ret_len);
 
     if (r < 0)
         return err_set(err, r, "%s: cannot read: %s", name, strerror(-r));

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Opens a regular file that somebody else may have replaced by anything: follows no link, never
+ * waits; the descriptor or -errno (-EINVAL: not a regular file). */
+int must_use file_open_to_read(int dir_fd, const char *name);
 /* The whole file and a NUL behind it; more than cap bytes is -EFBIG. ret_len may be NULL. */
 int must_use file_read(int dir_fd, const char *name, size_t cap, char **ret_data, size_t *ret_len,
                        struct err *err);

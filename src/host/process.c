@@ -39,9 +39,8 @@ static int spawn_place_fds(const struct spawn *s)
     for (unsigned i = 0; i < n; i++)
         if (dup2(high[i], (int)i) < 0)
             return -errno;
-    for (unsigned fd = n; fd < SPAWN_HIGH; fd++)
-        if ((int)fd != s->fail_fd)
-            close((int)fd);
+    close_range(n, (unsigned)s->fail_fd - 1, 0);
+    close_range((unsigned)s->fail_fd + 1, ~0u, 0);
     return 0;
 }
 

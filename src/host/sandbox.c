@@ -1,24 +1,121 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The monitor's box. Contract: host/sandbox.h. */
+/* The monitor's box: puts its layers on in order, and tells what a host offers. */
 #include "host/sandbox.h"
 
+#include "host/process.h"
+#include "host/sandbox_layers.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct layer {
+    const char *name;
+    int (*enter)(const struct sandbox_config *config, struct err *err);
+};
+
+static int sandbox_no_new_privs(const struct sandbox_config *config, struct err *err)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return err_set(err, -errno, "no_new_privs: %s", strerror(errno));
+    return 0;
+}
+
+static const struct layer sandbox_layers[] = {
+    {"namespaces", sandbox_namespaces},     {"own user", sandbox_user},
+    {"no_new_privs", sandbox_no_new_privs}, {"landlock", sandbox_landlock},
+    {"seccomp", sandbox_seccomp},
+};
 
 void sandbox_prepare_child(void)
 {
+    /* As the first process of its own, the monitor sees no other. Not permitted: then not. */
+    (void)!unshare(CLONE_NEWPID);
+}
+
+static void sandbox_close_directories(int keep)
+{
+    struct rlimit limit = {.rlim_cur = 1024};
+    struct stat st;
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    for (int fd = 3; (rlim_t)fd < limit.rlim_cur && fd < 65536; fd++)
+        if (fd != keep && !fstat(fd, &st) && S_ISDIR(st.st_mode))
+            close(fd);
 }
 
 int sandbox_enter(const struct sandbox_config *config, struct err *err)
 {
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return err_set(err, -errno, "guest '%s': sandbox: no_new_privs: %s", config->name,
-                       strerror(errno));
+    sandbox_close_directories(config->dir_fd);
+    for (size_t i = 0; i < ARRAY_LEN(sandbox_layers); i++) {
+        int r = sandbox_layers[i].enter(config, err);
+
+        if (r < 0 && r != -EOPNOTSUPP)
+            return err_wrap(err, r, "guest '%s': sandbox", config->name);
+    }
     return 0;
+}
+
+/* --- what there is --- */
+
+/* In a child: one layer alone, in a directory of no value. */
+static noreturn_fn void sandbox_try(const struct layer *layer, int pipe_fd)
+{
+    char dir[] = "/tmp/posada-sandbox-XXXXXX";
+    struct sandbox_config config = {.name = "trial", .uuid = "00000000"};
+    struct err err = {0};
+    pid_t pid = -1;
+
+    config.dir_fd = mkdtemp(dir) ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    /* The layer may take our view of the directory away: the parent of one more child removes it.
+     */
+    if (config.dir_fd >= 0)
+        pid = fork();
+    if (pid == 0) {
+        (void)layer->enter(&config, &err);
+        (void)!write(pipe_fd, &err, sizeof(err));
+        _exit(0);
+    }
+    if (pid > 0)
+        (void)!process_wait(pid, &(int){0});
+    (void)rmdir(dir);
+    _exit(0);
+}
+
+static void sandbox_probe(const struct layer *layer, struct sandbox_part *part)
+{
+    struct err err = {.code = -EIO};
+    int fds[2] = {-1, -1};
+    pid_t pid;
+
+    *part = (struct sandbox_part){.name = layer->name};
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return;
+    pid = fork();
+    if (pid == 0)
+        sandbox_try(layer, fds[1]);
+    close(fds[1]);
+    if (read(fds[0], &err, sizeof(err)) != sizeof(err))
+        snprintf(err.text, sizeof(err.text), "could not be tried");
+    close(fds[0]);
+    if (pid > 0)
+        (void)!process_wait(pid, &(int){0});
+    part->available = err.code == 0;
+    snprintf(part->detail, sizeof(part->detail), "%.79s", part->available ? "" : err.text);
 }
 
 unsigned sandbox_parts(struct sandbox_part *parts, unsigned room)
 {
-    return 0;
+    unsigned n = 0;
+
+    for (; n < ARRAY_LEN(sandbox_layers) && n < room; n++)
+        sandbox_probe(&sandbox_layers[n], &parts[n]);
+    return n;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The box a guest's monitor locks itself into once its machine is built and before guest code
- * runs. Afterwards it may compute, use what is open, and write in its guest's directory; it may
+ * runs. Afterwards it may compute, use what is open, and work in its guest's directory; it may
  * start no program, open nothing else, reach no network and no other process.
  *
- * Layers, each on its own: namespaces and a user of its own (root only), no_new_privs, Landlock
- * where the kernel has it, a seccomp allow-list. A layer the host lacks is skipped and reported by
- * sandbox_parts(); an error in one that is there stops the start.
+ * Layers, each on its own: namespaces with the guest's directory as root, a user of its own (root
+ * only), no_new_privs, Landlock, a seccomp allow-list. A layer that the host does not offer is
+ * skipped; sandbox_parts() tells which there are. An error in one that is there stops the start.
  */
 #pragma once
 
@@ -14,14 +14,15 @@
 #include <stdbool.h>
 
 struct sandbox_config {
-    int dir_fd;       /* the guest's directory: all it may write */
-    const char *uuid; /* of the guest: names the user it runs as */
-    const char *name;
+    int dir_fd;                   /* the guest's directory: all it may reach; stays this number */
+    const char *const *own_files; /* in it, which it may replace; NULL-terminated */
+    const char *name;             /* of the guest, for messages */
+    const char *uuid;             /* of the guest: chooses the user it runs as */
 };
 
 /* In the parent, before the fork of the process that will enter: what only a parent can give. */
 void sandbox_prepare_child(void);
-/* One thread, everything open. */
+/* Closes every other directory that is open: each would be a way out. */
 int must_use sandbox_enter(const struct sandbox_config *config, struct err *err);
 
 struct sandbox_part {
@@ -29,5 +30,5 @@ struct sandbox_part {
     bool available;
     char detail[80];
 };
-/* What this host offers; how many were written. */
+/* What this host offers to this user, found by trying it in a child; how many were written. */
 unsigned sandbox_parts(struct sandbox_part *parts, unsigned room);

@@ -10,6 +10,7 @@
 #include "vm/agent_host.h"
 
 #include "base/endian.h"
+#include "base/text.h"
 #include "vm/frame.h"
 #include <errno.h>
 #include <stdio.h>
@@ -253,9 +254,7 @@ static int agent_hello(struct agent_host *host, const struct frame *f)
         return -EPROTO;
     memset(host->info, 0, sizeof(host->info));
     memcpy(host->info, f->data + 4, f->len - 4 < INFO_CAP - 2 ? f->len - 4 : INFO_CAP - 2);
-    for (size_t i = 0; i < INFO_CAP; i++) /* it ends up on people's terminals */
-        if (host->info[i] && (host->info[i] < ' ' || host->info[i] > '~'))
-            host->info[i] = '?';
+    text_make_printable(host->info, INFO_CAP);
     if (host->ready)
         return 0;
     host->ready = true;
@@ -321,9 +320,7 @@ static int session_failed(struct agent_session *s, const struct frame *f)
         code = EXIT_CANNOT_INVOKE;
     if (f->len > 4)
         snprintf(why, sizeof(why), "%.*s", (int)(f->len - 4), (const char *)f->data + 4);
-    for (char *p = why; *p; p++)
-        if (*p < ' ' || *p > '~')
-            *p = '?';
+    text_make_printable(why, strlen(why));
     session_end(s, code, why);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "vm/client.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -111,6 +112,8 @@ int client_receive(int fd, json_t **ret_answer, struct err *err)
 
         r = (int)json_integer_value(json_object_get(json, "code"));
         r = err_set(err, r < 0 ? r : -EIO, "%s", text ? text : "the guest's process refused");
+        if (err)
+            text_make_printable(err->text, sizeof(err->text));
         json_decref(json);
         return r;
     }

@@ -47,35 +47,18 @@ int monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *ret_pid, 
     return r;
 }
 
-/* In the child. The pipe tells it its pid as others see it: it may be 1 in its own eyes. */
-static noreturn_fn void keeper_child(struct guest *guest, int pid_fd)
-{
-    pid_t pid = 0;
-
-    if (read(pid_fd, &pid, sizeof(pid)) != sizeof(pid))
-        _exit(EXIT_FAILED);
-    close(pid_fd);
-    process_set_name("posada-guest");
-    _exit(monitor_main(guest, MONITOR_OWNER_FD, pid));
-}
-
 static pid_t keeper_start(struct guest *guest)
 {
-    int pipe_fds[2];
     pid_t pid;
 
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return -errno;
     sandbox_prepare_child();
     pid = fork();
     if (pid == 0) {
-        close(pipe_fds[1]);
-        keeper_child(guest, pipe_fds[0]);
+        process_set_name("posada-guest");
+        _exit(monitor_main(guest, MONITOR_OWNER_FD));
     }
     if (pid > 0)
-        (void)!write(pipe_fds[1], &pid, sizeof(pid));
-    close(pipe_fds[0]);
-    close(pipe_fds[1]);
+        (void)!guest_write_pid(guest, pid, NULL);
     return pid;
 }
 
@@ -89,7 +72,6 @@ static void keeper_note_death(const struct guest *guest, int status)
     record.state = VM_FAILED;
     record.ended = (uint64_t)time(NULL);
     record.exit_code = EXIT_RUN_FAILED;
-    record.pid = 0;
     if (WIFSIGNALED(status))
         snprintf(record.reason, sizeof(record.reason),
                  "the guest's process was killed by signal %d (%s)", WTERMSIG(status),
@@ -132,6 +114,7 @@ int keeper_main(const char *name)
     if (pid < 0 || process_wait(pid, &status) < 0)
         status = EXIT_FAILED << 8;
     keeper_note_death(&guest, status);
+    (void)!guest_write_pid(&guest, 0, NULL);
     keeper_clean(&guest);
     return EXIT_OK;
 }

@@ -365,7 +365,10 @@ static int monitor_init(struct monitor *m, struct err *err)
 
 static int monitor_lock_in(struct monitor *m, struct err *err)
 {
+    static const char *const own_files[] = {"state.json", "console.log",  "console.log.1",
+                                            "output.log", "output.log.1", NULL};
     struct sandbox_config sandbox = {
+        .own_files = own_files,
         .dir_fd = m->guest->dir_fd,
         .uuid = m->config.uuid,
         .name = m->guest->name,
@@ -400,13 +403,12 @@ static void monitor_refuse(int fd, const struct err *err)
     }
 }
 
-static int monitor_set_up(struct monitor *m, int owner_fd, pid_t pid, struct err *err)
+static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
 {
     int r = monitor_init(m, err);
 
     if (r < 0)
         return r;
-    m->record.pid = pid;
     m->record.started = (uint64_t)time(NULL);
     monitor_state(m, VM_STARTING, "building the machine");
     monitor_sync(m);
@@ -420,14 +422,14 @@ static int monitor_set_up(struct monitor *m, int owner_fd, pid_t pid, struct err
     return r;
 }
 
-int monitor_main(struct guest *guest, int owner_fd, pid_t pid)
+int monitor_main(struct guest *guest, int owner_fd)
 {
     struct monitor m = {.guest = guest, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct err err = {0};
     int r;
 
     pthread_mutex_lock(&m.lock);
-    r = monitor_set_up(&m, owner_fd, pid, &err);
+    r = monitor_set_up(&m, owner_fd, &err);
     if (!r) {
         monitor_state(&m, VM_STARTING, "waiting for its owner");
         conn_answer(m.owner, NULL);
@@ -444,8 +446,6 @@ int monitor_main(struct guest *guest, int owner_fd, pid_t pid)
         snprintf(m.record.reason, sizeof(m.record.reason), "%.299s", err.text);
         monitor_refuse(owner_fd, &err);
     }
-    /* No process, no pid: the keeper and others see a finished record. */
-    m.record.pid = 0;
     monitor_sync(&m);
     monitor_free(&m);
     return r < 0 ? EXIT_FAILED : EXIT_OK;

@@ -20,5 +20,5 @@ int must_use monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *
 /* The started program's main: keeper, then monitor in a child. The exit code. */
 int keeper_main(const char *name);
 
-/* The child: returns the exit code. pid: its own, as seen from outside. */
-int monitor_main(struct guest *guest, int owner_fd, pid_t pid);
+/* The child: returns the exit code. */
+int monitor_main(struct guest *guest, int owner_fd);

@@ -9,6 +9,7 @@
 #include "vm/store.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "host/dirs.h"
 #include "host/file.h"
 #include "vm/config.h"
@@ -355,8 +356,8 @@ static void tidy_guest(int store_fd, const char *name)
     /* The lock tells the living from the dead; a record already final needs no care. */
     if (!file_lock(guest.lock_fd) && !guest_read_record(&guest, &record, NULL)) {
         if (record.pid) {
-            record.pid = 0;
             (void)!guest_write_record(&guest, &record, NULL);
+            (void)!guest_write_pid(&guest, 0, NULL);
             guest_remove_run_dir(name);
         }
         if (!guest_read_config(&guest, &config, NULL) && config.auto_remove)
@@ -451,7 +452,6 @@ static void record_from_json(const json_t *json, struct guest_record *ret)
 
     *ret = (struct guest_record){
         .state = state_parse(json_string_value(json_object_get(json, "state"))),
-        .pid = (pid_t)json_integer_value(json_object_get(json, "pid")),
         .agent = json_is_true(json_object_get(json, "agent")),
         .exit_code = (unsigned)json_integer_value(json_object_get(json, "exit_code")),
         .created = (uint64_t)json_integer_value(json_object_get(json, "created")),
@@ -460,6 +460,8 @@ static void record_from_json(const json_t *json, struct guest_record *ret)
     };
     snprintf(ret->reason, sizeof(ret->reason), "%s", reason ? reason : "");
     snprintf(ret->engine, sizeof(ret->engine), "%s", engine ? engine : "");
+    text_make_printable(ret->reason, sizeof(ret->reason));
+    text_make_printable(ret->engine, sizeof(ret->engine));
 }
 
 /* Whoever holds the lock himself reads what is written. */
@@ -472,6 +474,29 @@ static void record_be_honest(const struct guest *guest, struct guest_record *rec
     snprintf(record->reason, sizeof(record->reason),
              "the guest's process (pid %d) ended without a word: killed, or the host went down",
              record->pid);
+}
+
+static pid_t guest_read_pid(const struct guest *guest)
+{
+    CLEANUP(free) char *text = NULL;
+    long pid;
+
+    if (file_read(guest->dir_fd, "pid", 32, &text, NULL, NULL) < 0)
+        return 0;
+    pid = strtol(text, NULL, 10);
+    return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+int guest_write_pid(const struct guest *guest, pid_t pid, struct err *err)
+{
+    char text[32];
+
+    if (!pid) {
+        (void)!unlinkat(guest->dir_fd, "pid", 0);
+        return 0;
+    }
+    return file_write(guest->dir_fd, "pid", text, (size_t)snprintf(text, sizeof(text), "%d\n", pid),
+                      0600, err);
 }
 
 int guest_read_record(const struct guest *guest, struct guest_record *ret, struct err *err)
@@ -487,6 +512,7 @@ int guest_read_record(const struct guest *guest, struct guest_record *ret, struc
         return err_set(err, -EIO, "guest '%s': state.json is no valid JSON", guest->name);
     record_from_json(json, ret);
     json_decref(json);
+    ret->pid = guest_read_pid(guest);
     record_be_honest(guest, ret);
     return 0;
 }
@@ -494,11 +520,11 @@ int guest_read_record(const struct guest *guest, struct guest_record *ret, struc
 int guest_write_record(const struct guest *guest, const struct guest_record *record,
                        struct err *err)
 {
-    json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:i, s:b, s:i, s:I, s:I, s:I}", "state", vm_state_name(record->state),
-        "reason", record->reason, "engine", record->engine, "pid", (int)record->pid, "agent",
-        record->agent, "exit_code", (int)record->exit_code, "created", (json_int_t)record->created,
-        "started", (json_int_t)record->started, "ended", (json_int_t)record->ended);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I}", "state", vm_state_name(record->state),
+                  "reason", record->reason, "engine", record->engine, "agent", record->agent,
+                  "exit_code", (int)record->exit_code, "created", (json_int_t)record->created,
+                  "started", (json_int_t)record->started, "ended", (json_int_t)record->ended);
 
     return write_json(guest->dir_fd, "state.json", json, err);
 }

@@ -18,7 +18,7 @@ struct guest_record {
     enum vm_state state;
     char reason[300]; /* of a failure; or what a start waits for */
     char engine[16];
-    pid_t pid; /* of the process that runs the guest; 0: none */
+    pid_t pid; /* of the process that runs the guest; 0: none. Read only: guest_write_pid() */
     bool agent;
     unsigned exit_code;               /* once stopped */
     uint64_t created, started, ended; /* seconds since 1970, 0: not yet */
@@ -54,6 +54,9 @@ int must_use guest_read_record(const struct guest *guest, struct guest_record *r
                                struct err *err);
 int must_use guest_write_record(const struct guest *guest, const struct guest_record *record,
                                 struct err *err);
+/* The pid has a file of its own, which the guest's process cannot write: others may act on it.
+ * 0: no process any more. */
+int must_use guest_write_pid(const struct guest *guest, pid_t pid, struct err *err);
 bool guest_is_alive(const struct guest *guest);
 /* Waits until the guest's processes are gone and their leftovers cleaned; -ETIMEDOUT. */
 int must_use guest_wait_gone(const struct guest *guest, unsigned timeout_ms);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The layers of host/sandbox.h, in the order in which they are put on. */
+#pragma once
+
+#include "host/sandbox.h"
+
+/* Each: 0 when it is on, -EOPNOTSUPP when this host does not offer it, other errors are errors. */
+int must_use sandbox_namespaces(const struct sandbox_config *config, struct err *err);
+int must_use sandbox_user(const struct sandbox_config *config, struct err *err);
+int must_use sandbox_landlock(const struct sandbox_config *config, struct err *err);
+int must_use sandbox_seccomp(const struct sandbox_config *config, struct err *err);
+
+int sandbox_landlock_version(void); /* 0: none */
