@@ -55,11 +55,16 @@ static uint32_t cpu_context_key(const struct riscv_cpu *rv)
     return key;
 }
 
+void riscv_settle_fp(struct riscv_cpu *rv)
+{
+    rv->cpu.context = cpu_context_key(rv);
+}
+
 void riscv_settle(struct riscv_cpu *rv)
 {
     uint64_t data[2], code[2];
 
-    rv->cpu.context = cpu_context_key(rv);
+    riscv_settle_fp(rv);
     if (!rv->cpu.mmu)
         return;
     cpu_space_key(rv, riscv_data_privilege(rv), true, data);

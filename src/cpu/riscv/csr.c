@@ -59,7 +59,7 @@ static uint64_t csr_read_fcsr(struct riscv_cpu *rv, unsigned number)
 static void csr_fp_written(struct riscv_cpu *rv)
 {
     rv->mstatus |= MSTATUS_FS;
-    riscv_settle(rv);
+    riscv_settle_fp(rv);
 }
 
 static void csr_write_fflags(struct riscv_cpu *rv, unsigned number, uint64_t val)

@@ -98,6 +98,6 @@ uint64_t riscv_fs_dirty_helper(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t
     struct riscv_cpu *rv = riscv_of(cpu);
 
     rv->mstatus |= MSTATUS_FS;
-    riscv_settle(rv);
+    riscv_settle_fp(rv);
     return 0;
 }

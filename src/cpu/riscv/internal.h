@@ -84,12 +84,14 @@ static inline unsigned riscv_data_privilege(const struct riscv_cpu *rv)
 
 /* cpu.c */
 void riscv_settle(struct riscv_cpu *rv);       /* context key and MMU spaces from the registers */
+void riscv_settle_fp(struct riscv_cpu *rv);    /* the same when only FS or frm changed */
 void riscv_recheck_irq(struct riscv_cpu *rv);  /* something may have become deliverable */
 void riscv_flush_all(struct riscv_cpu *rv);    /* cached translations */
 void riscv_timer_settle(struct riscv_cpu *rv); /* tells the board about stimecmp */
 uint64_t riscv_mip(const struct riscv_cpu *rv);
 
 /* csr.c */
+enum { CSR_FFLAGS = 1 };
 uint64_t riscv_csr_helper(struct cpu *cpu, uint64_t insn, uint64_t operand, uint64_t unused);
 /* What the lift must know about a CSR access before it runs. */
 struct riscv_csr_facts {

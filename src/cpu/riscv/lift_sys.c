@@ -14,6 +14,9 @@ void lift_csr(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
     ir_slot operand = immediate ? lift_const(l, i->rs1) : i->rs1;
 
     ir_call(l->b, riscv_csr_helper, lift_dst(l, i), insn, operand, 0);
+    /* Clearing or restoring the flags is frequent, and changes no key once FS is dirty. */
+    if (i->imm == CSR_FFLAGS && context_fs(l->context) == CONTEXT_FS_DIRTY)
+        writes = false;
     l->leave = facts.alone || (writes && facts.ends);
 }
 
