@@ -67,7 +67,7 @@ bool interp_sc(struct cpu *cpu, uint64_t va, uint64_t val, unsigned aux, uint64_
     stored = gpa.v == cpu->reserved_gpa && atomic_cas(host, aux, &cpu->reserved_value, val);
     cpu->reserved_gpa = (uint64_t)RESERVATION_NONE;
     if (stored)
-        mmu_atomic_done(cpu, gpa, IR_MEM_SIZE(aux));
+        mmu_atomic_done(cpu, va, gpa, IR_MEM_SIZE(aux));
     *ret = !stored;
     return true;
 }
@@ -105,7 +105,7 @@ bool interp_amo(struct cpu *cpu, uint64_t va, uint64_t val, unsigned aux, enum i
     old = atomic_load(host, aux);
     while (!atomic_cas(host, aux, &old, atomic_apply(kind, old, val, aux)))
         ;
-    mmu_atomic_done(cpu, gpa, IR_MEM_SIZE(aux));
+    mmu_atomic_done(cpu, va, gpa, IR_MEM_SIZE(aux));
     *ret = atomic_extend(old, aux);
     return true;
 }
@@ -119,7 +119,7 @@ bool interp_cas(struct cpu *cpu, uint64_t va, uint64_t expected, uint64_t val, u
     if (!host)
         return false;
     if (atomic_cas(host, aux, &expected, val))
-        mmu_atomic_done(cpu, gpa, IR_MEM_SIZE(aux));
+        mmu_atomic_done(cpu, va, gpa, IR_MEM_SIZE(aux));
     *ret = atomic_extend(expected, aux);
     return true;
 }

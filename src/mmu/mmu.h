@@ -75,7 +75,7 @@ bool mmu_store_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t val);
 /* Zeroes `bytes` (a power of two, at most a page) at va rounded down to a multiple of it. */
 bool mmu_zero(struct cpu *cpu, uint64_t va, unsigned bytes);
 /* Call after an atomic stored through mmu_atomic()'s pointer. */
-void mmu_atomic_done(struct cpu *cpu, gpa_t gpa, unsigned size);
+void mmu_atomic_done(struct cpu *cpu, uint64_t va, gpa_t gpa, unsigned size);
 /* Host address of size (power of two) naturally aligned bytes of RAM at va for an atomic; NULL
  * with a pending fault (misaligned, device memory, protection). write: needs store permission. */
 void *mmu_atomic(struct cpu *cpu, uint64_t va, unsigned size, bool write, gpa_t *ret_gpa);

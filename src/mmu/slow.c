@@ -207,6 +207,8 @@ bool mmu_zero(struct cpu *cpu, uint64_t va, unsigned bytes)
     }
     memset(place.host, 0, bytes);
     mmu_stored(cpu, place.gpa, bytes);
+    if (trace_on(TRACE_MEM))
+        trace_put(TRACE_EV_store, cpu->index, va, place.gpa.v, bytes, 0, 0);
     return true;
 }
 
@@ -222,6 +224,16 @@ static void *mmu_atomic_hit(struct cpu *cpu, uint64_t va, unsigned size, bool wr
         return NULL;
     host = (uint8_t *)(uintptr_t)(va + e->addend);
     return mem_host_to_gpa(cpu->mem, host, ret_gpa) ? host : NULL;
+}
+
+/* The value is what memory holds: another CPU may have been faster. */
+static void mmu_trace_atomic(struct cpu *cpu, enum trace_event event, uint64_t va, gpa_t gpa,
+                             unsigned size)
+{
+    uint64_t val = 0;
+
+    if (mem_read(cpu->mem, gpa, &val, size) == 0)
+        trace_put(event, cpu->index, va, gpa.v, size, val, 0);
 }
 
 void *mmu_atomic(struct cpu *cpu, uint64_t va, unsigned size, bool write, gpa_t *ret_gpa)
@@ -243,11 +255,15 @@ void *mmu_atomic(struct cpu *cpu, uint64_t va, unsigned size, bool write, gpa_t 
         cpu->ops->access_fault(cpu, GVA(va), access, false);
         return NULL;
     }
+    if (trace_on(TRACE_MEM))
+        mmu_trace_atomic(cpu, TRACE_EV_load, va, place.gpa, size);
     *ret_gpa = place.gpa;
     return place.host;
 }
 
-void mmu_atomic_done(struct cpu *cpu, gpa_t gpa, unsigned size)
+void mmu_atomic_done(struct cpu *cpu, uint64_t va, gpa_t gpa, unsigned size)
 {
     mmu_stored(cpu, gpa, size);
+    if (trace_on(TRACE_MEM))
+        mmu_trace_atomic(cpu, TRACE_EV_store, va, gpa, size);
 }

@@ -69,7 +69,8 @@ struct soft_vcpu {
     struct interp interp;
     struct jit_vcpu *jit; /* NULL: interpreted */
     struct engine_debug debug;
-    bool tracing; /* as the cache and MMU are set up now */
+    bool tracing;    /* as the cache and MMU are set up now */
+    unsigned length; /* bytes of the first instruction that ran last, for traces */
     uint64_t lookups;
     struct ir_block block;                /* being lifted */
     struct soft_mail mail[SOFT_MAIL_MAX]; /* under engine->lock */

@@ -82,6 +82,7 @@ static bool run_some(struct soft_vcpu *v)
     bool once;
     struct interp_code *code = run_find(v, &once);
 
+    v->length = code ? code->insn[0].length : v->block.insn[0].length;
     if (code)
         leave = interp_run(&v->interp, code);
     else if (once)
@@ -124,7 +125,9 @@ static bool run_some_traced(struct soft_vcpu *v)
         opcode = 0;
     memcpy(before, cpu->slot, cpu->ops->global_count * sizeof(*before));
     stop = run_some(v);
-    trace_put(TRACE_EV_insn, cpu->index, pc, opcode, v->block.insn[0].length, context, 0);
+    if (v->length < sizeof(opcode))
+        opcode &= (1u << 8 * v->length) - 1;
+    trace_put(TRACE_EV_insn, cpu->index, pc, opcode, v->length, context, 0);
     run_trace_regs(cpu, before);
     return stop;
 }
