@@ -6,6 +6,7 @@
  * (riscv64). The file may be of a process that was killed, or that is still running: a record that
  * was being written is skipped.
  */
+#include "base/bits.h"
 #include "base/cleanup.h"
 #include "base/endian.h"
 #include "base/trace_ring.h"
@@ -66,17 +67,19 @@ static int map_ring(struct tracecat *t, const char *path)
     return 0;
 }
 
+/* The disassembler knows the length best; without one, the record's. */
 static void print_insn(const struct tracecat *t, const struct trace_record *r)
 {
-    int digits = r->arg[2] < 8 ? (int)r->arg[2] * 2 : 16;
+    unsigned len = 0, recorded = r->arg[2] < 8 ? (unsigned)r->arg[2] : 8;
     uint8_t bytes[8];
-    char text[128];
+    char text[128] = "?";
 
     st_le64(bytes, r->arg[1]);
-    if (!t->cpu_ops || !t->cpu_ops->disassemble ||
-        !t->cpu_ops->disassemble(bytes, sizeof(bytes), r->arg[0], text, sizeof(text)))
-        (void)snprintf(text, sizeof(text), "?");
-    printf("%016" PRIx64 "  %0*" PRIx64 "  %s  [%" PRIx64 "]\n", r->arg[0], digits, r->arg[1], text,
+    if (t->cpu_ops && t->cpu_ops->disassemble)
+        len = t->cpu_ops->disassemble(bytes, sizeof(bytes), r->arg[0], text, sizeof(text));
+    len = len ? len : recorded;
+    printf("%016" PRIx64 "  %*s%0*" PRIx64 "  %s  [%" PRIx64 "]\n", r->arg[0],
+           len < 4 ? 8 - (int)len * 2 : 0, "", (int)len * 2, r->arg[1] & bits_mask(len * 8), text,
            r->arg[3]);
 }
 
