@@ -120,6 +120,31 @@ static void test_lift_is_short(void **state)
     test_cpu_free(rv);
 }
 
+/* Whatever the bits, the block has the right form (test_lift asserts it): every 16-bit word, and
+ * 32-bit ones of each major opcode, under each state of floating point. */
+static void test_any_bits(void **state)
+{
+    static const uint64_t fs[] = {0, 1ull << MSTATUS_FS_SHIFT, MSTATUS_FS};
+    struct riscv_cpu *rv = test_cpu_new("max");
+    uint64_t random = 88172645463325252u;
+
+    for (unsigned k = 0; k < ARRAY_LEN(fs); k++) {
+        rv->mstatus = fs[k];
+        rv->frm = k == 2 ? 5 : 0;
+        riscv_settle(rv);
+        for (uint32_t bits = 0; bits < 0x10000; bits++)
+            if ((bits & 3) != 3)
+                (void)ops_of(rv, bits | 0x00010000);
+        for (unsigned n = 0; n < 100000; n++) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (void)ops_of(rv, (uint32_t)(random & ~0x7full) | (n & 0x1f) << 2 | 3);
+        }
+    }
+    test_cpu_free(rv);
+}
+
 static void test_model(void **state)
 {
     struct riscv_cpu *rv = test_cpu_new("rv64gc");
@@ -140,4 +165,4 @@ static void test_model(void **state)
 
 RUN_TESTS(cmocka_unit_test(test_text), cmocka_unit_test(test_text_is_cut),
           cmocka_unit_test(test_reserved), cmocka_unit_test(test_lift_is_short),
-          cmocka_unit_test(test_model))
+          cmocka_unit_test(test_any_bits), cmocka_unit_test(test_model))
