@@ -65,8 +65,8 @@ static int apt_run(struct apt *apt, struct child *c, const char *what, struct er
 
     if (r == -ENOENT)
         return err_set(err, -EIO,
-                       "%s: %s is missing on this host; images are made on Debian or "
-                       "Ubuntu hosts, copy them from one with `posada image`",
+                       "%s: %s is missing on this host; images are made with "
+                       "Debian's apt",
                        what, c->argv[0]);
     return r > 0 ? apt_error(apt, c, what, err) : r;
 }
