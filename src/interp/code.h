@@ -13,17 +13,25 @@
 #include "interp/interp.h"
 #include "ir/ir.h"
 
-enum { INTERP_LINKS = 8, INTERP_JUMPS = 1 << 14 };
+enum { INTERP_JUMPS = 1 << 14 };
 
+/* Behind the ops come the links, one for each exit to a constant pc, and the instructions' table.
+ */
 struct interp_code {
     const uint8_t *host; /* where the bytes of pc are; NULL: never followed (dropped, two pages) */
     uint64_t pc;
     uint32_t context;
     uint16_t op_count, insn_count;
-    struct interp_code *link[INTERP_LINKS]; /* by the number that preparing gave each exit */
-    const struct ir_block_insn *insn;       /* behind the ops */
+    const struct ir_block_insn *insn;
     struct ir_insn op[];
 };
+
+/* Where the code that an exit goes to is linked. Its place is in c, counted in words from the
+ * start: found without knowing how many ops there are. */
+static inline struct interp_code **interp_link(struct interp_code *code, const struct ir_insn *exit)
+{
+    return (struct interp_code **)(void *)code + exit->c;
+}
 
 /* Bytes that the prepared form of a block takes (at most). */
 size_t interp_code_size(const struct ir_block *block);

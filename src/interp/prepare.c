@@ -134,16 +134,25 @@ static unsigned prepare_fused(const struct ir_insn *op, const struct ir_insn *en
     return prepare_reads_later(op, end, op->dst) ? 0 : form;
 }
 
+static bool prepare_is_exit(const struct ir_insn *op)
+{
+    return op->op == IR_BR || op->op == IR_EXIT;
+}
+
 size_t interp_code_size(const struct ir_block *block)
 {
+    size_t links = 0;
+
+    for (unsigned i = 0; i < block->op_count; i++)
+        links += prepare_is_exit(&block->op[i]);
     return sizeof(struct interp_code) + block->op_count * sizeof(struct ir_insn) +
-           block->insn_count * sizeof(struct ir_block_insn);
+           links * sizeof(struct interp_code *) + block->insn_count * sizeof(struct ir_block_insn);
 }
 
 static unsigned prepare_ops(struct ir_insn *out, const struct ir_block *block)
 {
     const struct ir_insn *op = block->op, *end = op + block->op_count;
-    unsigned count = 0, links = 0;
+    unsigned count = 0;
 
     for (; op < end; op++) {
         unsigned fused = prepare_fused(op, end, block->global_count);
@@ -153,12 +162,23 @@ static unsigned prepare_ops(struct ir_insn *out, const struct ir_block *block)
         o->form = (uint16_t)(fused ? fused : prepare_form(op));
         if (fused)
             o->dst = (++op)->dst;
-        if (o->op == IR_BR || o->op == IR_EXIT) {
-            o->c = (ir_slot)links; /* exits beyond the last link share it */
-            links += links < INTERP_LINKS - 1;
-        }
     }
     return count;
+}
+
+/* Gives each exit an empty link behind the ops; returns what follows the links. */
+static void *prepare_links(struct interp_code *code)
+{
+    struct interp_code **first = (struct interp_code **)(void *)code;
+    struct interp_code **link = (struct interp_code **)(void *)(code->op + code->op_count);
+
+    for (unsigned i = 0; i < code->op_count; i++) {
+        if (!prepare_is_exit(&code->op[i]))
+            continue;
+        code->op[i].c = (ir_slot)(link - first);
+        *link++ = NULL;
+    }
+    return link;
 }
 
 void interp_code_init(struct interp_code *code, const struct ir_block *block, const uint8_t *host)
@@ -168,7 +188,7 @@ void interp_code_init(struct interp_code *code, const struct ir_block *block, co
     *code = (struct interp_code){
         .host = host, .pc = block->pc, .context = block->context, .insn_count = block->insn_count};
     code->op_count = (uint16_t)prepare_ops(code->op, block);
-    insn = (struct ir_block_insn *)(void *)(code->op + code->op_count);
+    insn = prepare_links(code);
     memcpy(insn, block->insn, block->insn_count * sizeof(*insn));
     code->insn = insn;
 }

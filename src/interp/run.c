@@ -162,7 +162,7 @@ enter:
 
 do_EXIT:
     pc = I;
-    in->ret_link = &code->link[op->c];
+    in->ret_link = interp_link(code, op);
     next = *in->ret_link;
     goto follow;
 do_JUMP:

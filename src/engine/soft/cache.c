@@ -17,6 +17,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+_Static_assert((offsetof(struct soft_block, code) + sizeof(struct interp_code)) % 64 == 0,
+               "a block's ops start on a cache line");
+
 int soft_cache_init(struct soft_cache *c, size_t size, struct err *err)
 {
     void *arena;
@@ -66,7 +69,7 @@ static void *cache_alloc(struct soft_vcpu *v, size_t size)
     struct soft_cache *c = &v->cache;
     void *p;
 
-    size = (size + 15) & ~(size_t)15;
+    size = (size + 63) & ~(size_t)63; /* see struct soft_block */
     if (c->size - c->used < size)
         soft_drop_all(v);
     p = c->arena + c->used;

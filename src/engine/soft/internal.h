@@ -38,7 +38,8 @@ struct soft_ref {
     uint16_t first, last; /* offsets of the block's first and last byte in the page */
 };
 
-/* A translated block. */
+/* A translated block. It starts on a cache line; entering it touches the line that ends with the
+ * code's head, then the ops. */
 struct soft_block {
     struct soft_block *next; /* same hash bucket */
     struct soft_ref ref[2];  /* one a page */
