@@ -4,6 +4,7 @@
 
 #include "base/endian.h"
 #include "base/unit_test.h"
+#include "cpu/riscv/csr.h"
 
 #include <stdatomic.h>
 
@@ -53,7 +54,7 @@ static void test_latched_input(void **state)
     assert_true(atomic_load(&cpu->attention) & ATTENTION_IRQ);
     assert_int_equal(riscv_mip(rv), 1 << RISCV_IRQ_SSI | 1 << RISCV_IRQ_MEI);
     cpu_irq(cpu, RISCV_IRQ_MEI, false);
-    assert_true(csr_writes(rv, 0x344, 0));
+    assert_true(csr_writes(rv, CSR_mip, 0));
     assert_int_equal(riscv_mip(rv), 0);
     test_cpu_free(rv);
 }
@@ -64,7 +65,7 @@ static void test_set_keeps_level_apart(void **state)
     struct riscv_cpu *rv = test_cpu_new("max");
 
     cpu_irq(&rv->cpu, RISCV_IRQ_SEI, true);
-    (void)riscv_csr_helper(&rv->cpu, 0x344u << 20 | 0x2073 | 5 << 15, 2, 0);
+    (void)riscv_csr_helper(&rv->cpu, (uint64_t)CSR_mip << 20 | 0x2073 | 5 << 15, 2, 0);
     cpu_irq(&rv->cpu, RISCV_IRQ_SEI, false);
     assert_int_equal(riscv_mip(rv), 2);
     test_cpu_free(rv);
@@ -90,9 +91,9 @@ static void test_timer(void **state)
 
     rv->timer_changed = test_timer_hook;
     rv->timer_arg = &seen;
-    assert_true(csr_writes(rv, 0x14d, 1000));
+    assert_true(csr_writes(rv, CSR_stimecmp, 1000));
     assert_int_equal(seen.time, UINT64_MAX); /* STCE is off */
-    assert_true(csr_writes(rv, 0x30a, MENVCFG_STCE));
+    assert_true(csr_writes(rv, CSR_menvcfg, MENVCFG_STCE));
     assert_int_equal(seen.time, 1000);
     cpu_irq(&rv->cpu, RISCV_IRQ_STI, true);
     assert_int_equal(riscv_mip(rv), 1 << RISCV_IRQ_STI);
@@ -123,7 +124,7 @@ static void test_host_sbi(void **state)
     (void)riscv_ecall_helper(cpu, 0, 0, 0);
     assert_int_equal(cpu->exit, CPU_EXIT_NONE);
     assert_int_equal(cpu->fault.cause, CAUSE_ECALL_U);
-    assert_false(csr_reads(rv, 0x300));
+    assert_false(csr_reads(rv, CSR_mstatus));
     test_cpu_free(rv);
 }
 

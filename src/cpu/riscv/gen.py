@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes C from riscv.decode and riscv.csr (their heads say how they are written).
 
-gen.py ops|decode|lifts|rules|text riscv.decode OUT     gen.py csr|gdb riscv.csr OUT
+gen.py ops|decode|lifts|rules|text riscv.decode OUT     gen.py csr|csr_fns|gdb riscv.csr OUT
   ops     enum riscv_op, enum riscv_extension
   decode  riscv_decode(): nested switches over the bits that tell patterns apart
   lifts   prototypes of the lift functions
   rules   one row an operation: lift function and arguments (included by lift.c)
   text    names and operand texts for the disassembler
   csr     one row a register and an index by number (included by csr.c)
+  csr_fns numbers by name, prototypes of the functions it names
   gdb     target.xml and the numbers of the registers in it
 """
 import re
@@ -284,6 +285,18 @@ def gen_csr(path, out):
     out('};\n')
 
 
+def gen_csr_fns(path, out):
+    cells = [(r[3], r[4]) for r in csr_rows(path)]
+    out('#pragma once\n\nenum csr_number {')
+    for row in sorted(csr_rows(path), key=lambda r: r[1]):
+        out(f'    CSR_{row[2]} = {row[1]:#x},')
+    out('};\n')
+    for name in sorted({r[3:] for r, _ in cells if r.startswith('fn:')}):
+        out(f'csr_read_fn csr_read_{name};')
+    for name in sorted({w[3:] for _, w in cells if w.startswith('fn:')}):
+        out(f'csr_write_fn csr_write_{name};')
+
+
 # --- GDB's target description -------------------------------------------------------------------
 
 X_NAMES = 'zero ra sp gp tp t0 t1 t2 fp s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 ' \
@@ -322,8 +335,8 @@ def gen_gdb(path, out):
 def main():
     what, path, target = sys.argv[1:4]
     rows = ['/* Made by gen.py; do not edit. */']
-    if what in ('csr', 'gdb'):
-        {'csr': gen_csr, 'gdb': gen_gdb}[what](path, rows.append)
+    if what in ('csr', 'csr_fns', 'gdb'):
+        {'csr': gen_csr, 'csr_fns': gen_csr_fns, 'gdb': gen_gdb}[what](path, rows.append)
     else:
         {'ops': gen_ops, 'decode': gen_decode, 'rules': gen_rules, 'lifts': gen_lifts, 'text': gen_text}[what](
             Spec(path), rows.append)

@@ -91,7 +91,6 @@ void riscv_timer_settle(struct riscv_cpu *rv); /* tells the board about stimecmp
 uint64_t riscv_mip(const struct riscv_cpu *rv);
 
 /* csr.c */
-enum { CSR_FFLAGS = 1 };
 uint64_t riscv_csr_helper(struct cpu *cpu, uint64_t insn, uint64_t operand, uint64_t unused);
 /* What the lift must know about a CSR access before it runs. */
 struct riscv_csr_facts {

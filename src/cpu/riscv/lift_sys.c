@@ -3,6 +3,7 @@
  * CSR accesses, traps and privileged instructions: all go through helpers, which check the current
  * privilege and raise illegal-instruction exceptions themselves.
  */
+#include "cpu/riscv/csr.h"
 #include "cpu/riscv/lift.h"
 
 void lift_csr(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
@@ -15,7 +16,7 @@ void lift_csr(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
 
     ir_call(l->b, riscv_csr_helper, lift_dst(l, i), insn, operand, 0);
     /* Clearing or restoring the flags is frequent, and changes no key once FS is dirty. */
-    if (i->imm == CSR_FFLAGS && context_fs(l->context) == CONTEXT_FS_DIRTY)
+    if (i->imm == CSR_fflags && context_fs(l->context) == CONTEXT_FS_DIRTY)
         writes = false;
     l->leave = facts.alone || (writes && facts.ends);
 }

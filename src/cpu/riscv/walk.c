@@ -11,6 +11,7 @@
 #include "mem/mem.h"
 
 #include <errno.h>
+#include <posada/trace.h>
 #include <stdatomic.h>
 
 enum {
@@ -42,8 +43,11 @@ static int walk_page_fault(const struct walk *w)
 {
     static const uint8_t causes[] = {CAUSE_FETCH_PAGE, CAUSE_LOAD_PAGE, CAUSE_STORE_PAGE};
 
-    if (!w->probe)
-        cpu_raise(&w->rv->cpu, causes[w->access], w->va);
+    if (w->probe)
+        return -EFAULT;
+    cpu_raise(&w->rv->cpu, causes[w->access], w->va);
+    if (trace_on(TRACE_MMU))
+        trace_put(TRACE_EV_page_fault, w->rv->cpu.index, w->va, w->access, causes[w->access], 0, 0);
     return -EFAULT;
 }
 

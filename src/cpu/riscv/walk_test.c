@@ -3,6 +3,7 @@
 #include "cpu/riscv/test_cpu.h"
 
 #include "base/unit_test.h"
+#include "cpu/riscv/csr.h"
 
 #include <errno.h>
 
@@ -23,7 +24,7 @@ static struct riscv_cpu *walk_cpu(unsigned flags)
     test_write64(rv, TEST_RAM + ROOT, pte(MIDDLE, 0));
     test_write64(rv, TEST_RAM + MIDDLE, pte(LEAF, 0));
     test_write64(rv, TEST_RAM + LEAF + 8, pte(PAGE, flags));
-    assert_true(riscv_csr_poke(rv, 0x180, 8ull << 60 | (TEST_RAM + ROOT) >> 12));
+    assert_true(riscv_csr_poke(rv, CSR_satp, 8ull << 60 | (TEST_RAM + ROOT) >> 12));
     return rv;
 }
 
