@@ -40,11 +40,11 @@ static struct jit_block **cache_bucket(const struct cache *cache, uint64_t gpa, 
     return (struct jit_block **)(uintptr_t)&cache->hash[h >> (64 - 15)];
 }
 
-struct jit_block *cache_find(const struct cache *cache, uint64_t gpa, uint32_t key)
+struct jit_block *cache_find(const struct cache *cache, uint64_t gpa, uint64_t gpa2, uint32_t key)
 {
     struct jit_block *b = *cache_bucket(cache, gpa, key);
 
-    while (b && (b->gpa != gpa || b->key != key))
+    while (b && (b->gpa != gpa || b->key != key || (b->gpa2 && b->gpa2 != gpa2)))
         b = b->next_hash;
     return b;
 }
@@ -97,16 +97,24 @@ static void cache_make_stale(struct jit_block *block)
     block->dropped = true;
 }
 
+static void cache_drop(struct cache *cache, struct jit_block *block)
+{
+    if (block->primary)
+        block = block->primary;
+    if (block->dropped)
+        return; /* by way of its other page */
+    cache_unhash(cache, block);
+    cache_make_stale(block);
+    cache->dropped++;
+    cache->blocks--;
+}
+
 static void cache_empty_page(struct cache *cache, struct jit_page **link)
 {
     struct jit_page *page = *link;
 
-    for (struct jit_block *b = page->blocks; b; b = b->next_page) {
-        cache_unhash(cache, b);
-        cache_make_stale(b);
-        cache->dropped++;
-        cache->blocks--;
-    }
+    for (struct jit_block *b = page->blocks; b; b = b->next_page)
+        cache_drop(cache, b);
     *link = page->next;
     free(page);
 }
@@ -163,10 +171,9 @@ void cache_evict(struct cache *cache)
     s->top = s->end;
 }
 
-int cache_add(struct cache *cache, struct jit_block *block)
+static int cache_add_to_page(struct cache *cache, struct jit_block *block)
 {
     struct jit_page **link = cache_page(cache, block->gpa >> GUEST_PAGE_SHIFT);
-    struct jit_block **bucket = cache_bucket(cache, block->gpa, block->key);
 
     if (!*link) {
         *link = calloc(1, sizeof(**link));
@@ -177,9 +184,27 @@ int cache_add(struct cache *cache, struct jit_block *block)
     (*link)->chunks |= cache_chunks(block->gpa, block->length);
     block->next_page = (*link)->blocks;
     (*link)->blocks = block;
+    block->segment = cache->current;
+    return 0;
+}
+
+int cache_add(struct cache *cache, struct jit_block *block)
+{
+    struct jit_block **bucket = cache_bucket(cache, block->gpa, block->key);
+    int r = cache_add_to_page(cache, block);
+
+    if (!r && block->gpa2) {
+        struct jit_block *other = cache_keep(cache, sizeof(*other));
+
+        *other = (struct jit_block){.gpa = block->gpa2, .length = 2, .primary = block};
+        r = cache_add_to_page(cache, other);
+    }
+    if (r) {
+        block->dropped = true; /* the first page's list may have it */
+        return r;
+    }
     block->next_hash = *bucket;
     *bucket = block;
-    block->segment = cache->current;
     cache->blocks++;
     return 0;
 }

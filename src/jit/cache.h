@@ -17,6 +17,11 @@ struct jit_block {
     uint32_t length;
     uint8_t *outer, *inner, *stale; /* write mapping; see gen.h */
     struct jit_block *next_hash, *next_page;
+    /* An instruction over a page's end is a block of its own. gpa2: where its second half is (0:
+     * none). In the second page's list stands a stand-in record that names its `primary`. Such a
+     * block is entered through jump caches only, never linked. */
+    uint64_t gpa2;
+    struct jit_block *primary;
     uint32_t segment;
     bool dropped;
 };
@@ -47,7 +52,8 @@ struct cache {
 int must_use cache_init(struct cache *cache, size_t bytes, size_t stub_bytes, struct err *err);
 void cache_done(struct cache *cache);
 
-struct jit_block *cache_find(const struct cache *cache, uint64_t gpa, uint32_t key);
+/* gpa2: where the bytes behind the page are now; only a block that crosses cares. */
+struct jit_block *cache_find(const struct cache *cache, uint64_t gpa, uint64_t gpa2, uint32_t key);
 /* True when the current segment has not this much room: call cache_evict() while no thread runs
  * translated code, and clear every jump cache. */
 bool cache_full(const struct cache *cache, size_t need);

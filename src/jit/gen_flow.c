@@ -63,18 +63,19 @@ static void flow_link(struct gen *g, int cc, int64_t off)
     cold->value = off;
 }
 
-/* rax = target pc: through the jump cache. */
+void gen_jump_cached(struct x86_code *c, const uint8_t *miss)
+{
+    x86_lea_scaled(c, RCX, RAX, 3); /* pc is even: 16 bytes an entry */
+    x86_alu_imm(c, X86_AND, false, RCX, (JUMP_ENTRIES - 1) << 4);
+    x86_alu_rm(c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.jumps));
+    x86_alu_rm(c, X86_CMP, true, RAX, RCX, 0);
+    x86_patch(x86_jcc(c, X86_NE), miss);
+    x86_rm(c, 0xff, false, 4, RCX, (int32_t)offsetof(struct jump_entry, host));
+}
+
 static void flow_cached_jump(struct gen *g)
 {
-    uint8_t *miss;
-
-    x86_lea_scaled(&g->c, RCX, RAX, 3); /* pc is even: 16 bytes an entry */
-    x86_alu_imm(&g->c, X86_AND, false, RCX, (JUMP_ENTRIES - 1) << 4);
-    x86_alu_rm(&g->c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.jumps));
-    x86_alu_rm(&g->c, X86_CMP, true, RAX, RCX, 0);
-    miss = x86_jcc(&g->c, X86_NE);
-    x86_patch(miss, g->stubs->jump);
-    x86_rm(&g->c, 0xff, false, 4, RCX, (int32_t)offsetof(struct jump_entry, host));
+    gen_jump_cached(&g->c, g->stubs->jump);
 }
 
 /* rax = page + off */

@@ -42,7 +42,8 @@ struct jit_vcpu {
     struct jit_vcpu *next;
     uint64_t tick, cleared; /* evictions this vCPU has cleared its jump caches for */
     _Atomic bool inside;
-    uint64_t enters, links, jumps, switches;
+    uint64_t enters, links, switches, interpreted;
+    uint64_t exits[GEN_EXITS];
 };
 
 struct jit {
@@ -58,7 +59,7 @@ struct jit {
     struct ir_block ir;
     uint32_t target_key; /* of the block being generated */
     uint64_t target_page;
-    uint64_t translated, translated_insns;
+    uint64_t translated, translated_insns, translated_bytes;
 };
 
 int jit_probe(struct err *err)
@@ -88,7 +89,8 @@ static const struct ir_insn *jit_keep(void *arg, const struct ir_insn *op)
 static const uint8_t *jit_target(void *arg, uint32_t page_offset)
 {
     struct jit *jit = arg;
-    struct jit_block *b = cache_find(&jit->cache, jit->target_page | page_offset, jit->target_key);
+    struct jit_block *b =
+        cache_find(&jit->cache, jit->target_page | page_offset, 0, jit->target_key);
 
     return b ? b->inner : NULL;
 }
@@ -269,18 +271,24 @@ static void jit_make_room(struct jit *jit)
     atomic_fetch_sub(&jit->halting, 1);
 }
 
-/* Fetching for a lift: never past the first page. */
+/* Fetching for a lift: not past the first page, but for an instruction that begins in it. */
 struct jit_fetch {
     struct cpu_fetch fetch; /* must be first */
     struct mmu_fetcher inner;
-    uint64_t page;
+    uint64_t page, first;
 };
+
+static bool jit_crosses(uint64_t pc)
+{
+    return (pc & (GUEST_PAGE_SIZE - 1)) == GUEST_PAGE_SIZE - 2;
+}
 
 static bool jit_fetch_half(struct cpu_fetch *fetch, uint64_t pc, uint16_t *ret_bits)
 {
     struct jit_fetch *f = container_of(fetch, struct jit_fetch, fetch);
 
-    if ((pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) != f->page)
+    if ((pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) != f->page &&
+        !(jit_crosses(f->first) && pc == f->first + 2))
         return false;
     return f->inner.fetch.half(&f->inner.fetch, pc, ret_bits);
 }
@@ -290,24 +298,32 @@ static bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa)
 {
     struct jit *jit = v->jit;
     struct jit_fetch f = {.fetch = {.half = jit_fetch_half, .cpu = v->cpu},
-                          .page = pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1)};
-    unsigned first = (unsigned)(gpa.v & (GUEST_PAGE_SIZE - 1));
+                          .page = pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1),
+                          .first = pc};
+    unsigned first = (unsigned)(gpa.v & (GUEST_PAGE_SIZE - 1)), last;
     bool lifted;
 
     mmu_fetcher_init(&f.inner, v->cpu, v->pages.claim, v->pages.arg);
-    jit->ops->lift(v->cpu, &f.fetch, pc, JIT_MAX_INSNS, &jit->ir);
+    jit->ops->lift(v->cpu, &f.fetch, pc, jit_crosses(pc) ? 1 : JIT_MAX_INSNS, &jit->ir);
     v->cpu->fault.pending = false; /* only the way to say that the page ended */
     lifted = jit->ir.insn_count && jit->ir.insn[0].length;
+    last = first + jit->ir.length - 1;
     if (f.inner.pages)
         v->pages.note(v->pages.arg, f.inner.page[0], lifted ? first : 1,
-                      lifted ? first + jit->ir.length - 1 : 0);
+                      !lifted                  ? 0
+                      : last < GUEST_PAGE_SIZE ? last
+                                               : GUEST_PAGE_SIZE - 1);
+    if (f.inner.pages == 2)
+        v->pages.note(v->pages.arg, f.inner.page[1], lifted ? 0 : 1, lifted ? 1 : 0);
     return lifted;
 }
 
-static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, gpa_t gpa)
+static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, gpa_t gpa,
+                                              gpa_t gpa2)
 {
     struct jit *jit = v->jit;
     struct cache_segment *s = &jit->cache.segment[jit->cache.current];
+    uint32_t first_page_left = GUEST_PAGE_SIZE - (uint32_t)(gpa.v & (GUEST_PAGE_SIZE - 1));
     struct gen *g = &jit->gen;
     struct jit_block *block;
 
@@ -316,6 +332,10 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     ir_optimise(&jit->ir);
     block = cache_keep(&jit->cache, sizeof(*block));
     *block = (struct jit_block){.gpa = gpa.v, .key = v->current->key, .length = jit->ir.length};
+    if (first_page_left < jit->ir.length) {
+        block->gpa2 = gpa2.v;
+        block->length = first_page_left;
+    }
     g->block = &jit->ir;
     g->c = (struct x86_code){.at = s->bottom, .end = s->top};
     g->rounding = v->current->rounding;
@@ -329,10 +349,21 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     block->stale = g->stale;
     if (cache_add(&jit->cache, block))
         return NULL;
+    jit->translated_bytes += (uint64_t)(g->c.at - s->bottom);
     s->bottom = g->c.at;
     jit->translated++;
     jit->translated_insns += jit->ir.insn_count;
     return block;
+}
+
+/* Where the instruction at a page's end goes on, if it does. False: that cannot be fetched, which
+ * the interpreter finds out again if it matters. */
+static bool jit_second_page(struct jit_vcpu *v, uint64_t va, gpa_t *ret_gpa)
+{
+    const uint8_t *host = mmu_fetch_host(v->cpu, va);
+
+    v->cpu->fault.pending = false;
+    return host && mem_host_to_gpa(v->jit->mem, host, ret_gpa);
 }
 
 /* The translation at pc. NULL: none can be made, or cpu->fault is pending. */
@@ -341,12 +372,14 @@ static struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc)
     struct jit *jit = v->jit;
     struct jit_block *block;
     const uint8_t *host = mmu_fetch_host(v->cpu, pc);
-    gpa_t gpa;
+    gpa_t gpa, gpa2 = {0};
 
     if (!host || !mem_host_to_gpa(jit->mem, host, &gpa))
         return NULL;
+    if (jit_crosses(pc) && !jit_second_page(v, pc + 2, &gpa2))
+        return NULL;
     pthread_mutex_lock(&jit->lock);
-    block = cache_find(&jit->cache, gpa.v, v->current->key);
+    block = cache_find(&jit->cache, gpa.v, gpa2.v, v->current->key);
     while (!block && cache_full(&jit->cache, JIT_BLOCK_ROOM)) {
         pthread_mutex_unlock(&jit->lock);
         jit_make_room(jit);
@@ -354,9 +387,17 @@ static struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc)
         pthread_mutex_lock(&jit->lock);
     }
     if (!block)
-        block = jit_translate_locked(v, pc, gpa);
+        block = jit_translate_locked(v, pc, gpa, gpa2);
     pthread_mutex_unlock(&jit->lock);
     return block;
+}
+
+static int32_t jit_rel32(const uint8_t *rel32)
+{
+    int32_t v;
+
+    memcpy(&v, rel32, sizeof(v));
+    return v;
 }
 
 static void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block)
@@ -366,14 +407,20 @@ static void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_bloc
     *e = (struct jump_entry){pc, codemem_exec(&v->jit->cache.mem, block->outer)};
 }
 
-/* Links the jump that left with GEN_EXIT_LINK, unless code went away meanwhile. */
+/* Links the jump that left with GEN_EXIT_LINK, unless code went away meanwhile. A target over a
+ * page's end is sent through the jump cache, which knows about its second page. */
 static void jit_link(struct jit_vcpu *v, const struct jit_block *block, uint64_t evicted)
 {
     struct jit *jit = v->jit;
 
     pthread_mutex_lock(&jit->lock);
     if (atomic_load(&jit->evicted) == evicted && !block->dropped) {
-        x86_patch(codemem_write(&jit->cache.mem, v->cpu->jit.link), block->inner);
+        uint8_t *rel32 = codemem_write(&jit->cache.mem, v->cpu->jit.link);
+
+        if (block->gpa2)
+            x86_patch(rel32 + 4 + jit_rel32(rel32) + GEN_LINK_SNIPPET_JUMP, jit->stubs.cached);
+        else
+            x86_patch(rel32, block->inner);
         v->links++;
     }
     pthread_mutex_unlock(&jit->lock);
@@ -415,11 +462,12 @@ static bool jit_step(struct jit_vcpu *v, bool link, uint64_t evicted, int *code,
 
     if (!block) {
         *ret_exit = cpu->fault.pending ? JIT_EXIT_FAULT : JIT_EXIT_MISS;
+        v->interpreted += *ret_exit == JIT_EXIT_MISS;
         return false;
     }
     if (link)
         jit_link(v, block, evicted);
-    else
+    if (!link || block->gpa2)
         jit_fill_jump(v, cpu->pc, block);
     v->enters++;
     if (!jit_enter(v, block, code))
@@ -441,6 +489,7 @@ static enum jit_exit jit_loop(struct jit_vcpu *v)
         if (!jit_step(v, code == GEN_EXIT_LINK, evicted, &code, &answer))
             return answer;
         evicted = v->cleared;
+        v->exits[code]++;
         switch (code) {
         case GEN_EXIT_FAULT: jit_note_pc(cpu, false); return JIT_EXIT_FAULT;
         case GEN_EXIT_CPU:
@@ -477,25 +526,40 @@ void jit_drop_page_locked(struct jit *jit, gpa_t page)
     cache_drop_page(&jit->cache, page.v >> GUEST_PAGE_SHIFT);
 }
 
+static void jit_add_vcpu_stats(const struct jit_vcpu *v, uint64_t sum[])
+{
+    sum[0] += v->enters;
+    sum[1] += v->links;
+    sum[2] += v->switches;
+    sum[3] += v->interpreted;
+    for (unsigned i = 0; i < GEN_EXITS; i++)
+        sum[4 + i] += v->exits[i];
+}
+
 unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
 {
-    uint64_t enters = 0, links = 0, switches = 0;
+    uint64_t sum[4 + GEN_EXITS] = {0};
     unsigned n = 0;
 
-    for (struct jit_vcpu *v = jit->vcpus; v; v = v->next) {
-        enters += v->enters;
-        links += v->links;
-        switches += v->switches;
-    }
+    for (struct jit_vcpu *v = jit->vcpus; v; v = v->next)
+        jit_add_vcpu_stats(v, sum);
     const struct engine_stat all[] = {
         {"jit_blocks", jit->cache.blocks, true},
         {"jit_blocks_translated", jit->translated, false},
         {"jit_instructions_translated", jit->translated_insns, false},
+        {"jit_code_bytes_emitted", jit->translated_bytes, false},
         {"jit_blocks_dropped", jit->cache.dropped, false},
         {"jit_evictions", jit->cache.evictions, false},
-        {"jit_enters", enters, false},
-        {"jit_links", links, false},
-        {"jit_context_switches", switches, false},
+        {"jit_enters", sum[0], false},
+        {"jit_links", sum[1], false},
+        {"jit_context_switches", sum[2], false},
+        {"jit_interpreted_blocks", sum[3], false},
+        {"jit_exits_attention", sum[4 + GEN_EXIT_ATTENTION], false},
+        {"jit_exits_dispatch", sum[4 + GEN_EXIT_DISPATCH], false},
+        {"jit_exits_link", sum[4 + GEN_EXIT_LINK], false},
+        {"jit_exits_jump", sum[4 + GEN_EXIT_JUMP], false},
+        {"jit_exits_fault", sum[4 + GEN_EXIT_FAULT], false},
+        {"jit_exits_cpu", sum[4 + GEN_EXIT_CPU], false},
     };
     for (; n < room && n < ARRAY_LEN(all); n++)
         stats[n] = all[n];
