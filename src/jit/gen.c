@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-static const uint8_t gen_pinned[GEN_PINNED] = {RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R14};
+static const uint8_t gen_pinned[GEN_PINNED] = {RBX, RSI, RDI, R8, R9, R10, R11};
 
 unsigned gen_pinned_slot(unsigned i)
 {
@@ -18,7 +18,8 @@ void gen_init(struct gen *g, const struct cpu_ops *ops)
     if (ops->slot_0_is_zero)
         g->slot[0].constant = true;
     for (unsigned i = 0; i < GEN_PINNED && i < ops->hot_global_count; i++)
-        g->slot[ops->hot_globals[i]].reg = (int8_t)gen_pinned[i];
+        g->slot[ops->hot_globals[i]] =
+            (struct gen_slot){.reg = (int8_t)gen_pinned[i], .pinned = true};
 }
 
 bool gen_is_global(const struct gen *g, ir_slot slot)
@@ -49,42 +50,74 @@ struct gen_cold *gen_cold_new(struct gen *g, unsigned kind)
 
 /* --- Values --- */
 
-static void gen_spill(struct gen *g, unsigned scratch)
+void gen_release(struct gen *g, unsigned mask)
 {
-    int16_t slot = g->scratch_slot[scratch];
+    for (unsigned r = 0; mask >> r; r++) {
+        int16_t slot = g->holds[r];
 
-    if (slot < 0)
-        return;
-    x86_rm(&g->c, X86_MOV_STORE, true, scratch, RBP, slot_disp((ir_slot)slot));
-    g->slot[slot].reg = -1;
-    g->scratch_slot[scratch] = -1;
+        if (!(mask >> r & 1) || slot < 0)
+            continue;
+        if (!gen_is_global(g, (ir_slot)slot)) /* a guest register is in memory anyway */
+            x86_rm(&g->c, X86_MOV_STORE, true, r, RBP, slot_disp((ir_slot)slot));
+        g->slot[slot].reg = -1;
+        g->holds[r] = -1;
+    }
 }
 
-void gen_spill_temps(struct gen *g)
+void gen_flush_temps(struct gen *g)
 {
-    for (unsigned r = 0; r < GEN_SCRATCH; r++)
-        gen_spill(g, r);
+    for (unsigned r = 0; r < ARRAY_LEN(g->holds); r++)
+        if (g->holds[r] >= 0 && !gen_is_global(g, (ir_slot)g->holds[r]))
+            gen_release(g, 1u << r);
 }
 
 void gen_take_reg(struct gen *g, unsigned reg)
 {
-    gen_spill(g, reg);
+    gen_release(g, 1u << reg);
     g->busy |= 1u << reg;
+}
+
+/* A scratch register that is not busy and passes, round robin from the last one taken. */
+static int gen_choose(const struct gen *g, bool (*passes)(const struct gen *g, unsigned r))
+{
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned r = (g->victim - i) & 15;
+
+        if (GEN_SCRATCH >> r & 1 && !(g->busy >> r & 1) && passes(g, r))
+            return (int)r;
+    }
+    return -1;
+}
+
+static bool gen_is_free(const struct gen *g, unsigned r)
+{
+    return g->holds[r] < 0;
+}
+
+static bool gen_is_copy(const struct gen *g, unsigned r)
+{
+    return gen_is_global(g, (ir_slot)g->holds[r]);
+}
+
+static bool gen_is_any(const struct gen *g, unsigned r)
+{
+    (void)g;
+    (void)r;
+    return true;
 }
 
 unsigned gen_take(struct gen *g)
 {
-    unsigned r;
+    int r = gen_choose(g, gen_is_free);
 
-    for (r = 0; r < GEN_SCRATCH; r++)
-        if (!(g->busy & 1u << r) && g->scratch_slot[r] < 0)
-            break;
-    for (unsigned i = 0; r == GEN_SCRATCH && i < GEN_SCRATCH; i++)
-        if (!(g->busy & 1u << i))
-            r = i;
-    assert(r < GEN_SCRATCH);
-    gen_take_reg(g, r);
-    return r;
+    if (r < 0)
+        r = gen_choose(g, gen_is_copy);
+    if (r < 0)
+        r = gen_choose(g, gen_is_any);
+    assert(r >= 0);
+    g->victim = (unsigned)r - 1;
+    gen_take_reg(g, (unsigned)r);
+    return (unsigned)r;
 }
 
 bool gen_const(const struct gen *g, ir_slot slot, int64_t *ret_value)
@@ -107,33 +140,50 @@ void gen_src_to(struct gen *g, unsigned reg, ir_slot slot)
         x86_rm(&g->c, X86_MOV_LOAD, true, reg, RBP, slot_disp(slot));
 }
 
+/* From now on the scratch register holds the slot's value. */
+static void gen_note(struct gen *g, unsigned reg, ir_slot slot)
+{
+    if (g->holds[reg] >= 0)
+        g->slot[g->holds[reg]].reg = -1;
+    g->slot[slot].reg = (int8_t)reg;
+    g->holds[reg] = (int16_t)slot;
+}
+
 unsigned gen_src(struct gen *g, ir_slot slot)
 {
     const struct gen_slot *s = &g->slot[slot];
     unsigned reg;
 
     if (!s->constant && s->reg >= 0) {
-        if (s->reg < GEN_SCRATCH)
-            g->busy |= 1u << s->reg;
+        g->busy |= 1u << s->reg;
         return (unsigned)s->reg;
     }
     reg = gen_take(g);
     gen_src_to(g, reg, slot);
+    if (!s->constant)
+        gen_note(g, reg, slot);
     return reg;
 }
 
-unsigned gen_dst(struct gen *g, ir_slot slot)
+/* May the op compute its result where operand a is? */
+static bool gen_may_reuse_a(const struct gen *g, ir_slot dst)
 {
     const struct ir_insn *op = g->op;
     const struct gen_slot *a = &g->slot[op->a];
 
-    if (gen_is_global(g, slot) && g->slot[slot].reg >= 0)
+    if (!ir_op_info[op->op].has_a || a->constant || a->pinned || a->reg < 0 ||
+        g->busy >> a->reg & 1)
+        return false;
+    return op->a == dst || (g->kill[g->index] & 1 && !gen_is_global(g, op->a));
+}
+
+unsigned gen_dst(struct gen *g, ir_slot slot)
+{
+    if (g->slot[slot].pinned)
         return (unsigned)g->slot[slot].reg;
-    /* A temporary that dies in this op lends its register. */
-    if (ir_op_info[op->op].has_a && (g->kill[g->index] & 1) && !gen_is_global(g, op->a) &&
-        !a->constant && a->reg >= 0 && !(g->busy & 1u << a->reg)) {
-        g->busy |= 1u << a->reg;
-        return (unsigned)a->reg;
+    if (gen_may_reuse_a(g, slot)) {
+        g->busy |= 1u << g->slot[g->op->a].reg;
+        return (unsigned)g->slot[g->op->a].reg;
     }
     return gen_take(g);
 }
@@ -142,33 +192,41 @@ void gen_forget(struct gen *g, ir_slot slot)
 {
     struct gen_slot *s = &g->slot[slot];
 
-    if (gen_is_global(g, slot))
+    if (s->pinned || (s->constant && gen_is_global(g, slot)))
         return;
-    if (s->reg >= 0 && g->scratch_slot[s->reg] == (int16_t)slot)
-        g->scratch_slot[s->reg] = -1;
+    if (s->reg >= 0)
+        g->holds[s->reg] = -1;
     *s = (struct gen_slot){.reg = -1};
+}
+
+/* Does a temporary that lives on exist nowhere but in this register? */
+static bool gen_is_only_home(const struct gen *g, unsigned reg)
+{
+    int16_t held = g->holds[reg];
+
+    if (held < 0 || gen_is_global(g, (ir_slot)held))
+        return false;
+    return !(g->kill[g->index] & 1 && ir_op_info[g->op->op].has_a && g->op->a == (ir_slot)held);
 }
 
 void gen_done(struct gen *g, ir_slot slot, unsigned reg)
 {
-    if (gen_is_global(g, slot)) {
-        if (g->slot[slot].reg >= 0)
-            x86_mov_rr(&g->c, (unsigned)g->slot[slot].reg, reg);
-        else
-            x86_rm(&g->c, X86_MOV_STORE, true, reg, RBP, slot_disp(slot));
+    if (g->slot[slot].pinned) {
+        x86_mov_rr(&g->c, (unsigned)g->slot[slot].reg, reg);
         return;
     }
     gen_forget(g, slot);
-    if (reg >= GEN_SCRATCH) {
+    if (gen_is_global(g, slot))
+        x86_rm(&g->c, X86_MOV_STORE, true, reg, RBP, slot_disp(slot));
+    if (GEN_SCRATCH >> reg & 1) {
+        if (!gen_is_only_home(g, reg))
+            gen_note(g, reg, slot);
+    } else if (!gen_is_global(g, slot)) {
         unsigned r = gen_take(g);
 
         x86_mov_rr(&g->c, r, reg);
-        reg = r;
-    } else if (g->scratch_slot[reg] >= 0) { /* held a source that dies here */
-        g->slot[g->scratch_slot[reg]].reg = -1;
+        gen_note(g, r, slot);
     }
-    g->slot[slot].reg = (int8_t)reg;
-    g->scratch_slot[reg] = (int16_t)slot;
 }
 
 /* Tells the stubs which instruction runs: page offset, and length in the upper half. */
@@ -200,7 +258,8 @@ void gen_fallback(struct gen *g, const struct ir_insn *op)
     const ir_slot used[3] = {op->a, op->b, op->c};
     const bool has[3] = {info->has_a, info->has_b && !(op->flags & IR_B_IMM), info->has_c};
 
-    gen_spill_temps(g);
+    gen_flush_temps(g);
+    gen_release(g, GEN_CLOBBERED);
     for (unsigned i = 0; i < 3; i++) {
         if (has[i] && g->slot[used[i]].constant && !gen_is_global(g, used[i])) {
             gen_src_to(g, RAX, used[i]);
@@ -208,7 +267,7 @@ void gen_fallback(struct gen *g, const struct ir_insn *op)
         }
     }
     gen_call_interpreter(g, op);
-    if (info->has_dst && !gen_is_global(g, op->dst))
+    if (info->has_dst)
         gen_forget(g, op->dst); /* in memory now */
 }
 
@@ -283,10 +342,12 @@ bool gen_block(struct gen *g)
     g->cold_count = 0;
     g->busy = 0;
     g->page_va = b->pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
-    for (unsigned r = 0; r < GEN_SCRATCH; r++)
-        g->scratch_slot[r] = -1;
-    for (unsigned s = b->global_count; s < CPU_SLOTS; s++)
-        g->slot[s] = (struct gen_slot){.reg = -1};
+    g->victim = R14;
+    for (unsigned r = 0; r < ARRAY_LEN(g->holds); r++)
+        g->holds[r] = -1;
+    for (unsigned s = 0; s < CPU_SLOTS; s++)
+        if (!g->slot[s].pinned && !(g->slot[s].constant && s < b->global_count))
+            g->slot[s] = (struct gen_slot){.reg = -1};
     gen_liveness(g);
     gen_entry(g);
     for (g->index = 0; g->index < b->op_count; g->index++) {

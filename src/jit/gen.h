@@ -5,9 +5,11 @@
  * Host registers while translated code runs:
  *   rbp  struct cpu + CPU_BIAS, so that the first 32 slots have 8-bit displacements
  *   r15  the current data space (struct mmu_space), whose first-level TLB every access checks
- *   rbx rsi rdi r8-r14  the guest's ten hottest registers (cpu_ops.hot_globals), always, across
+ *   rbx rsi rdi r8-r11  the guest's seven hottest registers (cpu_ops.hot_globals), always, across
  *        all blocks; every other slot lives in memory
- *   rax rcx rdx  scratch: temporaries of the block as long as nothing else needs them
+ *   rax rcx rdx r12-r14  scratch: temporaries of the block, and copies of what its guest registers
+ *        in memory hold (memory is always up to date), as long as nothing else needs them. Calls
+ *        clobber the first three, which memory accesses use too.
  * PC is never stored: an exit passes the offset from the guest page, cpu->jit.page is the page.
  * MXCSR is the guest's: its rounding mode, and its sticky flags until a helper collects them.
  */
@@ -18,7 +20,11 @@
 #include "mmu/mmu.h"
 #include <posada/cpu.h>
 
-enum { CPU_BIAS = 128, GEN_PINNED = 10, GEN_SCRATCH = 3 };
+enum { CPU_BIAS = 128, GEN_PINNED = 7 };
+enum {
+    GEN_CLOBBERED = 1 << RAX | 1 << RCX | 1 << RDX,
+    GEN_SCRATCH = GEN_CLOBBERED | 1 << R12 | 1 << R13 | 1 << R14,
+};
 
 #define CPU_DISP(field) ((int32_t)offsetof(struct cpu, field) - CPU_BIAS)
 
@@ -59,9 +65,9 @@ enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
 
 /* Where the value of a slot is during generation. */
 struct gen_slot {
-    int8_t reg;    /* host register, -1: memory */
+    int8_t reg;    /* host register, -1: memory only */
+    bool pinned;   /* reg is its home */
     bool constant; /* value known; a temporary may then exist nowhere else */
-    bool in_place; /* the register or memory really holds it */
     uint64_t value;
 };
 
@@ -91,9 +97,10 @@ struct gen {
     uint64_t page_va;
     uint8_t *outer, *inner, *stale;
     struct gen_slot slot[CPU_SLOTS];
-    int16_t scratch_slot[GEN_SCRATCH]; /* temporary living in rax, rcx, rdx; -1 none */
-    unsigned busy;                     /* scratch registers in use by the current op, bit mask */
-    uint8_t kill[IR_MAX_OPS];          /* bit 0..3: a, b, c die here; bit 7: op is dead */
+    int16_t holds[16];        /* scratch register -> slot whose value is in it, -1 none */
+    unsigned busy;            /* scratch registers in use by the current op, bit mask */
+    unsigned victim;          /* where to look next for a register to take */
+    uint8_t kill[IR_MAX_OPS]; /* bit 0..3: a, b, c die here; bit 7: op is dead */
     struct gen_cold cold[GEN_COLD_MAX];
     unsigned cold_count;
 };
@@ -120,8 +127,9 @@ void gen_src_to(struct gen *g, unsigned reg, ir_slot slot); /* copies the value 
 bool gen_const(const struct gen *g, ir_slot slot, int64_t *ret_value);
 unsigned gen_dst(struct gen *g, ir_slot slot);            /* register to compute dst in */
 void gen_done(struct gen *g, ir_slot slot, unsigned reg); /* dst was computed in reg */
-void gen_forget(struct gen *g, ir_slot slot);             /* a temporary dies or is redefined */
-void gen_spill_temps(struct gen *g);                      /* scratch registers will be lost */
+void gen_forget(struct gen *g, ir_slot slot);   /* dies or is redefined: no register holds it */
+void gen_release(struct gen *g, unsigned mask); /* these scratch registers will be lost */
+void gen_flush_temps(struct gen *g);            /* somebody will read them from their slots */
 bool gen_is_global(const struct gen *g, ir_slot slot);
 uint16_t gen_insn_offset(const struct gen *g); /* page offset of the guest insn */
 struct gen_cold *gen_cold_new(struct gen *g, unsigned kind);

@@ -158,8 +158,8 @@ static void flow_jump(struct gen *g, const struct ir_insn *op)
 
 static void flow_helper(struct gen *g, const struct ir_insn *op)
 {
-    gen_spill_temps(g);
-    g->busy = 7;
+    gen_release(g, GEN_SCRATCH);
+    g->busy = GEN_CLOBBERED;
     gen_src_to(g, RAX, op->a);
     gen_src_to(g, RDX, op->b);
     gen_src_to(g, RCX, op->c);

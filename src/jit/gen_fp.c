@@ -53,7 +53,8 @@ static void fp_store(struct gen *g, ir_slot dst, bool wide)
 {
     unsigned d;
 
-    if (wide && gen_is_global(g, dst) && g->slot[dst].reg < 0) {
+    if (wide && gen_is_global(g, dst) && !g->slot[dst].pinned) {
+        gen_forget(g, dst);
         x86_rm(&g->c, SSE_MOVE_STORE | X86_F2, false, XMM0, RBP, slot_disp(dst));
         return;
     }
@@ -69,7 +70,8 @@ static void fp_prepare(struct gen *g, const struct ir_insn *op)
     const ir_slot used[3] = {op->a, op->b, op->c};
     const bool has[3] = {info->has_a, info->has_b, info->has_c};
 
-    gen_spill_temps(g);
+    gen_flush_temps(g);
+    gen_release(g, GEN_CLOBBERED);
     for (unsigned i = 0; i < 3; i++) {
         if (has[i] && g->slot[used[i]].constant && !gen_is_global(g, used[i])) {
             gen_src_to(g, RAX, used[i]);
@@ -82,7 +84,7 @@ static void fp_prepare(struct gen *g, const struct ir_insn *op)
 static void fp_to_slot(struct gen *g, ir_slot dst, bool wide)
 {
     gen_forget(g, dst);
-    if (gen_is_global(g, dst) && g->slot[dst].reg >= 0) {
+    if (g->slot[dst].pinned) {
         fp_store(g, dst, wide);
     } else if (wide) {
         x86_rm(&g->c, SSE_MOVE_STORE | X86_F2, false, XMM0, RBP, slot_disp(dst));
@@ -138,7 +140,6 @@ static bool fp_compare(struct gen *g, const struct ir_insn *op)
 {
     unsigned d, t;
 
-    gen_spill_temps(g);
     fp_load(g, XMM0, op->a, fp_scalar(op));
     fp_load(g, XMM1, op->b, fp_scalar(op));
     g->busy = 0;
@@ -185,7 +186,7 @@ static bool fp_to_int(struct gen *g, const struct ir_insn *op)
         return false;
     fp_prepare(g, op);
     fp_load(g, XMM0, op->a, fp_scalar(op));
-    g->busy = 7;
+    g->busy = GEN_CLOBBERED;
     x86_rr(&g->c, (truncate ? SSE_CVTT_TO_INT : SSE_CVT_TO_INT) | fp_scalar(op), w, RAX, XMM0);
     x86_mov_imm(&g->c, RCX, w ? UINT64_C(1) << 63 : UINT64_C(1) << 31);
     x86_alu_rr(&g->c, X86_CMP, w, RAX, RCX);
@@ -194,7 +195,7 @@ static bool fp_to_int(struct gen *g, const struct ir_insn *op)
     if (!w)
         x86_rr(&g->c, X86_MOVSXD, true, RAX, RAX);
     gen_forget(g, op->dst);
-    if (gen_is_global(g, op->dst) && g->slot[op->dst].reg >= 0)
+    if (g->slot[op->dst].pinned)
         x86_mov_rr(&g->c, (unsigned)g->slot[op->dst].reg, RAX);
     else
         x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, slot_disp(op->dst));
@@ -261,7 +262,8 @@ static void fp_box(struct gen *g, const struct ir_insn *op)
 {
     unsigned a = gen_src(g, op->a);
 
-    if (gen_is_global(g, op->dst) && g->slot[op->dst].reg < 0) {
+    if (gen_is_global(g, op->dst) && !g->slot[op->dst].pinned) {
+        gen_forget(g, op->dst);
         x86_rm(&g->c, X86_MOV_STORE, false, a, RBP, slot_disp(op->dst));
         x86_rm(&g->c, 0xc7, false, 0, RBP, slot_disp(op->dst) + 4);
         x86_u32(&g->c, UINT32_MAX);

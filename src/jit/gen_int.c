@@ -170,8 +170,8 @@ static void gen_mulhu(struct gen *g, const struct ir_insn *op)
 /* High half of the product; signed corrections for MULHSU. All three scratch registers. */
 static void gen_mul_high(struct gen *g, const struct ir_insn *op)
 {
-    gen_spill_temps(g);
-    g->busy = 7;
+    gen_release(g, GEN_CLOBBERED);
+    g->busy = GEN_CLOBBERED;
     gen_src_to(g, RAX, op->a);
     gen_b_to(g, RCX, op);
     x86_mul_group(&g->c, op->op == IR_MULHS ? 5 : 4, true, RCX);
@@ -191,8 +191,8 @@ static void gen_div(struct gen *g, const struct ir_insn *op)
     bool rem = op->op == IR_REMU || op->op == IR_REMS;
     uint8_t *zero, *minus_one = NULL, *out[2] = {NULL, NULL};
 
-    gen_spill_temps(g);
-    g->busy = 7;
+    gen_release(g, GEN_CLOBBERED);
+    g->busy = GEN_CLOBBERED;
     gen_src_to(g, RAX, op->a);
     gen_b_to(g, RCX, op);
     x86_rr(&g->c, X86_TEST, w, RCX, RCX);
@@ -332,9 +332,10 @@ static void gen_imm(struct gen *g, ir_slot dst, uint64_t value)
     if (!gen_is_global(g, dst)) { /* lives nowhere until something needs a register */
         gen_forget(g, dst);
         g->slot[dst] = (struct gen_slot){.reg = -1, .constant = true, .value = value};
-    } else if (g->slot[dst].reg >= 0) {
+    } else if (g->slot[dst].pinned) {
         x86_mov_imm(&g->c, (unsigned)g->slot[dst].reg, value);
     } else if ((int64_t)value == (int32_t)value) {
+        gen_forget(g, dst);
         x86_rm(&g->c, 0xc7, true, 0, RBP, slot_disp(dst));
         x86_u32(&g->c, (uint32_t)value);
     } else {

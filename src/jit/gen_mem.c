@@ -29,19 +29,19 @@ static void gen_in_memory(struct gen *g, ir_slot slot)
  * lie in the page. Uses all scratch registers. */
 static uint8_t *gen_tlb(struct gen *g, ir_slot base, int64_t off, unsigned access, unsigned span)
 {
-    const struct gen_slot *s = &g->slot[base];
+    struct gen_slot s = g->slot[base];
     int32_t table = gen_table(access);
     uint8_t *miss;
 
-    gen_spill_temps(g);
-    g->busy = 7;
-    if (s->constant) {
-        x86_mov_imm(&g->c, RAX, s->value + (uint64_t)off);
-    } else if (s->reg >= 0) {
+    gen_release(g, GEN_CLOBBERED); /* stores only: what is in them stays a moment longer */
+    g->busy |= GEN_CLOBBERED;
+    if (s.constant) {
+        x86_mov_imm(&g->c, RAX, s.value + (uint64_t)off);
+    } else if (s.reg >= 0) {
         if (off)
-            x86_rm(&g->c, X86_LEA, true, RAX, (unsigned)s->reg, (int32_t)off);
+            x86_rm(&g->c, X86_LEA, true, RAX, (unsigned)s.reg, (int32_t)off);
         else
-            x86_mov_rr(&g->c, RAX, (unsigned)s->reg);
+            x86_mov_rr(&g->c, RAX, (unsigned)s.reg);
     } else {
         x86_rm(&g->c, X86_MOV_LOAD, true, RAX, RBP, slot_disp(base));
         if (off)
@@ -64,11 +64,16 @@ static void gen_load(struct gen *g, const struct ir_insn *op)
     static const uint32_t sext[] = {X86_MOVSX8, X86_MOVSX16, X86_MOVSXD, X86_MOV_LOAD};
     unsigned size = op->aux & 3, d;
     bool sign = (op->aux & IR_MEM_SIGNED) != 0;
-    uint8_t *miss = gen_tlb(g, op->a, op->imm, GEN_READ, 1u << size);
-    struct gen_cold *cold = gen_cold_new(g, COLD_LOAD);
+    struct gen_cold *cold;
+    uint8_t *miss;
 
-    d = gen_is_global(g, op->dst) && g->slot[op->dst].reg >= 0 ? (unsigned)g->slot[op->dst].reg
-                                                               : RAX;
+    if (g->slot[op->a].reg >= 0)
+        g->busy |= 1u << g->slot[op->a].reg;
+    g->busy |= GEN_CLOBBERED;
+    /* Taken before the check, so that what it displaces is stored on both ways. */
+    d = g->slot[op->dst].pinned ? (unsigned)g->slot[op->dst].reg : gen_take(g);
+    miss = gen_tlb(g, op->a, op->imm, GEN_READ, 1u << size);
+    cold = gen_cold_new(g, COLD_LOAD);
     x86_rx(&g->c, sign ? sext[size] : zext[size], sign || size == 3, d, RAX, RDX, 0, 0);
     cold->from[cold->from_count++] = miss;
     cold->size = (uint8_t)size;
@@ -144,6 +149,7 @@ static void gen_bzero(struct gen *g, const struct ir_insn *op)
         gen_fallback(g, op);
         return;
     }
+    gen_flush_temps(g);
     gen_in_memory(g, op->a);
     miss = gen_tlb(g, op->a, 0, GEN_WRITE, 1);
     cold = gen_cold_new(g, COLD_OP);
@@ -158,13 +164,14 @@ static void gen_bzero(struct gen *g, const struct ir_insn *op)
 /* AMO: naturally aligned, so the span check of one byte plus an alignment test is enough. */
 static bool gen_amo(struct gen *g, const struct ir_insn *op)
 {
-    unsigned size = op->aux & 3, bytes = 1u << size, d;
+    unsigned size = op->aux & 3, bytes = 1u << size;
     bool w = size == 3;
     struct gen_cold *cold;
     uint8_t *miss;
 
     if (size < 2 || (op->c != IR_SWAP && op->c != IR_AMOADD))
         return false;
+    gen_flush_temps(g);
     gen_in_memory(g, op->a);
     gen_in_memory(g, op->b);
     miss = gen_tlb(g, op->a, 0, GEN_WRITE, bytes);
@@ -179,15 +186,13 @@ static bool gen_amo(struct gen *g, const struct ir_insn *op)
     x86_rx(&g->c, op->c == IR_SWAP ? X86_XCHG : X86_XADD, w, RCX, RAX, RDX, 0, 0);
     if (!w && (op->aux & IR_MEM_SIGNED))
         x86_rr(&g->c, X86_MOVSXD, true, RCX, RCX);
-    d = RCX;
-    if (gen_is_global(g, op->dst)) {
-        gen_done(g, op->dst, d);
-        cold->back = g->c.at;
-    } else { /* the cold end leaves the result in memory: both ends agree on that */
+    /* The cold end leaves the result in its slot, or in its home. */
+    gen_forget(g, op->dst);
+    if (g->slot[op->dst].pinned)
+        x86_mov_rr(&g->c, (unsigned)g->slot[op->dst].reg, RCX);
+    else
         x86_rm(&g->c, X86_MOV_STORE, true, RCX, RBP, slot_disp(op->dst));
-        gen_forget(g, op->dst);
-        cold->back = g->c.at;
-    }
+    cold->back = g->c.at;
     return true;
 }
 
