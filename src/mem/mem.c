@@ -245,7 +245,7 @@ void *mem_page(struct mem *mem, gpa_t gpa)
     return r ? r->host + (page - r->start) : NULL;
 }
 
-_Atomic uint8_t *mem_page_flags(struct mem *mem, gpa_t gpa)
+_Atomic uint8_t *mem_page_flags(const struct mem *mem, gpa_t gpa)
 {
     const struct mem_region *r = mem_region_of(mem, gpa.v);
 

@@ -49,7 +49,7 @@ enum mem_page_flag { PAGE_CODE = 1 << 0, PAGE_DIRTY = 1 << 1 };
 /* Host address of the RAM page that holds gpa, NULL when it is not RAM. */
 void *mem_page(struct mem *mem, gpa_t gpa);
 /* The page's flags (enum mem_page_flag), atomically changed by CPUs; NULL when not RAM. */
-_Atomic uint8_t *mem_page_flags(struct mem *mem, gpa_t gpa);
+_Atomic uint8_t *mem_page_flags(const struct mem *mem, gpa_t gpa);
 /* The guest-physical address behind a host pointer into RAM; false when it is none. */
 bool mem_host_to_gpa(const struct mem *mem, const void *host, gpa_t *ret_gpa);
 /* fn(arg, gpa, len) runs when bytes of a PAGE_CODE page have been written, by any thread, after the

@@ -8,6 +8,7 @@
 
 #include "mem/mem.h"
 #include "mmu/slow.h"
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static const unsigned mmu_large_shift[MMU_LARGE_KINDS] = {21, 30, 39, 48};
@@ -38,6 +39,7 @@ struct mmu *mmu_new(struct cpu *cpu)
     }
     mmu->cpu = cpu;
     mmu->spaces[0].valid = true; /* key 0,0 until the ISA says otherwise */
+    mmu->spaces[0].last_used = ++mmu->tick;
     space_empty(mmu, &mmu->spaces[0]);
     mmu->data = mmu->code = &mmu->spaces[0];
     return mmu;
@@ -234,4 +236,34 @@ bool mmu_protect_code(struct mmu *mmu, gpa_t gpa)
         if (mmu->spaces[i].valid && !mmu->spaces[i].stale)
             found |= tlb_drop_host_page(mmu->spaces[i].write, page);
     return found;
+}
+
+/* The page behind a write entry when code was made from it meanwhile. */
+static bool tlb_maps_code(const struct mem *mem, const struct tlb_entry *e, gpa_t *ret_page)
+{
+    const void *host = (const void *)(uintptr_t)(e->tag + e->addend);
+
+    return mem_host_to_gpa(mem, host, ret_page) &&
+           atomic_load_explicit(mem_page_flags(mem, *ret_page), memory_order_relaxed) & PAGE_CODE;
+}
+
+static void space_protect_all(struct mmu *mmu, struct mmu_space *space,
+                              void (*found)(void *arg, gpa_t page), void *arg)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++) {
+        struct tlb_entry *e = &space->write[i];
+        gpa_t page;
+
+        if (e->tag == TLB_EMPTY(i) || !tlb_maps_code(mmu->cpu->mem, e, &page))
+            continue;
+        e->tag = TLB_EMPTY(i);
+        found(arg, page);
+    }
+}
+
+void mmu_protect_all_code(struct mmu *mmu, void (*found)(void *arg, gpa_t page), void *arg)
+{
+    for (unsigned i = 0; i < MMU_SPACES; i++)
+        if (mmu->spaces[i].valid && !mmu->spaces[i].stale)
+            space_protect_all(mmu, &mmu->spaces[i], found, arg);
 }

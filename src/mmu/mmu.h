@@ -68,6 +68,8 @@ void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const ui
 /* Removes every write entry for this physical page, in all spaces. True when there was one: this
  * CPU may then have written to the page without a report. Only by the CPU's own thread. */
 bool mmu_protect_code(struct mmu *mmu, gpa_t gpa);
+/* The same for every page that has PAGE_CODE by now; tells found() of each that had one. */
+void mmu_protect_all_code(struct mmu *mmu, void (*found)(void *arg, gpa_t page), void *arg);
 
 /* --- Slow paths: walk, fill, device access. False: cpu->fault is pending. --- */
 bool mmu_load_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t *ret_val);

@@ -26,6 +26,12 @@ static void expect_fault(struct fake *f, uint64_t cause, uint64_t va)
     f->cpu.fault.pending = false;
 }
 
+/* Sums the pages it is told. */
+static void claim(void *arg, gpa_t page)
+{
+    *(uint64_t *)arg += page.v;
+}
+
 static void test_second_access_hits(void **state)
 {
     struct fake *f = fake_new();
@@ -108,6 +114,26 @@ static void test_writes_to_code_pages_are_reported(void **state)
     assert_true(mmu_store(&f->cpu, FAKE_RAM + 16, 4, 9));
     assert_true(mmu_store(&f->cpu, FAKE_RAM + PAGE - 2, 4, 9));
     assert_int_equal(f->code_writes, 3);
+    fake_free(f);
+}
+
+static void test_code_claimed_by_others(void **state)
+{
+    struct fake *f = fake_new();
+    const uint64_t a[2] = {1, 0};
+    uint64_t found = 0;
+
+    assert_true(mmu_store(&f->cpu, FAKE_RAM + PAGE, 8, 1));
+    mmu_switch(f->cpu.mmu, a, a); /* the entry stays in a space that is not current */
+    assert_true(mmu_store(&f->cpu, FAKE_RAM, 8, 1));
+    atomic_fetch_or(mem_page_flags(f->cpu.mem, GPA(FAKE_RAM + PAGE)), PAGE_CODE);
+    mmu_protect_all_code(f->cpu.mmu, claim, &found);
+    assert_int_equal(found, FAKE_RAM + PAGE);
+    mmu_protect_all_code(f->cpu.mmu, claim, &found);
+    assert_int_equal(found, FAKE_RAM + PAGE);
+    mmu_switch(f->cpu.mmu, (const uint64_t[]){0, 0}, (const uint64_t[]){0, 0});
+    assert_true(mmu_store(&f->cpu, FAKE_RAM + PAGE, 8, 1));
+    assert_int_equal(f->code_writes, 1);
     fake_free(f);
 }
 
@@ -240,11 +266,6 @@ static void test_zero_and_debugger(void **state)
     fake_free(f);
 }
 
-static void claim(void *arg, gpa_t page)
-{
-    *(uint64_t *)arg += page.v;
-}
-
 static void test_fetch_stops_at_a_third_page(void **state)
 {
     struct fake *f = fake_new();
@@ -280,6 +301,7 @@ static void test_no_fast_fills_nothing(void **state)
 RUN_TESTS(cmocka_unit_test(test_second_access_hits), cmocka_unit_test(test_access_over_page_end),
           cmocka_unit_test(test_store_over_page_end_is_all_or_nothing),
           cmocka_unit_test(test_devices), cmocka_unit_test(test_writes_to_code_pages_are_reported),
+          cmocka_unit_test(test_code_claimed_by_others),
           cmocka_unit_test(test_spaces_keep_their_entries),
           cmocka_unit_test(test_more_spaces_than_room), cmocka_unit_test(test_flush_by_key),
           cmocka_unit_test(test_flush_of_a_page),

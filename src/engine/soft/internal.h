@@ -56,9 +56,8 @@ struct soft_cache {
     uint64_t lifts, blocks, drops, evictions;
 };
 
-enum soft_mail_kind { SOFT_MAIL_WRITTEN, SOFT_MAIL_PROTECT };
+/* Bytes that were written, all in one page. */
 struct soft_mail {
-    enum soft_mail_kind kind;
     gpa_t gpa;
     uint64_t len;
 };
@@ -76,8 +75,8 @@ struct soft_vcpu {
     struct ir_block block;                /* being lifted */
     struct soft_mail mail[SOFT_MAIL_MAX]; /* under engine->lock */
     unsigned mail_count;
-    bool mail_lost;    /* more than fits: drop everything */
-    bool protect_lost; /* likewise: lose every TLB entry, everybody drops everything */
+    bool mail_lost;     /* more than fits: drop everything */
+    bool pages_claimed; /* by others: look for write entries of code pages */
 };
 
 struct soft_page {

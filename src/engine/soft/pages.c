@@ -33,15 +33,18 @@ static struct soft_page *pages_find(struct soft_engine *e, uint64_t page)
     return p;
 }
 
-static void pages_post(struct soft_vcpu *v, enum soft_mail_kind kind, gpa_t gpa, uint64_t len)
+static void pages_attend(struct soft_vcpu *v)
+{
+    atomic_fetch_or_explicit(&v->cpu->attention, ATTENTION_CODE, memory_order_release);
+}
+
+static void pages_post(struct soft_vcpu *v, gpa_t gpa, uint64_t len)
 {
     if (v->mail_count < SOFT_MAIL_MAX)
-        v->mail[v->mail_count++] = (struct soft_mail){kind, gpa, len};
-    else if (kind == SOFT_MAIL_WRITTEN)
-        v->mail_lost = true;
+        v->mail[v->mail_count++] = (struct soft_mail){gpa, len};
     else
-        v->protect_lost = true;
-    atomic_fetch_or_explicit(&v->cpu->attention, ATTENTION_CODE, memory_order_release);
+        v->mail_lost = true;
+    pages_attend(v);
 }
 
 /* Makes the page an ordinary one; its code is dropped by whoever has some. */
@@ -49,7 +52,7 @@ static void pages_purge(struct soft_engine *e, struct soft_page *p)
 {
     for (unsigned i = 0; i < e->vcpu_count; i++)
         if (p->vcpus >> i & 1)
-            pages_post(e->vcpu[i], SOFT_MAIL_WRITTEN, GPA(p->page), GUEST_PAGE_SIZE);
+            pages_post(e->vcpu[i], GPA(p->page), GUEST_PAGE_SIZE);
     atomic_fetch_and(mem_page_flags(e->mem, GPA(p->page)), (uint8_t)~PAGE_CODE);
     p->vcpus = p->chunks = p->writes = 0; /* `lifting` ends by itself */
     if (p->patience < PATIENCE_MOST)
@@ -82,7 +85,7 @@ static bool pages_written_locked(struct soft_engine *e, gpa_t gpa, uint64_t len)
     }
     for (unsigned i = 0; i < e->vcpu_count && hit; i++)
         if (p->vcpus >> i & 1)
-            pages_post(e->vcpu[i], SOFT_MAIL_WRITTEN, gpa, len);
+            pages_post(e->vcpu[i], gpa, len);
     return hit;
 }
 
@@ -141,9 +144,12 @@ static bool pages_claim_locked(struct soft_vcpu *v, gpa_t page)
     p->lifting |= UINT64_C(1) << v->cpu->index;
     if (atomic_fetch_or(mem_page_flags(e->mem, page), PAGE_CODE) & PAGE_CODE)
         return false;
-    for (unsigned i = 0; i < e->vcpu_count; i++)
-        if (e->vcpu[i] != v)
-            pages_post(e->vcpu[i], SOFT_MAIL_PROTECT, page, GUEST_PAGE_SIZE);
+    for (unsigned i = 0; i < e->vcpu_count; i++) {
+        if (e->vcpu[i] == v)
+            continue;
+        e->vcpu[i]->pages_claimed = true;
+        pages_attend(e->vcpu[i]);
+    }
     return true;
 }
 
@@ -182,49 +188,34 @@ void soft_note_page(void *arg, gpa_t page, unsigned first, unsigned last)
     soft_note_code(arg, page, first, last);
 }
 
-static void pages_serve(struct soft_vcpu *v, const struct soft_mail *m)
+/* This vCPU had the page writable: it may have changed what another one has read since. */
+static void pages_found_writable(void *arg, gpa_t page)
 {
-    if (m->kind == SOFT_MAIL_WRITTEN)
-        soft_drop(v, m->gpa, m->len);
-    /* This vCPU had the page writable and may have changed what another one has read since. */
-    else if (mmu_protect_code(v->cpu->mmu, m->gpa))
-        mem_code_written(v->engine->mem, m->gpa, m->len);
-}
+    struct soft_engine *e = arg;
 
-/* Which page became code got lost: this vCPU may have changed code of any other. */
-static void pages_serve_protect_lost(struct soft_vcpu *v)
-{
-    struct soft_engine *e = v->engine;
-
-    mmu_flush_all(v->cpu->mmu);
-    pthread_mutex_lock(&e->lock);
-    for (unsigned i = 0; i < e->vcpu_count; i++) {
-        e->vcpu[i]->mail_lost = true;
-        atomic_fetch_or(&e->vcpu[i]->cpu->attention, ATTENTION_CODE);
-    }
-    pthread_mutex_unlock(&e->lock);
+    mem_code_written(e->mem, page, GUEST_PAGE_SIZE);
 }
 
 void soft_read_mail(struct soft_vcpu *v)
 {
     struct soft_mail mail[SOFT_MAIL_MAX];
-    bool lost, protect_lost;
+    bool lost, claimed;
     unsigned count;
 
     pthread_mutex_lock(&v->engine->lock);
     count = v->mail_count;
     lost = v->mail_lost;
-    protect_lost = v->protect_lost;
+    claimed = v->pages_claimed;
     memcpy(mail, v->mail, count * sizeof(*mail));
     v->mail_count = 0;
-    v->mail_lost = v->protect_lost = false;
+    v->mail_lost = v->pages_claimed = false;
     pthread_mutex_unlock(&v->engine->lock);
-    for (unsigned i = 0; i < count; i++)
-        pages_serve(v, &mail[i]);
+    for (unsigned i = 0; i < count && !lost; i++)
+        soft_drop(v, mail[i].gpa, mail[i].len);
     if (lost)
         soft_drop_all(v);
-    if (protect_lost)
-        pages_serve_protect_lost(v);
+    if (claimed)
+        mmu_protect_all_code(v->cpu->mmu, pages_found_writable, v->engine);
 }
 
 int soft_pages_init(struct soft_engine *e, struct err *err)
