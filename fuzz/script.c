@@ -116,7 +116,7 @@ static void step_memory(struct rig *rig, struct script *s)
 /* A plausible descriptor in one of the queues that prepare() made, offered in its ring. */
 static void step_ring(struct rig *rig, struct script *s)
 {
-    unsigned queue = (unsigned)script_take(s, 1) % 16, shape = (unsigned)script_take(s, 2);
+    uint64_t queue = script_take(s, 1) % 16, shape = script_take(s, 2);
     uint64_t area = RIG_RAM + queue * 0x1000, avail = area + 0x400;
     uint8_t desc[16], index[2];
 

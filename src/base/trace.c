@@ -103,7 +103,7 @@ static int trace_map(const char *path, size_t size, void **ret_map, struct err *
 int trace_open(const char *path, const char *classes, uint32_t records, struct err *err)
 {
     uint32_t mask = 0, rounded = 1;
-    void *map;
+    void *map = NULL;
     int r;
 
     r = trace_parse_classes(classes, &mask, err);

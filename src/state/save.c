@@ -20,10 +20,12 @@ static uint8_t *buffer_add(struct state_buffer *b, size_t len)
     size_t need = b->len + align_up(len, 8);
     uint8_t *p;
 
-    if (need > b->room) {
+    if (b->failed)
+        return NULL;
+    if (need > b->room || !b->data) {
         size_t room = need > 2 * b->room ? need : 2 * b->room;
 
-        p = b->failed ? NULL : realloc(b->data, room);
+        p = realloc(b->data, room);
         if (!p) {
             b->failed = true;
             return NULL;

@@ -78,7 +78,7 @@ static void rehash(struct saved s)
 
 static void round_trip_in_any_order(void **state)
 {
-    struct thing a = sample, b = {0}, back;
+    struct thing a = sample, b = {0}, back = {0};
     struct saved s = save_two(&a, &b);
 
     assert_int_equal(load_two(s, thing_reordered, "b", &back, NULL), 0);
@@ -90,7 +90,7 @@ static void round_trip_in_any_order(void **state)
 
 static void misfits_are_named(void **state)
 {
-    struct thing a = sample, b = {0}, back;
+    struct thing a = sample, b = {0}, back = {0};
     struct saved s = save_two(&a, &b);
     struct err err;
 
@@ -108,7 +108,7 @@ static void misfits_are_named(void **state)
 
 static void cut_streams_are_refused(void **state)
 {
-    struct thing a = sample, b = {0}, back;
+    struct thing a = sample, b = {0}, back = {0};
     struct saved s = save_two(&a, &b);
 
     for (size_t len = 0; len < s.len; len++) {
@@ -124,7 +124,7 @@ static void cut_streams_are_refused(void **state)
 /* Any byte changed, with a right hash: refused or loaded, never out of bounds (run under ASan). */
 static void changed_bytes_do_no_harm(void **state)
 {
-    struct thing a = sample, b = {0}, back;
+    struct thing a = sample, b = {0}, back = {0};
     struct saved s = save_two(&a, &b);
     unsigned refused = 0;
 

@@ -2,6 +2,7 @@
 /* Devices without a machine around them. Contract: rig.h; which devices: rig_types.c. */
 #include "rig.h"
 #include "base/checked.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,7 @@ int rig_add_window(struct rig *rig, struct device *dev, uint64_t base,
 
 static void rig_connect(struct rig *rig)
 {
+    assert(rig->set.count); /* rig_build() puts the device in question first */
     rig->dev = rig->set.device[0];
     for (unsigned i = 0; i < rig_irq_count(rig) && i < RIG_IRQS; i++)
         irq_connect(rig->dev->ops->irq(rig->dev, i), rig_edge, rig, i);

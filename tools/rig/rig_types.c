@@ -69,7 +69,7 @@ static void poke(struct rig *rig, uint64_t at, unsigned size, uint64_t val)
     (void)mmio_bus_write(rig->bus, GPA(at), size, val);
 }
 
-static void prepare_queue(struct rig *rig, uint64_t regs, unsigned queue, uint64_t area)
+static void prepare_queue(struct rig *rig, uint64_t regs, uint64_t queue, uint64_t area)
 {
     static const struct {
         unsigned reg, offset;
@@ -96,7 +96,7 @@ static void prepare_virtio_at(struct rig *rig, uint64_t regs, uint64_t area)
     poke(rig, regs + COMMON_DRIVER_FEATURE, 4, 1);
     poke(rig, regs + COMMON_STATUS, 1, 0xb);
     (void)mmio_bus_read(rig->bus, GPA(regs + COMMON_QUEUES), 2, &queues);
-    for (unsigned q = 0; q < queues; q++)
+    for (uint64_t q = 0; q < queues; q++)
         prepare_queue(rig, regs, q, area + q * QUEUE_AREA);
     poke(rig, regs + COMMON_STATUS, 1, 0xf);
 }
@@ -109,7 +109,7 @@ static void prepare_virtio(struct rig *rig)
 /* --- PCI --- */
 static void prepare_pci(struct rig *rig)
 {
-    for (unsigned slot = 0; slot < 3; slot++) {
+    for (uint64_t slot = 0; slot < 3; slot++) {
         uint64_t config = RIG_REGISTERS + (slot << 15), bar = RIG_WINDOW + slot * BAR_STRIDE;
 
         poke(rig, config + 0x10, 4, bar);

@@ -113,10 +113,12 @@ static uint32_t plic_claim(struct plic *s, unsigned context)
 /* A completion for a source that the context has not enabled is ignored (section 10). */
 static void plic_complete(struct plic *s, unsigned context, uint64_t source)
 {
-    if (source >= SOURCES ||
-        !(s->enable[context * WORDS + source / 32] & source_bit((unsigned)source)))
+    uint32_t bit = source_bit((unsigned)source);
+    size_t word = source / 32;
+
+    if (word >= WORDS || !(s->enable[(size_t)context * WORDS + word] & bit))
         return;
-    s->claimed[source / 32] &= ~source_bit((unsigned)source);
+    s->claimed[word] &= ~bit;
     plic_settle(&s->dev);
 }
 
