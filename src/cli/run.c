@@ -30,7 +30,7 @@ static const struct cli_option run_verb_options[] = {
     {"kernel", 0, "FILE", "boot this kernel instead of an image's"},
     {"initrd", 0, "FILE", "with this initial RAM disk"},
     {"append", 0, "TEXT", "and this command line"},
-    {"firmware", 0, "FILE", "run this firmware in machine mode"},
+    {"firmware", 0, "FILE", "run this firmware in machine mode, before the kernel"},
     {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'"},
     {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost"},
     {"trace", 0, "CLASSES", "record a trace: insn,mem,irq,mmio,mmu,block"},
@@ -192,7 +192,7 @@ const struct cli_verb cli_run_verb = {
         "when the command cannot be run, 127 when there is none of that name, 128+n when it dies\n"
         "by signal n. Without one, runs a shell, on your terminal or on what standard input "
         "brings.\n"
-        "With --kernel or --firmware instead of IMAGE, shows the guest's console.",
+        "With --kernel instead of IMAGE, shows the guest's console.",
     .options = run_verb_options,
     .max = CLI_ANY_NUMBER,
     .command = true,

@@ -212,11 +212,11 @@ static int option_boot(const struct cli_args *args, struct vm_config *config, st
     return r;
 }
 
-/* With --kernel or --firmware nothing but a command follows; else the first operand is the image.
- */
+/* With --kernel nothing but a command follows; else the first operand is the image, which firmware
+ * may do without (it brings its own payload). */
 static int option_operands(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
-    bool given = config->kernel || config->firmware;
+    bool given = config->kernel || (config->firmware && !args->operand_count);
     unsigned skip = given ? 0 : 1;
 
     if (!given && !args->operand_count)
