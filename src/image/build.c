@@ -103,7 +103,7 @@ static int build_open_kernel(struct build *b, struct build_kernel *k, struct err
     for (unsigned i = 0; i < b->recipe->module_count && r == 0; i++)
         r = kmods_want(&k->kmods, b->recipe->modules[i], err);
     for (unsigned walks = 0; r == 0 && walks < WALKS_MAX; walks++) {
-        r = package_walk(deb, build_kernel_file, k, err);
+        r = package_walk(deb, b->apt->progress, build_kernel_file, k, err);
         if (r < 0)
             return r;
         r = kmods_close(&k->kmods, b->package[KERNEL].name, err);
@@ -136,7 +136,7 @@ static int build_busybox_file(void *arg, const char *path, struct package_entry 
 static int build_open_busybox(struct build *b, struct build_program *p, struct err *err)
 {
     CLEANUP(free) char *deb = apt_path(b->apt, &b->package[BUSYBOX]);
-    int r = deb ? package_walk(deb, build_busybox_file, p, err)
+    int r = deb ? package_walk(deb, NULL, build_busybox_file, p, err)
                 : err_set(err, -ENOMEM, "out of memory");
 
     if (r == 0 && !p->data)

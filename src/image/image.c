@@ -319,12 +319,30 @@ int image_build(const char *name, enum vm_arch arch, const struct image_options 
     return r;
 }
 
+/* An image of older ingredients is better than none, offline above all. */
+static bool image_open_older(const char *name, enum vm_arch arch,
+                             const struct image_progress *progress, struct image *ret_image)
+{
+    CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
+    struct err ignored;
+
+    if (image_store_open(&s, &ignored) < 0 ||
+        image_open(&s, name, arch, NULL, ret_image, &ignored) < 0)
+        return false;
+    if (progress && progress->step)
+        progress->step(progress->arg, "cannot be brought up to date now; using it as it is");
+    return true;
+}
+
 int image_resolve(const char *name, enum vm_arch arch, const struct image_progress *progress,
                   struct image *ret_image, struct err *err)
 {
     const struct image_options options = {.progress = progress};
+    int r = image_build(name, arch, &options, ret_image, err);
 
-    return image_build(name, arch, &options, ret_image, err);
+    if ((r == -EIO || r == -ENOSPC) && image_open_older(name, arch, progress, ret_image))
+        return 0;
+    return r;
 }
 
 /* Looking and removing */

@@ -9,11 +9,13 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/endian.h"
+#include "image/image.h"
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct package_entry {
     struct archive *tar;
@@ -21,7 +23,9 @@ struct package_entry {
 };
 
 struct package_reader {
-    struct archive *ar, *tar;
+    struct archive *ar;
+    const struct image_progress *progress;
+    uint64_t size; /* of the package's file */
     uint8_t chunk[65536];
 };
 
@@ -42,6 +46,10 @@ static la_ssize_t package_inner_read(struct archive *tar, void *arg, const void 
 {
     struct package_reader *rd = arg;
 
+    if (rd->progress && rd->progress->amount && rd->size)
+        rd->progress->amount(
+            rd->progress->arg,
+            (unsigned)((uint64_t)archive_filter_bytes(rd->ar, -1) * 100 / rd->size));
     *ret_data = rd->chunk;
     return archive_read_data(rd->ar, rd->chunk, sizeof(rd->chunk));
 }
@@ -70,15 +78,19 @@ static int package_walk_tar(const char *deb, struct package_reader *rd, package_
     return r == 0 && s != ARCHIVE_EOF ? package_error(deb, tar, err) : r;
 }
 
-int package_walk(const char *deb, package_fn fn, void *arg, struct err *err)
+int package_walk(const char *deb, const struct image_progress *progress, package_fn fn, void *arg,
+                 struct err *err)
 {
     CLEANUP(free) struct package_reader *rd = malloc(sizeof(*rd));
     CLEANUP(archive) struct archive *ar = archive_read_new();
     struct archive_entry *e;
+    struct stat st;
 
     if (!rd || !ar)
         return err_set(err, -ENOMEM, "package %s: out of memory", deb);
     rd->ar = ar;
+    rd->progress = progress;
+    rd->size = stat(deb, &st) == 0 ? (uint64_t)st.st_size : 0;
     archive_read_support_format_ar(ar);
     if (archive_read_open_filename(ar, deb, 65536) != ARCHIVE_OK)
         return package_error(deb, ar, err);

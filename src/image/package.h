@@ -5,13 +5,15 @@
 #include <posada/err.h>
 #include <stdbool.h>
 
+struct image_progress;
 struct package_entry;
 
 /* Hands every regular file of the package to fn, by its path without "./". A negative errno of
- * fn's ends the walk and is returned (fn has set err). */
+ * fn's ends the walk and is returned (fn has set err). progress may be NULL. */
 typedef int (*package_fn)(void *arg, const char *path, struct package_entry *entry,
                           struct err *err);
-int must_use package_walk(const char *deb, package_fn fn, void *arg, struct err *err);
+int must_use package_walk(const char *deb, const struct image_progress *progress, package_fn fn,
+                          void *arg, struct err *err);
 /* For fn: the file's content, into memory (at most cap bytes) or to a descriptor. */
 int must_use package_read(struct package_entry *entry, size_t cap, uint8_t **ret_data,
                           size_t *ret_len, struct err *err);

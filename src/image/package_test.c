@@ -123,8 +123,8 @@ static void test_walk_bad_file(void **state)
 {
     struct err err;
 
-    assert_int_equal(package_walk("/nonexistent.deb", NULL, NULL, &err), -EIO);
-    assert_int_equal(package_walk("/dev/null", NULL, NULL, &err), -EIO);
+    assert_int_equal(package_walk("/nonexistent.deb", NULL, NULL, NULL, &err), -EIO);
+    assert_int_equal(package_walk("/dev/null", NULL, NULL, NULL, &err), -EIO);
 }
 
 /* child_run */
