@@ -226,7 +226,8 @@ def gen_text(spec, out):
         if i.rule == 'illegal':
             continue
         text = spec.formats[i.format][1]
-        out(f'    [RISCV_TEXT_{c_name(i.name)}] = {{"{i.base}", "{text}"}},')
+        name = i.base if i.length == 2 else i.name
+        out(f'    [RISCV_TEXT_{c_name(i.name)}] = {{"{name}", "{text}"}},')
     out('};\n')
     names = {i.name for i in spec.ops}
     out('static const struct text_alias text_aliases[] = {')

@@ -152,7 +152,7 @@ static int walk_leaf(const struct walk *w, uint64_t gpa, uint64_t pte, unsigned 
     }
     size = (uint64_t)GUEST_PAGE_SIZE << (LEVEL_BITS * level);
     if (pte & PTE_N) {
-        size = GUEST_PAGE_SIZE * 16;
+        size = UINT64_C(16) * GUEST_PAGE_SIZE;
         ppn &= ~UINT64_C(0xf);
     }
     *t = (struct cpu_translation){
