@@ -88,7 +88,7 @@ static bool soft_rounds_up(enum ir_round rm, bool sign, uint64_t kept, uint64_t 
 
 static uint64_t soft_zero(const struct soft_format *f, bool sign)
 {
-    return (uint64_t)sign << f->sign;
+    return sign ? UINT64_C(1) << f->sign : 0;
 }
 
 static uint64_t soft_inf(const struct soft_format *f, bool sign)

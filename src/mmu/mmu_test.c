@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-enum { PAGE = GUEST_PAGE_SIZE };
+#define PAGE ((uint64_t)GUEST_PAGE_SIZE)
 
 static uint64_t load(struct fake *f, uint64_t va, unsigned size)
 {
@@ -161,7 +161,7 @@ static void test_more_spaces_than_room(void **state)
 {
     struct fake *f = fake_new();
 
-    for (uint64_t i = 0; i < 3 * MMU_SPACES; i++) {
+    for (uint64_t i = 0; i < UINT64_C(3) * MMU_SPACES; i++) {
         uint64_t data[2] = {i, 1}, code[2] = {i, 2};
 
         fake_map(f, 0, 0x1000, FAKE_RAM + i % FAKE_PAGES * PAGE, PAGE, "rw");

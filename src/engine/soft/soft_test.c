@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = GUEST_PAGE_SIZE, TRAP_VECTOR_SLOT = 31 };
+enum { TRAP_VECTOR_SLOT = 31 };
+#define PAGE ((uint64_t)GUEST_PAGE_SIZE)
 
 static uint64_t toy_exit(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -315,7 +316,7 @@ static void test_bounded_cache(void **state)
     PUT(r, FAKE_RAM + 16 * PAGE, 0x0000);
     for (unsigned round = 0; round < 2; round++)
         assert_int_equal(run_at(r, 0, FAKE_RAM), ENGINE_EXIT_HALT);
-    assert_int_equal(r->cpu->slot[1], 2 * 16 * PAGE / 4);
+    assert_int_equal(r->cpu->slot[1], PAGE * 2 * 16 / 4);
     assert_true(stat_of(r, "cache_evictions") > 2);
     assert_true(stat_of(r, "code_bytes") <= SOFT_CACHE_MIN);
     rig_free(r);
