@@ -9,19 +9,27 @@ what it saw is tried too; the log shows the last time. Traps are logged as (caus
 registers, the log and the scratch memory go out through the UART as letters a..p, in full or as
 hashes, and the test finisher switches the machine off.
 
+With rvpaging.Paging the units run in S or U mode behind page tables; the harness stays in M mode,
+and a magic ecall at the end of the units brings the program back there.
+
 Reserved: x26 pool, x27 and x30 for the harness, x28 trap log, x29 scratch memory, x31 log.
 """
 import random
 import struct
+
+import rvpaging
 
 BASE, UART, FINISHER = 0x80000000, 0x10000000, 0x100000
 POOL, TEMP2, TRAPS, SCRATCH, TEMP, LOG = 26, 27, 28, 29, 30, 31
 FREE = list(range(1, 26))
 POOL_WORDS, SCRATCH_SIZE, SLOTS_A_BASE = 512, 8192, 240
 HASH_SLOTS, TRAP_ROOM = 32, 24
+MAGIC = 0x5a5  # in x30: this ecall ends the units
+CONTROL = ('satp', 'menvcfg', 'senvcfg', 'mstatus', 'pmpaddr0')  # pool words 0..4 with paging
 CSR = {'fflags': 1, 'frm': 2, 'fcsr': 3, 'sscratch': 0x140, 'sepc': 0x141, 'scause': 0x142,
        'stval': 0x143, 'mstatus': 0x300, 'mtvec': 0x305, 'mscratch': 0x340, 'mepc': 0x341,
-       'mcause': 0x342, 'mtval': 0x343}
+       'mcause': 0x342, 'mtval': 0x343, 'satp': 0x180, 'menvcfg': 0x30a, 'senvcfg': 0x10a,
+       'pmpcfg0': 0x3a0, 'pmpaddr0': 0x3b0}
 TEST_CSRS = ('fflags', 'frm', 'fcsr', 'sscratch', 'scause', 'stval')
 NEVER = {'wfi', 'sret', 'mret', 'illegal'}  # rules that would end or leave the program
 MEMORY = {'load', 'store', 'fload', 'fstore', 'lr', 'sc', 'amo', 'cbo', 'cbo_zero'}
@@ -84,10 +92,12 @@ def double(rnd):
 class Pool:
     """512 constants, by kind, at x26 - 2048 ..."""
 
-    def __init__(self, rnd):
+    def __init__(self, rnd, paging):
         makers = [integers] * 192 + [single] * 160 + [double] * 160
         self.words = [make(rnd) for make in makers]
-        self.ranges = {'x': (0, 192), 'F32': (192, 352), 'F64': (352, 512)}
+        self.ranges = {'x': (64, 192), 'F32': (192, 352), 'F64': (352, 512), 'v': (8, 64)}
+        if paging:
+            self.words[8:64] = paging.addresses(56)
 
     def offset(self, rnd, kind):
         first, end = self.ranges[kind]
@@ -110,8 +120,8 @@ class Unit:
 
 
 class Generator:
-    def __init__(self, table, rnd, chosen, aligned_amo=False):
-        self.table, self.rnd, self.pool = table, rnd, Pool(rnd)
+    def __init__(self, table, rnd, chosen, aligned_amo=False, paging=None):
+        self.table, self.rnd, self.pool, self.paging = table, rnd, Pool(rnd, paging), paging
         self.aligned_amo = aligned_amo
         self.insns = [i for i in table.insns if i.base.rule not in NEVER and chosen(i)]
         if not self.insns:
@@ -171,6 +181,16 @@ class Generator:
         if base is None:
             low, high, _ = insn.fields['rs1'].values()
             base = fields['rs1'] = rnd.choice([r for r in FREE if low <= r <= high])
+        unit.base = base
+        known = ('sc', 'lr', 'amo') if self.aligned_amo else ('sc', 'lr')
+        if self.paging and insn.base.rule not in known and rnd.random() < 0.7:
+            where = self.pool.offset(rnd, 'v')
+            unit.before.append(self.table.encode('ld', rd=base, rs1=POOL, imm=where))
+            if insn.base.rule == 'cbo':  # QEMU 10 aligns tval, against the specification
+                unit.before.append(self.table.encode('andi', rd=base, rs1=base, imm=-64))
+            if insn.base.rule == 'amo':  # may read, and set A, before it finds that it cannot write
+                unit.before.append(self.table.encode('lb', rd=TEMP, rs1=base, imm=0))
+            return
         offset = fields.get('imm', 0) if insn.base.rule not in ('lr', 'sc', 'amo') else 0
         delta = rnd.randrange(-1000, 1000)
         if abs(offset) < 1000 and rnd.random() < 0.3:
@@ -180,7 +200,6 @@ class Generator:
         if rnd.random() < aligned:
             delta &= ~7
         unit.before.append(self.table.encode('addi', rd=base, rs1=SCRATCH, imm=delta))
-        unit.base = base
 
     def reserve(self, unit):
         """Gives an sc its reservation, or spends it first: after another lr it may do either."""
@@ -252,13 +271,15 @@ class Assembler:
 class Program:
     """Units laid out as a bare ELF. `where` maps a log slot to its unit."""
 
-    def __init__(self, table, pool, units, full, repeat=3):
-        self.table, self.units, self.repeat = table, units, repeat
+    def __init__(self, table, pool, units, full, repeat=3, paging=None):
+        self.table, self.units, self.repeat, self.paging = table, units, repeat, paging
         self.slots = sum(len(u.log) for u in units)
         self.where, self.pcs = [], []
         code = 0x2000 + 16 * sum(u.size() for u in units) // 10 + 16 * (self.slots // 60 + 4)
         self.data = BASE + (code + 0xfff & ~0xfff)
-        self.scratch = self.data + 8 * POOL_WORDS
+        self.tables = self.data + 8 * POOL_WORDS
+        self.scratch = self.tables + (rvpaging.SIZE if paging else 0)
+        self.dump = self.scratch - 4096 if paging else self.scratch  # the leaves' table too
         self.log = self.scratch + SCRATCH_SIZE
         # after the units' slots: 25 + 32 registers and fcsr
         self.log_end = self.log + 8 * (self.slots + 58 + HASH_SLOTS & -HASH_SLOTS)
@@ -278,7 +299,12 @@ class Program:
         if asm.pc > self.data:
             raise AssertionError('code does not fit its room')
         asm.out += bytes(self.data - asm.pc)
-        asm.out += b''.join(struct.pack('<Q', w) for w in pool.words)
+        words = list(pool.words)
+        if self.paging:
+            p = self.paging
+            words[:5] = [p.satp(self.tables), p.menvcfg, p.senvcfg, p.status | p.mode << 11, (1 << 54) - 1]
+            words += p.words(self.tables, self.scratch)
+        asm.out += b''.join(struct.pack('<Q', w) for w in words)
         rnd = random.Random(len(self.units))
         asm.out += bytes(rnd.getrandbits(8) for _ in range(SCRATCH_SIZE))
         return bytes(asm.out)
@@ -297,7 +323,11 @@ class Program:
         asm.op('csrrs', rd=0, rs1=TEMP, imm=CSR['mstatus'])
         asm.op('csrrw', rd=0, rs1=0, imm=CSR['fcsr'])
         asm.address(POOL, self.data + 2048)
-        asm.address(SCRATCH, self.scratch + SCRATCH_SIZE // 2)
+        if self.paging:
+            asm.op('lui', rd=SCRATCH, imm=rvpaging.VIRTUAL + 4096 * rvpaging.SAFE[1])
+            self.control(asm)
+        else:
+            asm.address(SCRATCH, self.scratch + SCRATCH_SIZE // 2)
         for register in FREE:
             asm.op('ld', rd=register, rs1=POOL, imm=8 * register - 2048)
         for register in range(32):
@@ -307,6 +337,21 @@ class Program:
         asm.op('addi', rd=TEMP, rs1=0, imm=self.repeat)
         asm.op('csrrw', rd=0, rs1=TEMP, imm=CSR['mscratch'])
         return handler
+
+    def control(self, asm):
+        """Registers that let a lower mode run; pmpcfg0: all of memory, read, write, execute."""
+        for n, name in enumerate(CONTROL):
+            asm.op('ld', rd=TEMP, rs1=POOL, imm=8 * n - 2048)
+            asm.op('csrrw', rd=0, rs1=TEMP, imm=CSR[name])
+        asm.op('addi', rd=TEMP, rs1=0, imm=0x1f)
+        asm.op('csrrw', rd=0, rs1=TEMP, imm=CSR['pmpcfg0'])
+        asm.op('sfence.vma', rs1=0, rs2=0)
+
+    def descend(self, asm):
+        """To the lower mode, at the next instruction."""
+        asm.address(TEMP, asm.pc + 16)
+        asm.op('csrrw', rd=0, rs1=TEMP, imm=CSR['mepc'])
+        asm.op('mret')
 
     def barriers(self):
         """Units before which the log pointer moves on; no jump may pass one."""
@@ -321,6 +366,8 @@ class Program:
     def body(self, asm):
         barriers, used, waiting = self.barriers(), 0, []
         again = asm.pc
+        if self.paging:
+            self.descend(asm)
         asm.address(TRAPS, self.traps)
         asm.address(LOG, self.log)
         asm.op('addi', rd=TEMP, rs1=0, imm=0)
@@ -345,6 +392,10 @@ class Program:
                 used += 1
         self.land(asm, waiting, len(self.units), True)
         asm.op('addi', rd=LOG, rs1=LOG, imm=8 * used)
+        if self.paging:
+            asm.op('addi', rd=TEMP, rs1=0, imm=MAGIC)
+            asm.op('ecall')
+        self.after = asm.pc  # in M mode again
         asm.op('csrrs', rd=TEMP, rs1=0, imm=CSR['mscratch'])
         asm.op('addi', rd=TEMP, rs1=TEMP, imm=-1)
         asm.op('csrrw', rd=0, rs1=TEMP, imm=CSR['mscratch'])
@@ -401,7 +452,7 @@ class Program:
         asm.op('sd', rs1=LOG, rs2=TEMP, imm=8 * 57)
         asm.op('lui', rd=12, imm=UART)
         self.put(asm, ord('<'))
-        asm.address(10, self.scratch)
+        asm.address(10, self.dump)
         asm.address(11, self.end)
         (self.send_full if full else self.send_hashes)(asm)
         self.put(asm, ord('>'))
@@ -460,6 +511,10 @@ class Program:
 
     def trap_handler(self, asm):
         """Logs cause, pc and value (where it is not the implementation's choice); skips over."""
+        if self.paging:
+            asm.op('addi', rd=TEMP2, rs1=TEMP, imm=-MAGIC)
+            asm.op('bne', rs1=TEMP2, rs2=0, imm=8)
+            asm.branch('jal', self.after, rd=0)
         for n, name in enumerate(('mcause', 'mepc')):
             asm.op('csrrs', rd=TEMP, rs1=0, imm=CSR[name])
             asm.op('sd', rs1=TRAPS, rs2=TEMP, imm=8 * n)
