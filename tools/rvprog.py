@@ -69,6 +69,10 @@ def floats(rnd, exponent_bits, fraction_bits):
     elif kind == 3:  # around the limits of the integer formats
         exponent = bias + rnd.choice([-2, -1, 0, 7, 8, 15, 16, 30, 31, 32, 52, 53, 62, 63, 64])
         fraction = rnd.choice([0, 1, full, full - 1, full >> 1, rnd.getrandbits(fraction_bits)])
+        whole = exponent - bias  # a tie: an integer of that many bits, and a half
+        if 0 <= whole < fraction_bits and rnd.random() < 0.4:
+            low = fraction_bits - whole - 1
+            fraction = (rnd.getrandbits(whole) << 1 | 1) << low
     elif kind < 6:  # products and quotients near underflow and overflow
         half = rnd.choice([bias // 2, bias + bias // 2, bias, fraction_bits, top - fraction_bits])
         exponent, fraction = half + rnd.randrange(-3, 4), rnd.getrandbits(fraction_bits)

@@ -82,6 +82,8 @@ struct gen_cold {
 
 enum { GEN_COLD_MAX = 384 };
 
+enum { GEN_ROUND_OTHER = 0xff }; /* equal to no enum ir_round: such code goes to the interpreter */
+
 struct gen {
     struct x86_code c;
     const struct jit_stubs *stubs;
@@ -92,7 +94,7 @@ struct gen {
     void *arg;
     const struct ir_insn *(*keep)(void *arg, const struct ir_insn *op); /* copy that outlives us */
     const uint8_t *(*target)(void *arg, uint32_t page_offset); /* existing translation or NULL */
-    unsigned rounding; /* enum ir_round the context runs under */
+    unsigned rounding; /* enum ir_round the context runs under, or GEN_ROUND_OTHER */
     bool count;        /* keep cpu->instret exact */
     uint64_t page_va;
     uint8_t *outer, *inner, *stale;

@@ -338,7 +338,8 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     }
     g->block = &jit->ir;
     g->c = (struct x86_code){.at = s->bottom, .end = s->top};
-    g->rounding = v->current->rounding;
+    /* SSE has no RMM: nothing is inline then, except what names a mode of its own (RTZ). */
+    g->rounding = v->current->rounding == IR_RMM ? GEN_ROUND_OTHER : v->current->rounding;
     g->count = (v->current->key & JIT_KEY_COUNT) != 0;
     jit->target_key = block->key;
     jit->target_page = gpa.v & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
