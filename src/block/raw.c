@@ -125,12 +125,33 @@ static void *raw_worker(void *arg)
     return NULL;
 }
 
+/* Workers take no signals: those belong to the loop. They start with the first request, not with
+ * the disk: by then the process is in its sandbox, and threads inherit that. */
+static int raw_start_workers(struct raw *raw)
+{
+    sigset_t all, old;
+    int r = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    while (!r && raw->workers < RAW_WORKERS) {
+        r = pthread_create(&raw->worker[raw->workers], NULL, raw_worker, raw);
+        if (!r)
+            (void)pthread_setname_np(raw->worker[raw->workers++], "disk");
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return raw->workers ? 0 : -r; /* one will do */
+}
+
 static void raw_submit(struct blockdev *dev, struct blk_req *req)
 {
     struct raw *raw = raw_of(dev);
 
     pthread_mutex_lock(&raw->lock);
-    list_push(&raw->queued, req);
+    req->result = raw->workers ? 0 : raw_start_workers(raw);
+    list_push(req->result ? &raw->done : &raw->queued, req);
+    if (req->result)
+        announce(raw);
     pthread_cond_signal(&raw->work);
     pthread_mutex_unlock(&raw->lock);
 }
@@ -285,24 +306,6 @@ static int must_use raw_open_file(struct raw *raw, const char *path, struct err 
     return r < 0 ? r : raw_lock(raw, path, err);
 }
 
-/* Workers take no signals: those belong to the loop. */
-static int must_use raw_start_workers(struct raw *raw, struct err *err)
-{
-    sigset_t all, old;
-    int r = 0;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    while (!r && raw->workers < RAW_WORKERS) {
-        r = pthread_create(&raw->worker[raw->workers], NULL, raw_worker, raw);
-        if (!r)
-            (void)pthread_setname_np(raw->worker[raw->workers++], "disk");
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return r ? err_set(err, -r, "disk '%s': cannot start a thread: %s", raw->dev.name, strerror(r))
-             : 0;
-}
-
 static int must_use raw_watch(struct raw *raw, struct err *err)
 {
     int r;
@@ -349,8 +352,6 @@ int raw_open(const char *path, bool read_only, const char *name, struct loop *lo
     r = raw_open_file(raw, path, err);
     if (!r)
         r = raw_watch(raw, err);
-    if (!r)
-        r = raw_start_workers(raw, err);
     if (r < 0) {
         raw_free(raw);
         return r;
