@@ -14,7 +14,8 @@ struct command {
     struct command_config config;
     struct agent_session *session; /* NULL: not started, or ended */
     bool started;
-    size_t held; /* output passed on, not acknowledged yet */
+    unsigned rows, columns; /* as a client told before it started */
+    size_t held;            /* output passed on, not acknowledged yet */
 };
 
 static void command_settle(struct command *c)
@@ -43,6 +44,8 @@ static void command_on_output(void *arg, unsigned type, const uint8_t *data, siz
     struct command *c = arg;
 
     stream_output(&c->stream, type, data, len);
+    if (c->stream.log)
+        guest_log_flush(c->stream.log);
     c->held += len;
     command_settle(c);
 }
@@ -87,6 +90,8 @@ static void command_resize(void *arg, unsigned rows, unsigned columns)
 {
     struct command *c = arg;
 
+    c->rows = rows;
+    c->columns = columns;
     if (c->session)
         (void)!agent_session_resize(c->session, rows, columns);
 }
@@ -142,10 +147,15 @@ int command_start(struct command *c, struct agent_host *agent, const struct agen
                   struct err *err)
 {
     struct agent_session_events events = command_events;
+    struct agent_exec sized = *exec;
     int r;
 
     events.arg = c;
-    r = agent_host_exec(agent, exec, &events, &c->session, err);
+    if (c->rows && c->columns) {
+        sized.rows = c->rows;
+        sized.columns = c->columns;
+    }
+    r = agent_host_exec(agent, &sized, &events, &c->session, err);
     if (r < 0)
         return r;
     c->started = true;

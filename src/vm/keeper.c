@@ -67,7 +67,7 @@ static void keeper_note_death(const struct guest *guest, int status)
 {
     struct guest_record record;
 
-    if (guest_read_record(guest, &record, NULL) < 0 || vm_state_is_final(record.state))
+    if (guest_read_own_record(guest, &record, NULL) < 0 || vm_state_is_final(record.state))
         return;
     record.state = VM_FAILED;
     record.ended = (uint64_t)time(NULL);

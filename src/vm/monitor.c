@@ -28,9 +28,8 @@
 
 /* --- the record --- */
 
-static void monitor_sync(void *arg)
+void monitor_sync(struct monitor *m)
 {
-    struct monitor *m = arg;
     struct err err;
 
     if (guest_write_record(m->guest, &m->record, &err) < 0)
@@ -120,14 +119,12 @@ void monitor_stop(struct monitor *m, unsigned seconds)
         return;
     if (m->record.state == VM_PAUSED)
         machine_resume(m->machine);
-    if (!m->begun || !agent_host_ready(m->agent) ||
-        agent_host_shutdown(m->agent, AGENT_POWEROFF) < 0) {
-        monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL,
-                    m->begun ? "killed: no agent that could power it down" : "not started");
-        return;
-    }
     monitor_state(m, VM_STOPPING, "waiting for the guest to power down, %u s at most", seconds);
     loop_timer_set(m->timer, seconds * 1000000000ull);
+    if (!m->begun || !agent_host_ready(m->agent) ||
+        agent_host_shutdown(m->agent, AGENT_POWEROFF) < 0)
+        monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL,
+                    m->begun ? "killed: no agent that could power it down" : "not started");
 }
 
 /* --- the guest's own command --- */
@@ -355,7 +352,7 @@ static int monitor_init(struct monitor *m, struct err *err)
     int r = guest_read_config(m->guest, &m->config, err);
 
     if (!r)
-        r = guest_read_record(m->guest, &m->record, err);
+        r = guest_read_own_record(m->guest, &m->record, err);
     if (!r)
         r = loop_new(&m->lock, &m->loop, err);
     if (!r)

@@ -82,9 +82,10 @@ static void op_attach(struct monitor *m, struct conn *conn, const json_t *reques
 static void op_detach(struct monitor *m, struct conn *conn, const json_t *request)
 {
     conn->detached = true;
-    conn_answer(conn, NULL);
     if (conn->owner)
         monitor_begin(m);
+    monitor_sync(m); /* who asks next must not read of an older state */
+    conn_answer(conn, NULL);
 }
 
 static void op_exec(struct monitor *m, struct conn *conn, const json_t *request)
@@ -154,6 +155,7 @@ static void op_pause(struct monitor *m, struct conn *conn, const json_t *request
     }
     machine_pause(m->machine);
     monitor_state(m, VM_PAUSED, "%s", "");
+    monitor_sync(m);
     conn_answer(conn, NULL);
 }
 
@@ -165,6 +167,7 @@ static void op_resume(struct monitor *m, struct conn *conn, const json_t *reques
     }
     machine_resume(m->machine);
     monitor_state(m, VM_RUNNING, "%s", "");
+    monitor_sync(m);
     conn_answer(conn, NULL);
 }
 

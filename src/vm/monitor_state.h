@@ -39,6 +39,7 @@ void monitor_gone(void *arg, struct conn *conn, bool detached);
 
 /* Notes a state and why; it reaches the disk soon. */
 void monitor_state(struct monitor *m, enum vm_state state, const char *fmt, ...) printf_fn(3, 4);
+void monitor_sync(struct monitor *m); /* now */
 void monitor_begin(struct monitor *m);
 /* Clean power-down, then the hard way after seconds. */
 void monitor_stop(struct monitor *m, unsigned seconds);

@@ -9,7 +9,6 @@
 #include "vm/store.h"
 
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "host/dirs.h"
 #include "host/file.h"
 #include "vm/config.h"
@@ -21,8 +20,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
-
-enum { CONFIG_CAP = 1 << 20, RECORD_CAP = 1 << 16 };
 
 /* --- directories and the store's lock --- */
 
@@ -80,26 +77,15 @@ void vm_uuid_new(char ret_uuid[37])
 
 /* --- making a guest --- */
 
-static int write_json(int dir_fd, const char *name, json_t *json, struct err *err)
-{
-    CLEANUP(free) char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-
-    json_decref(json);
-    if (!text)
-        return err_set(err, -ENOMEM, "%s: out of memory", name);
-    return file_write(dir_fd, name, text, strlen(text), 0600, err);
-}
-
-static int store_fill(int dir_fd, const struct vm_config *config, struct guest *guest,
-                      struct err *err)
+static int store_fill(const struct vm_config *config, struct guest *guest, struct err *err)
 {
     struct guest_record record = {.state = VM_CREATED, .created = (uint64_t)time(NULL)};
     int r;
 
-    r = write_json(dir_fd, "config.json", vm_config_to_json(config), err);
+    r = guest_write_config(guest, config, err);
     if (r < 0)
         return r;
-    guest->lock_fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    guest->lock_fd = openat(guest->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     r = guest->lock_fd < 0 ? -errno : file_lock(guest->lock_fd);
     if (r < 0)
         return err_set(err, r, "guest '%s': cannot lock it: %s", config->name, strerror(-r));
@@ -148,7 +134,7 @@ static int store_make(int store_fd, struct vm_config *config, struct guest *gues
     guest->dir_fd = openat(store_fd, temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     strcpy(guest->name, config->name);
     r = guest->dir_fd < 0 ? err_set(err, -errno, "guest '%s': %s", config->name, strerror(errno))
-                          : store_fill(guest->dir_fd, config, guest, err);
+                          : store_fill(config, guest, err);
     if (!r)
         r = store_publish(store_fd, temp, config, err);
     if (r < 0) {
@@ -347,19 +333,15 @@ int store_remove(struct guest *guest, struct err *err)
 /* A guest whose process ended without a word: say so, clean up, and remove it if it asked so. */
 static void tidy_guest(int store_fd, const char *name)
 {
-    struct guest_record record;
     struct vm_config config = {0};
     struct guest guest;
 
     if (guest_open_at(store_fd, name, &guest) < 0)
         return;
-    /* The lock tells the living from the dead; a record already final needs no care. */
-    if (!file_lock(guest.lock_fd) && !guest_read_record(&guest, &record, NULL)) {
-        if (record.pid) {
-            (void)!guest_write_record(&guest, &record, NULL);
-            (void)!guest_write_pid(&guest, 0, NULL);
+    /* The lock tells the living from the dead. */
+    if (!file_lock(guest.lock_fd)) {
+        if (guest_bury(&guest))
             guest_remove_run_dir(name);
-        }
         if (!guest_read_config(&guest, &config, NULL) && config.auto_remove)
             (void)!store_remove_in(store_fd, &guest, NULL);
         vm_config_done(&config);
@@ -412,136 +394,4 @@ void guest_remove_run_dir(const char *name)
 
     if (!store_dir(DIRS_RUN, &run_fd, NULL))
         (void)!file_remove_tree(run_fd, name, NULL);
-}
-
-/* --- configuration and record --- */
-
-int guest_read_config(const struct guest *guest, struct vm_config *config, struct err *err)
-{
-    CLEANUP(free) char *text = NULL;
-    json_t *json;
-    int r = file_read(guest->dir_fd, "config.json", CONFIG_CAP, &text, NULL, err);
-
-    if (r < 0)
-        return err_wrap(err, r, "guest '%s'", guest->name);
-    json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    if (!json)
-        return err_set(err, -EIO, "guest '%s': config.json is no valid JSON", guest->name);
-    r = vm_config_from_json(json, config, err);
-    json_decref(json);
-    return r < 0 ? err_wrap(err, r, "guest '%s': config.json", guest->name) : 0;
-}
-
-bool vm_state_is_final(enum vm_state state)
-{
-    return state == VM_STOPPED || state == VM_FAILED;
-}
-
-static enum vm_state state_parse(const char *name)
-{
-    for (unsigned s = VM_CREATED; s < VM_FAILED; s++)
-        if (name && !strcmp(vm_state_name((enum vm_state)s), name))
-            return (enum vm_state)s;
-    return VM_FAILED;
-}
-
-static void record_from_json(const json_t *json, struct guest_record *ret)
-{
-    const char *reason = json_string_value(json_object_get(json, "reason"));
-    const char *engine = json_string_value(json_object_get(json, "engine"));
-
-    *ret = (struct guest_record){
-        .state = state_parse(json_string_value(json_object_get(json, "state"))),
-        .agent = json_is_true(json_object_get(json, "agent")),
-        .exit_code = (unsigned)json_integer_value(json_object_get(json, "exit_code")),
-        .created = (uint64_t)json_integer_value(json_object_get(json, "created")),
-        .started = (uint64_t)json_integer_value(json_object_get(json, "started")),
-        .ended = (uint64_t)json_integer_value(json_object_get(json, "ended")),
-    };
-    snprintf(ret->reason, sizeof(ret->reason), "%s", reason ? reason : "");
-    snprintf(ret->engine, sizeof(ret->engine), "%s", engine ? engine : "");
-    text_make_printable(ret->reason, sizeof(ret->reason));
-    text_make_printable(ret->engine, sizeof(ret->engine));
-}
-
-/* Whoever holds the lock himself reads what is written. */
-static void record_be_honest(const struct guest *guest, struct guest_record *record)
-{
-    if (!record->pid || guest_is_alive(guest) || vm_state_is_final(record->state))
-        return;
-    record->state = VM_FAILED;
-    record->ended = record->ended ? record->ended : (uint64_t)time(NULL);
-    snprintf(record->reason, sizeof(record->reason),
-             "the guest's process (pid %d) ended without a word: killed, or the host went down",
-             record->pid);
-}
-
-static pid_t guest_read_pid(const struct guest *guest)
-{
-    CLEANUP(free) char *text = NULL;
-    long pid;
-
-    if (file_read(guest->dir_fd, "pid", 32, &text, NULL, NULL) < 0)
-        return 0;
-    pid = strtol(text, NULL, 10);
-    return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
-}
-
-int guest_write_pid(const struct guest *guest, pid_t pid, struct err *err)
-{
-    char text[32];
-
-    if (!pid) {
-        (void)!unlinkat(guest->dir_fd, "pid", 0);
-        return 0;
-    }
-    return file_write(guest->dir_fd, "pid", text, (size_t)snprintf(text, sizeof(text), "%d\n", pid),
-                      0600, err);
-}
-
-int guest_read_record(const struct guest *guest, struct guest_record *ret, struct err *err)
-{
-    CLEANUP(free) char *text = NULL;
-    json_t *json;
-    int r = file_read(guest->dir_fd, "state.json", RECORD_CAP, &text, NULL, err);
-
-    if (r < 0)
-        return err_wrap(err, r, "guest '%s'", guest->name);
-    json = json_loads(text, 0, NULL);
-    if (!json)
-        return err_set(err, -EIO, "guest '%s': state.json is no valid JSON", guest->name);
-    record_from_json(json, ret);
-    json_decref(json);
-    ret->pid = guest_read_pid(guest);
-    record_be_honest(guest, ret);
-    return 0;
-}
-
-int guest_write_record(const struct guest *guest, const struct guest_record *record,
-                       struct err *err)
-{
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I}", "state", vm_state_name(record->state),
-                  "reason", record->reason, "engine", record->engine, "agent", record->agent,
-                  "exit_code", (int)record->exit_code, "created", (json_int_t)record->created,
-                  "started", (json_int_t)record->started, "ended", (json_int_t)record->ended);
-
-    return write_json(guest->dir_fd, "state.json", json, err);
-}
-
-bool guest_is_alive(const struct guest *guest)
-{
-    return file_is_locked(guest->lock_fd);
-}
-
-int guest_wait_gone(const struct guest *guest, unsigned timeout_ms)
-{
-    const struct timespec pause = {.tv_nsec = 5000000};
-
-    for (unsigned waited = 0; guest_is_alive(guest); waited += 5) {
-        if (waited >= timeout_ms)
-            return -ETIMEDOUT;
-        nanosleep(&pause, NULL);
-    }
-    return 0;
 }

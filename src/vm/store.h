@@ -47,8 +47,15 @@ int must_use store_remove(struct guest *guest, struct err *err);
 int must_use store_remove_locked(struct guest *guest, struct err *err);
 void store_tidy(void);
 
+int must_use guest_write_config(const struct guest *guest, const struct vm_config *config,
+                                struct err *err);
 int must_use guest_read_config(const struct guest *guest, struct vm_config *config,
                                struct err *err);
+/* Writes down, once, that a guest died without a word; for who holds its lock. True: so it was. */
+bool guest_bury(const struct guest *guest);
+/* As it is written, for those who hold the guest's lock themselves. */
+int must_use guest_read_own_record(const struct guest *guest, struct guest_record *ret,
+                                   struct err *err);
 /* Honest: a record that says "running" of a process that is gone reads as failed. */
 int must_use guest_read_record(const struct guest *guest, struct guest_record *ret,
                                struct err *err);
