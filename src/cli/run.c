@@ -23,6 +23,7 @@ static const struct cli_option run_verb_options[] = {
     {"name", 0, "NAME", "its name (default: one is made up)"},
     {"arch", 0, "ARCH", "riscv64, arm64 or amd64 (default: riscv64)"},
     {"technique", 0, "TECHNIQUE", "auto, emulate, full, hardware, para or container"},
+    {"engine", 0, "NAME", "interp or jit, as doctor lists them (default: the technique's first)"},
     {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G)"},
     {"cpus", 0, "N", "number of processors (default: 1)"},
     RUN_COMMAND_OPTIONS,

@@ -36,12 +36,23 @@ int run_resolve_image(struct vm_config *config, struct err *err)
     return 0;
 }
 
+static int find_named_engine(const struct vm_config *config, struct err *err)
+{
+    for (const struct engine_ops *const *ops = engine_registry; *ops; ops++)
+        if (!strcmp((*ops)->name, config->engine))
+            return (*ops)->probe(err);
+    return err_set(err, -EINVAL, "--engine %s: no such engine; posada doctor lists them",
+                   config->engine);
+}
+
 /* The first engine of the technique; auto takes any that this host can run. */
 static int find_engine(const struct vm_config *config, struct err *err)
 {
     bool any = config->technique == TECHNIQUE_AUTO;
     int r = -EOPNOTSUPP;
 
+    if (config->engine[0])
+        return find_named_engine(config, err);
     err_set(err, r,
             "--technique %s: this version of Posada has no engine for it; use --technique %s",
             vm_technique_name(config->technique), vm_technique_name(TECHNIQUE_EMULATE));

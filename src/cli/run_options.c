@@ -141,6 +141,7 @@ static int option_count(const struct cli_args *args, const char *name, unsigned 
 static int option_arch(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     const char *arch = cli_value(args, "arch"), *technique = cli_value(args, "technique");
+    const char *engine = cli_value(args, "engine");
     int v = arch ? vm_arch_parse(arch) : ARCH_RISCV64;
 
     if (v < 0)
@@ -153,6 +154,7 @@ static int option_arch(const struct cli_args *args, struct vm_config *config, st
             "--technique '%s': expected auto, emulate, full, hardware, para or container",
             technique);
     config->technique = (enum vm_technique)v;
+    snprintf(config->engine, sizeof(config->engine), "%s", engine ? engine : "");
     return 0;
 }
 

@@ -3,7 +3,10 @@
 #include "cli/verbs.h"
 
 const struct cli_verb *const cli_verbs[] = {
-    &cli_attach_verb, &cli_console_verb, &cli_exec_verb,    &cli_image_verb, &cli_inspect_verb,
-    &cli_kill_verb,   &cli_logs_verb,    &cli_monitor_verb, &cli_ps_verb,    &cli_rm_verb,
-    &cli_run_verb,    &cli_stop_verb,    &cli_version_verb, &cli_wait_verb,  NULL,
+    &cli_attach_verb,  &cli_console_verb, &cli_doctor_verb,
+    &cli_exec_verb,    &cli_image_verb,   &cli_inspect_verb,
+    &cli_kill_verb,    &cli_logs_verb,    &cli_monitor_verb,
+    &cli_pause_verb,   &cli_ps_verb,      &cli_resume_verb,
+    &cli_rm_verb,      &cli_run_verb,     &cli_stop_verb,
+    &cli_version_verb, &cli_wait_verb,    NULL,
 };

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every verb, one file each (stop.c has the three ways to an end); verbs.c lists them. */
+/* Every verb, one file each (near relatives share one); verbs.c lists them. */
 #pragma once
 
 #include "cli/cli.h"
 
 extern const struct cli_verb cli_attach_verb;
 extern const struct cli_verb cli_console_verb;
+extern const struct cli_verb cli_doctor_verb;
 extern const struct cli_verb cli_exec_verb;
 extern const struct cli_verb cli_image_verb;
 extern const struct cli_verb cli_inspect_verb;
 extern const struct cli_verb cli_kill_verb;
 extern const struct cli_verb cli_logs_verb;
 extern const struct cli_verb cli_monitor_verb;
+extern const struct cli_verb cli_pause_verb;
 extern const struct cli_verb cli_ps_verb;
+extern const struct cli_verb cli_resume_verb;
 extern const struct cli_verb cli_rm_verb;
 extern const struct cli_verb cli_run_verb;
 extern const struct cli_verb cli_stop_verb;

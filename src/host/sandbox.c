@@ -79,6 +79,7 @@ static noreturn_fn void sandbox_try(const struct layer *layer, int pipe_fd)
     if (config.dir_fd >= 0)
         pid = fork();
     if (pid == 0) {
+        (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* some layers stand on it */
         (void)layer->enter(&config, &err);
         (void)!write(pipe_fd, &err, sizeof(err));
         _exit(0);
