@@ -7,8 +7,9 @@
 
 /* Canonical order: single letters, then Z by category, then S. */
 static const char *const isa_names[] = {
-    "i",      "m",     "a",        "f",   "d",   "c",   "zicbom", "zicbop", "zicboz",  "zicntr",
-    "zicond", "zicsr", "zifencei", "zba", "zbb", "zbs", "sstc",   "svadu",  "svinval", "svnapot",
+    "i",      "m",      "a",      "f",      "d",       "c",        "zicbom",
+    "zicbop", "zicboz", "zicntr", "zicond", "zicsr",   "zifencei", "zba",
+    "zbb",    "zbs",    "sstc",   "svadu",  "svinval", "svnapot",  "svvptc",
 };
 
 static const uint8_t isa_extension[ARRAY_LEN(isa_names)] = {
@@ -16,6 +17,7 @@ static const uint8_t isa_extension[ARRAY_LEN(isa_names)] = {
     RISCV_EXT_C,      RISCV_EXT_Zicbom, RISCV_EXT_Zicbop,   RISCV_EXT_Zicboz,  RISCV_EXT_Zicntr,
     RISCV_EXT_Zicond, RISCV_EXT_Zicsr,  RISCV_EXT_Zifencei, RISCV_EXT_Zba,     RISCV_EXT_Zbb,
     RISCV_EXT_Zbs,    RISCV_EXT_Sstc,   RISCV_EXT_Svadu,    RISCV_EXT_Svinval, RISCV_EXT_Svnapot,
+    RISCV_EXT_Svvptc,
 };
 
 unsigned riscv_isa_extensions(const struct cpu *cpu, const char *names[RISCV_ISA_EXTENSIONS_MAX])

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RISC-V virtual CPU: RV64GC with Zba Zbb Zbs Zicond Zicbom Zicboz Zicbop Zicntr Sstc Svadu Svinval
- * Svnapot, Sv39/48/57, modes M, S and U. Specs: RISC-V ISA manual, volumes I and II (20240411).
+ * Svnapot Svvptc, Sv39/48/57, modes M, S and U. Specs: RISC-V ISA manual, volumes I and II
+ * (20240411).
  */
 #pragma once
 

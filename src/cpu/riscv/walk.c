@@ -4,6 +4,7 @@
  * pages. Accessed and dirty bits are set by the walk (Svadu) while menvcfg.ADUE is on, else their
  * absence is a page fault (Svade). Spec: ISA manual, volume II, "Supervisor-Level ISA", "Svnapot",
  * "Svadu". Svpbmt is not modelled: its PTE bits are reserved. Page tables must be in RAM.
+ * Only translations that are there are ever cached, which is what Svvptc promises.
  */
 #include "cpu/riscv/internal.h"
 
