@@ -96,7 +96,7 @@ static int channel_open_pipes(struct channel *c, const struct command *cmd, int 
 
 static int channel_spawn(struct channel *c, const struct command *cmd, const int stdio[3])
 {
-    int status, r = channel_pair(1, &c->status.fd, &status);
+    int status = -1, r = channel_pair(1, &c->status.fd, &status);
 
     if (r < 0)
         return r;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define AGENT_PATH "/sbin/posada-agent"
+#define INIT_PATH  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 enum { SERVICES_MAX = 8, RESPAWN_SECONDS = 1 };
 
@@ -112,14 +113,8 @@ static void init_greet(void)
 
 static void init_exec_shell(const struct service *s)
 {
-    char *const env[] = {"HOME=/root",
-                         "USER=root",
-                         "LOGNAME=root",
-                         "SHELL=/bin/sh",
-                         "TERM=xterm",
-                         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
-                         "/sbin:/bin",
-                         NULL};
+    char *const env[] = {"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh", "TERM=xterm",
+                         INIT_PATH,    NULL};
 
     init_open_terminal(s->tty);
     if (!s->greeted)

@@ -123,6 +123,11 @@ struct build_program {
     size_t len;
 };
 
+static void cleanup_build_program(const struct build_program *p)
+{
+    free(p->data);
+}
+
 static int build_busybox_file(void *arg, const char *path, struct package_entry *entry,
                               struct err *err)
 {
@@ -233,11 +238,9 @@ static void build_add_file(struct cpio *c, const struct recipe *recipe, unsigned
 static int build_fill_initrd(struct build *b, const struct kmods *kmods, struct cpio *c,
                              struct err *err)
 {
-    CLEANUP(free) uint8_t *data = NULL;
-    struct build_program busybox = {0};
+    CLEANUP(build_program) struct build_program busybox = {0};
     int r = build_open_busybox(b, &busybox, err);
 
-    data = busybox.data;
     if (r < 0)
         return r;
     build_add_base(c);

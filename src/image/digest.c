@@ -37,7 +37,7 @@ void digest_end(struct digest *d, char ret_text[DIGEST_TEXT])
 
     if (!d->failed)
         d->failed = !EVP_DigestFinal_ex(d->context, raw, &len);
-    for (unsigned i = 0; i < 32; i++)
+    for (size_t i = 0; i < 32; i++)
         (void)snprintf(ret_text + 2 * i, 3, "%02x", raw[i]);
     if (d->failed)
         ret_text[0] = '\0'; /* equal to no digest */

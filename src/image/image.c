@@ -28,11 +28,6 @@ static void cleanup_image_store(struct image_store *s)
     image_store_close(s);
 }
 
-static void cleanup_recipe(struct recipe *r)
-{
-    recipe_done(r);
-}
-
 static void cleanup_apt(struct apt *a)
 {
     apt_close(a);
@@ -260,6 +255,11 @@ struct image_request {
     char key[DIGEST_TEXT];
 };
 
+static void cleanup_image_request(struct image_request *q)
+{
+    recipe_done(&q->recipe);
+}
+
 static int image_make(struct image_store *s, const struct image_request *q, struct err *err)
 {
     CLEANUP(apt) struct apt apt = {0};
@@ -285,7 +285,7 @@ static int image_request(const char *name, enum vm_arch arch, const struct image
     r = image_check_name(name, err);
     if (r == 0)
         r = image_load_recipe(name, &q->recipe, &text, err);
-    if (r < 0)
+    if (r < 0 || !text || !q->recipe.name)
         return r;
     if (strcmp(q->recipe.name, name) != 0)
         return err_set(err, -EINVAL, "recipe %s.yaml: its name is '%.60s'", name, q->recipe.name);
@@ -297,12 +297,10 @@ int image_build(const char *name, enum vm_arch arch, const struct image_options 
                 struct image *ret_image, struct err *err)
 {
     CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
-    struct image_request q;
-    CLEANUP(recipe) struct recipe recipe = {0};
+    CLEANUP(image_request) struct image_request q;
     struct err stale;
     int r = image_request(name, arch, options, &q, err);
 
-    recipe = q.recipe;
     if (r == 0)
         r = image_store_open(&s, err);
     if (r == 0 && !options->force && image_open(&s, name, arch, q.key, ret_image, &stale) == 0)

@@ -185,7 +185,8 @@ int kmods_close(struct kmods *k, const char *package, struct err *err)
 }
 
 /* Printf at the end of a buffer; -ENOMEM. */
-static int printf_fn(2, 3) kmods_print(struct buf *b, const char *fmt, ...)
+static int kmods_print(struct buf *b, const char *fmt, ...) printf_fn(2, 3);
+static int kmods_print(struct buf *b, const char *fmt, ...)
 {
     char text[2 * KMOD_TEXT];
     va_list ap;

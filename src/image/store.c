@@ -116,7 +116,7 @@ static int image_store_new_temp(struct image_store *s, struct err *err)
 
 int image_store_lock(struct image_store *s, const struct image_progress *progress, struct err *err)
 {
-    const struct timespec pause = {0, 200 * 1000 * 1000};
+    const struct timespec pause = {0, 200000000};
     bool said = false;
     int r = image_store_open_lock(s, err);
 
@@ -145,7 +145,7 @@ int image_store_take(struct image_store *s, const char *temp_name, json_t **ret_
 {
     CLEANUP(free) char *from = NULL;
     char sha256[DIGEST_TEXT], to[sizeof("objects/") + DIGEST_TEXT];
-    struct stat st;
+    struct stat st = {0};
     int r;
 
     if (asprintf(&from, "%s/%s", s->temp, temp_name) < 0)
