@@ -7,6 +7,7 @@
 #include "vm/console.h"
 
 #include "base/buf.h"
+#include "base/text.h"
 #include "host/loop.h"
 #include <errno.h>
 #include <posada/agent.h>
@@ -19,6 +20,10 @@ struct console {
     struct stream stream;
     struct loop_timer *timer;
     struct buf gathered, input;
+    void (*on_line)(void *arg, const char *line);
+    void *on_line_arg;
+    char line[CONSOLE_LINE_MAX + 1];
+    size_t line_len;
     bool armed;   /* the timer will flush */
     bool blocked; /* the guest waits for writable() */
     bool pushing;
@@ -35,6 +40,28 @@ static void console_unblock(struct console *c)
         front->writable(front->arg);
 }
 
+static void console_lines(struct console *c, const uint8_t *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (data[i] != '\n' && data[i] != '\r') {
+            if (c->line_len < CONSOLE_LINE_MAX)
+                c->line[c->line_len++] = (char)data[i];
+            continue;
+        }
+        text_make_printable(c->line, c->line_len);
+        c->line[c->line_len] = '\0';
+        if (c->line_len)
+            c->on_line(c->on_line_arg, c->line);
+        c->line_len = 0;
+    }
+}
+
+void console_on_line(struct console *c, void (*fn)(void *arg, const char *line), void *arg)
+{
+    c->on_line = fn;
+    c->on_line_arg = arg;
+}
+
 void console_flush(struct console *c)
 {
     struct buf out = c->gathered;
@@ -43,6 +70,8 @@ void console_flush(struct console *c)
     c->armed = false;
     if (out.len)
         stream_output(&c->stream, AGENT_STDOUT, buf_data(&out), out.len);
+    if (out.len && c->on_line)
+        console_lines(c, buf_data(&out), out.len);
     buf_done(&out);
     if (c->stream.log)
         guest_log_flush(c->stream.log);

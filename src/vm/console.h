@@ -17,4 +17,7 @@ int must_use console_new(struct loop *loop, struct guest_log *log, struct consol
 void console_free(struct console *c);
 struct chardev *console_chardev(struct console *c);
 struct stream *console_stream(struct console *c);
+/* fn hears every line the guest prints, cut at CONSOLE_LINE_MAX, made printable. */
+enum { CONSOLE_LINE_MAX = 200 };
+void console_on_line(struct console *c, void (*fn)(void *arg, const char *line), void *arg);
 void console_flush(struct console *c); /* what the guest wrote reaches log and clients now */

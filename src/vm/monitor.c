@@ -209,6 +209,22 @@ static void monitor_on_power(void *arg, enum power_action action, unsigned code)
     }
 }
 
+/* Before its agent answers, the console is all a guest says: a kernel that gives up there would
+ * leave us waiting for ever. Afterwards anything may print such a line. */
+static void monitor_on_line(void *arg, const char *line)
+{
+    static const char mark[] = "Kernel panic - not syncing: ";
+    const char *found = strstr(line, mark);
+    struct monitor *m = arg;
+    char reason[sizeof(m->record.reason)];
+
+    if (!found || m->record.state != VM_STARTING)
+        return;
+    snprintf(reason, sizeof(reason), "the guest's kernel panicked before its agent answered: %s",
+             found + strlen(mark));
+    monitor_end(m, VM_FAILED, EXIT_RUN_FAILED, reason);
+}
+
 static void monitor_on_failed(void *arg, const struct err *err)
 {
     struct monitor *m = arg;
@@ -320,6 +336,7 @@ static int monitor_open_streams(struct monitor *m, struct err *err)
         r = console_new(m->loop, m->console_log, &m->console, err);
     if (r < 0)
         return r;
+    console_on_line(m->console, monitor_on_line, m);
     command.log = m->output_log;
     m->agent = agent_host_new(&agent);
     m->command = m->config.command ? command_new(&command) : NULL;

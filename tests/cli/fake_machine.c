@@ -6,7 +6,8 @@
  * guest" are the host's. A power-down is caught before the agent sees it.
  *
  * What the kernel's file name contains chooses how it behaves: "broken" cannot be built, "mute"
- * has no agent, "panic" dies at once, "crash" takes the process down, "ends" powers off with 5.
+ * has no agent, "sulk" says on its console that it panicked, "panic" dies at once, "crash" takes
+ * the process down, "ends" powers off with 5.
  */
 #include "base/buf.h"
 #include "host/loop.h"
@@ -110,7 +111,7 @@ static int fake_agent_start(struct machine *m, struct err *err)
     const char *program = getenv("POSADA_FAKE_AGENT");
     int pair[2];
 
-    if (!program || fake_is(m, "mute"))
+    if (!program || fake_is(m, "mute") || fake_is(m, "sulk"))
         return 0;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_set(err, -errno, "fake agent: %s", strerror(errno));
@@ -134,7 +135,9 @@ static void fake_tick(void *arg)
     struct machine *m = arg;
     struct chardev *agent = m->io_copy.agent;
 
-    if (fake_is(m, "panic"))
+    if (fake_is(m, "sulk"))
+        fake_print(m, "\33[1m[ 1.0] Kernel panic - not syncing: no init\n");
+    else if (fake_is(m, "panic"))
         m->events.power(m->events.arg, POWER_PANIC, 0);
     else if (fake_is(m, "crash"))
         abort();
