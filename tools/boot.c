@@ -5,6 +5,7 @@
  *
  *   boot --kernel FILE [--initrd FILE] [--append TEXT] [--firmware FILE] [--memory MIB] [--cpus N]
  *        [--disk FILE]... [--tohost] [--gdb PORT] [--engine NAME] [--trace FILE,CLASS...] [--stats]
+ *        [--stress MODE,MODE...]
  *
  * Exit code: the guest's (tohost, test finisher), 0 after a plain power-off.
  */
@@ -184,19 +185,13 @@ static void tool_end(struct boot_tool *t)
 }
 
 static const struct option tool_options[] = {
-    {"kernel", required_argument, NULL, 'k'},
-    {"initrd", required_argument, NULL, 'i'},
-    {"append", required_argument, NULL, 'a'},
-    {"firmware", required_argument, NULL, 'f'},
-    {"memory", required_argument, NULL, 'm'},
-    {"cpus", required_argument, NULL, 'c'},
-    {"disk", required_argument, NULL, 'd'},
-    {"tohost", no_argument, NULL, 't'},
-    {"gdb", required_argument, NULL, 'g'},
-    {"trace", required_argument, NULL, 'T'},
-    {"stats", no_argument, NULL, 's'},
-    {"engine", required_argument, NULL, 'e'},
-    {0},
+    {"kernel", required_argument, NULL, 'k'}, {"initrd", required_argument, NULL, 'i'},
+    {"append", required_argument, NULL, 'a'}, {"firmware", required_argument, NULL, 'f'},
+    {"memory", required_argument, NULL, 'm'}, {"cpus", required_argument, NULL, 'c'},
+    {"disk", required_argument, NULL, 'd'},   {"tohost", no_argument, NULL, 't'},
+    {"gdb", required_argument, NULL, 'g'},    {"trace", required_argument, NULL, 'T'},
+    {"stats", no_argument, NULL, 's'},        {"engine", required_argument, NULL, 'e'},
+    {"stress", required_argument, NULL, 'S'}, {0},
 };
 
 static int tool_disk(struct vm_config *config, char *path)
@@ -222,6 +217,7 @@ static int tool_option(struct boot_tool *t, int option, char *value, struct err 
     case 't': config->tohost = true; return 0;
     case 'g': config->gdb_port = (unsigned)strtoul(value, NULL, 0); return 0;
     case 'e': snprintf(config->engine, sizeof(config->engine), "%s", value); return 0;
+    case 'S': return engine_stress_parse(value, &config->stress, err);
     case 's': t->stats = true; return 0;
     case 'T': return tool_trace(value, err);
     default: return -EINVAL;

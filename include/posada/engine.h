@@ -19,6 +19,15 @@ enum engine_exit {
     ENGINE_EXIT_FAILED,    /* the engine cannot go on: err says why */
 };
 
+/* Ways to make rare paths common, for tests; slower, never wrong. */
+enum engine_stress {
+    STRESS_TLB = 1 << 0,      /* a TLB of two entries */
+    STRESS_CACHE = 1 << 1,    /* room for one translation */
+    STRESS_LINKS = 1 << 2,    /* no links, no jump caches: every block asks the dispatcher */
+    STRESS_IRQ = 1 << 3,      /* look for interrupts at every block that can */
+    STRESS_FALLBACK = 1 << 4, /* every op by the interpreter */
+};
+
 struct engine_config {
     struct mem *mem;
     struct clock *clock;
@@ -26,6 +35,7 @@ struct engine_config {
     const char *cpu_model; /* "max" or a named model */
     unsigned vcpus;
     size_t code_cache; /* bytes, 0: default */
+    unsigned stress;   /* enum engine_stress */
 };
 
 /* Debugger's wishes for one vCPU, read at the start of run(). */
@@ -67,5 +77,8 @@ struct engine {
     const struct engine_ops *ops;
 };
 
-/* Sorted table of all engines, NULL-terminated (src/engine/registry.c). */
+/* "tlb,links" to enum engine_stress; -EINVAL with the names there are. */
+int must_use engine_stress_parse(const char *list, unsigned *ret_stress, struct err *err);
+
+/* All engines, of each technique the best first, NULL-terminated (src/engine/registry.c). */
 extern const struct engine_ops *const engine_registry[];

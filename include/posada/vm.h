@@ -57,6 +57,7 @@ struct vm_config {
     bool auto_remove;
     unsigned gdb_port; /* 0: none */
     char *trace;       /* trace classes, NULL: off */
+    unsigned stress;   /* enum engine_stress: developers' tests, never recorded */
 };
 
 void vm_config_done(struct vm_config *config);

@@ -315,7 +315,10 @@ static void gen_op(struct gen *g, const struct ir_insn *op)
 {
     if (g->kill[g->index] & 0x80)
         return;
-    if (!gen_int(g, op) && !gen_mem(g, op) && !gen_fp(g, op) && !gen_flow(g, op))
+    if (g->fallback && (ir_op_info[op->op].has_dst || ir_op_info[op->op].may_fault) &&
+        op->op != IR_HELPER && op->op != IR_PC)
+        gen_fallback(g, op);
+    else if (!gen_int(g, op) && !gen_mem(g, op) && !gen_fp(g, op) && !gen_flow(g, op))
         gen_fallback(g, op);
     gen_bury(g, op);
 }

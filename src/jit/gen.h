@@ -95,6 +95,7 @@ struct gen {
     const struct ir_insn *(*keep)(void *arg, const struct ir_insn *op); /* copy that outlives us */
     const uint8_t *(*target)(void *arg, uint32_t page_offset); /* existing translation or NULL */
     unsigned rounding; /* enum ir_round the context runs under, or GEN_ROUND_OTHER */
+    bool fallback;     /* leave every op to the interpreter */
     bool count;        /* keep cpu->instret exact */
     uint64_t page_va;
     uint8_t *outer, *inner, *stale;

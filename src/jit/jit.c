@@ -49,6 +49,7 @@ struct jit_vcpu {
 struct jit {
     const struct cpu_ops *ops;
     struct mem *mem;
+    unsigned stress;
     struct cache cache;
     struct jit_stubs stubs;
     pthread_mutex_t lock;
@@ -89,10 +90,10 @@ static const struct ir_insn *jit_keep(void *arg, const struct ir_insn *op)
 static const uint8_t *jit_target(void *arg, uint32_t page_offset)
 {
     struct jit *jit = arg;
-    struct jit_block *b =
+    const struct jit_block *b =
         cache_find(&jit->cache, jit->target_page | page_offset, 0, jit->target_key);
 
-    return b ? b->inner : NULL;
+    return b && !(jit->stress & STRESS_LINKS) ? b->inner : NULL;
 }
 
 /* --- Making a machine's JIT --- */
@@ -113,6 +114,8 @@ int jit_new(const struct jit_config *config, struct jit **ret_jit, struct err *e
     }
     jit->ops = config->ops;
     jit->mem = config->mem;
+    jit->stress = config->stress;
+    jit->gen.fallback = config->stress & STRESS_FALLBACK;
     pthread_mutex_init(&jit->lock, NULL);
     c = (struct x86_code){.at = jit->cache.mem.write, .end = jit->cache.mem.write + JIT_STUB_BYTES};
     stubs_emit(&c, &jit->stubs, jit->ops);
@@ -248,6 +251,14 @@ static void context_select(struct jit_vcpu *v)
 
 /* --- Translating --- */
 
+/* Must something go before a block can be added? A block that STRESS_CACHE wants out has run. */
+static bool jit_is_full(const struct jit *jit)
+{
+    if (jit->stress & STRESS_CACHE && jit->cache.blocks)
+        return true;
+    return cache_full(&jit->cache, JIT_BLOCK_ROOM);
+}
+
 /* Waits until no other vCPU runs translated code, evicts, lets them go on. */
 static void jit_make_room(struct jit *jit)
 {
@@ -263,7 +274,7 @@ static void jit_make_room(struct jit *jit)
             pthread_mutex_lock(&jit->lock);
         }
     }
-    if (cache_full(&jit->cache, JIT_BLOCK_ROOM)) {
+    if (jit_is_full(jit)) {
         cache_evict(&jit->cache);
         atomic_fetch_add(&jit->evicted, 1);
     }
@@ -381,7 +392,7 @@ static struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc)
         return NULL;
     pthread_mutex_lock(&jit->lock);
     block = cache_find(&jit->cache, gpa.v, gpa2.v, v->current->key);
-    while (!block && cache_full(&jit->cache, JIT_BLOCK_ROOM)) {
+    while (!block && jit_is_full(jit)) {
         pthread_mutex_unlock(&jit->lock);
         jit_make_room(jit);
         context_select(v);
@@ -403,7 +414,11 @@ static int32_t jit_rel32(const uint8_t *rel32)
 
 static void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block)
 {
-    struct jump_entry *e = &v->current->jumps[(pc >> 1) & (JUMP_ENTRIES - 1)];
+    struct jump_entry *e;
+
+    if (v->jit->stress & STRESS_LINKS)
+        return;
+    e = &v->current->jumps[(pc >> 1) & (JUMP_ENTRIES - 1)];
 
     *e = (struct jump_entry){pc, codemem_exec(&v->jit->cache.mem, block->outer)};
 }
@@ -414,6 +429,8 @@ static void jit_link(struct jit_vcpu *v, const struct jit_block *block, uint64_t
 {
     struct jit *jit = v->jit;
 
+    if (jit->stress & STRESS_LINKS)
+        return;
     pthread_mutex_lock(&jit->lock);
     if (atomic_load(&jit->evicted) == evicted && !block->dropped) {
         uint8_t *rel32 = codemem_write(&jit->cache.mem, v->cpu->jit.link);
@@ -471,6 +488,8 @@ static bool jit_step(struct jit_vcpu *v, bool link, uint64_t evicted, int *code,
     if (!link || block->gpa2)
         jit_fill_jump(v, cpu->pc, block);
     v->enters++;
+    if (v->jit->stress & STRESS_IRQ)
+        cpu_attend(cpu, ATTENTION_IRQ);
     if (!jit_enter(v, block, code))
         *code = GEN_EXIT_DISPATCH;
     return true;

@@ -47,6 +47,9 @@ struct mmu_space {
 struct mmu {
     struct mmu_space *data, *code; /* current; never NULL */
     struct cpu *cpu;
+    bool tiny; /* stress: only the two entries filled last stay */
+    struct tlb_entry *filled[2];
+    uint64_t filled_empty[2]; /* the tags that empty those two */
     bool no_fast; /* tracing and stress: never fill a TLB, every access takes the slow path */
     uint64_t tick, epochs, misses, walks, flushes, switches;
     struct mmu_space *spaces; /* MMU_SPACES of them */

@@ -29,6 +29,20 @@ static bool mmu_may_cache(struct mmu *mmu, const struct cpu_translation *t, enum
     return t->writable && !(seen & PAGE_CODE);
 }
 
+static void mmu_forget_oldest(struct mmu *mmu, struct tlb_entry *table, uint64_t va)
+{
+    struct tlb_entry *fresh = tlb_slot(table, va), *oldest = mmu->filled[1];
+
+    if (oldest && oldest != fresh)
+        oldest->tag = mmu->filled_empty[1];
+    if (fresh == mmu->filled[0])
+        return;
+    mmu->filled[1] = mmu->filled[0];
+    mmu->filled_empty[1] = mmu->filled_empty[0];
+    mmu->filled[0] = fresh;
+    mmu->filled_empty[0] = TLB_EMPTY(fresh - table);
+}
+
 static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation *t,
                      enum cpu_access access, const uint8_t *host_page)
 {
@@ -41,6 +55,8 @@ static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation 
     case CPU_STORE: table = space->write; break;
     default: table = space->code; break;
     }
+    if (mmu->tiny)
+        mmu_forget_oldest(mmu, table, va);
     *tlb_slot(table, va) = (struct tlb_entry){.tag = page, .addend = (uintptr_t)host_page - page};
     if (t->page_size > GUEST_PAGE_SIZE)
         mmu_note_large(space, va, t->page_size);

@@ -47,8 +47,10 @@ static struct cpu *soft_cpu_new(const struct engine_config *config, unsigned ind
     cpu->index = index;
     cpu->reserved_gpa = UINT64_MAX;
     cpu->mmu = mmu_new(cpu);
-    if (cpu->mmu)
+    if (cpu->mmu) {
+        cpu->mmu->tiny = config->stress & STRESS_TLB;
         return cpu;
+    }
     free(cpu);
     return NULL;
 }
@@ -113,7 +115,8 @@ static int soft_create(const struct engine_config *config, const struct engine_o
     if (!r && ops == &engine_jit_ops)
         r = jit_new(&(struct jit_config){.mem = config->mem,
                                          .ops = config->cpu_ops,
-                                         .code_bytes = config->code_cache},
+                                         .code_bytes = config->code_cache,
+                                         .stress = config->stress},
                     &e->jit, err);
     for (unsigned i = 0; i < config->vcpus && !r; i++)
         r = soft_vcpu_new(e, config, i, err);
