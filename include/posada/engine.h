@@ -12,7 +12,7 @@
 struct engine;
 
 enum engine_exit {
-    ENGINE_EXIT_KICK,      /* attention was asked for; nothing else happened */
+    ENGINE_EXIT_KICK,      /* ATTENTION_KICK was seen, and cleared; nothing else happened */
     ENGINE_EXIT_HALT,      /* the guest waits for an interrupt */
     ENGINE_EXIT_HYPERCALL, /* environment call: arguments are in the registers, pc is behind it */
     ENGINE_EXIT_DEBUG,     /* breakpoint or single step; pc is exact */

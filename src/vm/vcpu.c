@@ -206,23 +206,6 @@ static void vcpu_fail(struct vcpu *v, const struct err *err)
     pthread_mutex_unlock(g->config.lock);
 }
 
-/* Runs guest code until something needs us. */
-static void vcpu_run(struct vcpu *v)
-{
-    struct engine *engine = v->group->config.engine;
-    struct err err = {0};
-
-    switch (engine->ops->run(engine, v->index, &err)) {
-    case ENGINE_EXIT_KICK: break;
-    case ENGINE_EXIT_HALT: v->halted = true; break;
-    case ENGINE_EXIT_HYPERCALL:
-        v->halted = v->group->config.hypercall(v->group->config.arg, v->cpu) == BOARD_HALT;
-        break;
-    case ENGINE_EXIT_DEBUG: vcpu_debug(v); break;
-    case ENGINE_EXIT_FAILED: vcpu_fail(v, &err); break;
-    }
-}
-
 /* A kick's cause is written before the kick, so clearing first and looking afterwards loses none.
  */
 static void vcpu_take_kick(struct vcpu *v)
@@ -231,6 +214,23 @@ static void vcpu_take_kick(struct vcpu *v)
     pthread_mutex_lock(&v->lock);
     vcpu_serve_locked(v);
     pthread_mutex_unlock(&v->lock);
+}
+
+/* Runs guest code until something needs us. */
+static void vcpu_run(struct vcpu *v)
+{
+    struct engine *engine = v->group->config.engine;
+    struct err err = {0};
+
+    switch (engine->ops->run(engine, v->index, &err)) {
+    case ENGINE_EXIT_KICK: vcpu_take_kick(v); break; /* the engine has cleared the bit */
+    case ENGINE_EXIT_HALT: v->halted = true; break;
+    case ENGINE_EXIT_HYPERCALL:
+        v->halted = v->group->config.hypercall(v->group->config.arg, v->cpu) == BOARD_HALT;
+        break;
+    case ENGINE_EXIT_DEBUG: vcpu_debug(v); break;
+    case ENGINE_EXIT_FAILED: vcpu_fail(v, &err); break;
+    }
 }
 
 static void vcpu_end(struct vcpu *v)
