@@ -34,7 +34,7 @@ static const struct cli_option run_verb_options[] = {
     {"firmware", 0, "FILE", "run this firmware in machine mode, before the kernel"},
     {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'"},
     {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost"},
-    {"trace", 0, "CLASSES", "record a trace: insn,mem,irq,mmio,mmu,block"},
+    {"trace", 0, "FILE[:CLASSES]", "record insn,mem,irq,mmio,mmu,block for tracecat"},
     CLI_DETACH_OPTION,
     CLI_OPTIONS_END,
 };

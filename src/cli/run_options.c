@@ -196,6 +196,24 @@ static int option_disks(const struct cli_args *args, struct vm_config *config, s
     return r;
 }
 
+/* The guest's process lives in another directory than we do. */
+static int option_trace(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text = cli_value(args, "trace");
+    char *here = NULL;
+    int n;
+
+    if (!text)
+        return 0;
+    if (*text == ':' || !*text)
+        return err_set(err, -EINVAL, "--trace '%s': expected FILE or FILE:CLASSES", text);
+    if (*text != '/' && !(here = getcwd(NULL, 0)))
+        return err_set(err, -errno, "--trace %s: %s", text, strerror(errno));
+    n = asprintf(&config->trace, "%s%s%s", here ? here : "", here ? "/" : "", text);
+    free(here);
+    return n < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
+}
+
 static int option_boot(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     int r = option_file_named(args, "kernel", &config->kernel, err);
@@ -207,7 +225,7 @@ static int option_boot(const struct cli_args *args, struct vm_config *config, st
     if (!r)
         r = option_text(args, "append", &config->append, err);
     if (!r)
-        r = option_text(args, "trace", &config->trace, err);
+        r = option_trace(args, config, err);
     config->tohost = cli_has(args, "tohost");
     if (!r && config->tohost && !config->kernel)
         r = err_set(err, -EINVAL, "--tohost: needs --kernel with a test program");

@@ -189,10 +189,10 @@ static int seccomp_conditions(scmp_filter_ctx ctx)
     /* Signals to our own threads: vCPU kicks, abort(). */
     if (!r)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(tgkill), 1,
-                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
     if (!r)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(prctl), 1,
-                             SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+                             SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
     return r;
 }
 

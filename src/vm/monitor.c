@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <posada/log.h>
+#include <posada/trace.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -25,6 +26,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
+
+enum { TRACE_RECORDS = 1 << 20 }; /* the last so many: 64 MiB */
+#define TRACE_ALL "insn,mem,irq,mmio,mmu,block"
 
 /* --- the record --- */
 
@@ -377,6 +381,19 @@ static int monitor_init(struct monitor *m, struct err *err)
     return r;
 }
 
+/* FILE[:CLASSES] */
+static int monitor_open_trace(const struct monitor *m, struct err *err)
+{
+    CLEANUP(free) char *path = m->config.trace ? strdup(m->config.trace) : NULL;
+    char *colon = path ? strrchr(path, ':') : NULL;
+
+    if (!path)
+        return 0;
+    if (colon)
+        *colon = '\0';
+    return trace_open(path, colon ? colon + 1 : TRACE_ALL, TRACE_RECORDS, err);
+}
+
 static int monitor_lock_in(struct monitor *m, struct err *err)
 {
     static const char *const own_files[] = {"state.json", "console.log",  "console.log.1",
@@ -427,6 +444,8 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
     monitor_state(m, VM_STARTING, "building the machine");
     monitor_sync(m);
     r = monitor_watch_signals(m, err); /* blocked before the first thread is born */
+    if (!r)
+        r = monitor_open_trace(m, err);
     if (!r)
         r = monitor_build(m, err);
     if (!r)
