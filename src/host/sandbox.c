@@ -6,6 +6,7 @@
 #include "host/sandbox_layers.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,10 +30,21 @@ static int sandbox_no_new_privs(const struct sandbox_config *config, struct err 
     return 0;
 }
 
+/* A change of user has taken them from root; a user namespace gave them to others. */
+static int sandbox_no_capabilities(const struct sandbox_config *config, struct err *err)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (syscall(SYS_capset, &header, none) < 0)
+        return err_set(err, -errno, "capabilities: %s", strerror(errno));
+    return 0;
+}
+
 static const struct layer sandbox_layers[] = {
     {"namespaces", sandbox_namespaces},     {"own user", sandbox_user},
-    {"no_new_privs", sandbox_no_new_privs}, {"landlock", sandbox_landlock},
-    {"seccomp", sandbox_seccomp},
+    {"no_new_privs", sandbox_no_new_privs}, {"no capabilities", sandbox_no_capabilities},
+    {"landlock", sandbox_landlock},         {"seccomp", sandbox_seccomp},
 };
 
 void sandbox_prepare_child(void)

@@ -5,8 +5,9 @@
  * start no program, open nothing else, reach no network and no other process.
  *
  * Layers, each on its own: namespaces with the guest's directory as root, a user of its own (root
- * only), no_new_privs, Landlock, a seccomp allow-list. A layer that the host does not offer is
- * skipped; sandbox_parts() tells which there are. An error in one that is there stops the start.
+ * only), no_new_privs, no capabilities, Landlock, a seccomp allow-list. A layer that the host does
+ * not offer is skipped; sandbox_parts() tells which there are. An error in one that is there stops
+ * the start.
  */
 #pragma once
 

@@ -84,7 +84,8 @@ static int namespace_root(int dir_fd, struct err *err)
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount(path, path, NULL, MS_BIND, NULL) < 0 || chdir(path) < 0)
         return err_set(err, -errno, "mount namespace: %s", strerror(errno));
-    if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
+    /* Inside a chroot there is no root to pivot; without capabilities ours holds as well. */
+    if (syscall(SYS_pivot_root, ".", ".") < 0 ? chroot(".") < 0 : umount2(".", MNT_DETACH) < 0)
         return err_set(err, -errno, "mount namespace: cannot change the root: %s", strerror(errno));
     fd = chdir("/") < 0 ? -1 : open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || dup3(fd, dir_fd, O_CLOEXEC) < 0)

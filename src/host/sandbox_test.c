@@ -179,7 +179,7 @@ static void parts_are_told(void **state)
     struct sandbox_part parts[8];
     unsigned n = sandbox_parts(parts, ARRAY_LEN(parts));
 
-    assert_int_equal(n, 5);
+    assert_int_equal(n, 6);
     for (unsigned i = 0; i < n; i++)
         assert_true(parts[i].available || parts[i].detail[0]);
 }
