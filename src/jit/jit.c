@@ -282,11 +282,15 @@ static void jit_make_room(struct jit *jit)
     atomic_fetch_sub(&jit->halting, 1);
 }
 
-/* Fetching for a lift: not past the first page, but for an instruction that begins in it. */
+/* Fetching for a lift: not past the first page, but for an instruction that begins in it. Where the
+ * bytes are is known by now: a page walk under the lock might set an accessed bit beside code, and
+ * reporting that write needs the lock. */
 struct jit_fetch {
     struct cpu_fetch fetch; /* must be first */
-    struct mmu_fetcher inner;
+    const struct jit_vcpu *vcpu;
     uint64_t page, first;
+    gpa_t gpa[2]; /* the page and, for an instruction across its end, the next one */
+    bool claimed[2];
 };
 
 static bool jit_crosses(uint64_t pc)
@@ -297,36 +301,65 @@ static bool jit_crosses(uint64_t pc)
 static bool jit_fetch_half(struct cpu_fetch *fetch, uint64_t pc, uint16_t *ret_bits)
 {
     struct jit_fetch *f = container_of(fetch, struct jit_fetch, fetch);
+    const struct jit_vcpu *v = f->vcpu;
+    unsigned n = (pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) != f->page;
+    const uint8_t *host;
 
-    if ((pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1)) != f->page &&
-        !(jit_crosses(f->first) && pc == f->first + 2))
+    if (n && !(jit_crosses(f->first) && pc == f->first + 2))
         return false;
-    return f->inner.fetch.half(&f->inner.fetch, pc, ret_bits);
+    if (!f->claimed[n])
+        v->pages.claim(v->pages.arg, f->gpa[n]);
+    f->claimed[n] = true;
+    host = mem_page(v->jit->mem, f->gpa[n]);
+    memcpy(ret_bits, host + (pc & (GUEST_PAGE_SIZE - 2)), sizeof(*ret_bits));
+    return true;
+}
+
+static gpa_t jit_page_of(gpa_t gpa)
+{
+    return GPA(gpa.v & ~(uint64_t)(GUEST_PAGE_SIZE - 1));
+}
+
+/* Says what of the fetched pages became code. False: the table of code pages ran over meanwhile,
+ * and has forgotten one of them. */
+static bool jit_note(const struct jit_vcpu *v, const struct jit_fetch *f, bool lifted)
+{
+    unsigned first = (unsigned)(f->first & (GUEST_PAGE_SIZE - 1));
+    unsigned last = first + v->jit->ir.length - 1;
+    bool kept = true;
+
+    if (last >= GUEST_PAGE_SIZE)
+        last = GUEST_PAGE_SIZE - 1;
+    for (unsigned n = 0; n < 2; n++) {
+        if (!f->claimed[n])
+            continue;
+        v->pages.note(v->pages.arg, f->gpa[n],
+                      !lifted ? 1
+                      : n     ? 0
+                              : first,
+                      !lifted ? 0
+                      : n     ? 1
+                              : last);
+        kept &= (atomic_load(mem_page_flags(v->jit->mem, f->gpa[n])) & PAGE_CODE) != 0;
+    }
+    return kept;
 }
 
 /* Lifts what lies at pc into jit->ir. False: nothing that fits in the page. */
-static bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa)
+static bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa, gpa_t gpa2)
 {
     struct jit *jit = v->jit;
     struct jit_fetch f = {.fetch = {.half = jit_fetch_half, .cpu = v->cpu},
+                          .vcpu = v,
                           .page = pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1),
-                          .first = pc};
-    unsigned first = (unsigned)(gpa.v & (GUEST_PAGE_SIZE - 1)), last;
+                          .first = pc,
+                          .gpa = {jit_page_of(gpa), jit_page_of(gpa2)}};
     bool lifted;
 
-    mmu_fetcher_init(&f.inner, v->cpu, v->pages.claim, v->pages.arg);
     jit->ops->lift(v->cpu, &f.fetch, pc, jit_crosses(pc) ? 1 : JIT_MAX_INSNS, &jit->ir);
     v->cpu->fault.pending = false; /* only the way to say that the page ended */
     lifted = jit->ir.insn_count && jit->ir.insn[0].length;
-    last = first + jit->ir.length - 1;
-    if (f.inner.pages)
-        v->pages.note(v->pages.arg, f.inner.page[0], lifted ? first : 1,
-                      !lifted                  ? 0
-                      : last < GUEST_PAGE_SIZE ? last
-                                               : GUEST_PAGE_SIZE - 1);
-    if (f.inner.pages == 2)
-        v->pages.note(v->pages.arg, f.inner.page[1], lifted ? 0 : 1, lifted ? 1 : 0);
-    return lifted;
+    return jit_note(v, &f, lifted) && lifted;
 }
 
 static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, gpa_t gpa,
@@ -338,7 +371,7 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     struct gen *g = &jit->gen;
     struct jit_block *block;
 
-    if (!jit_lift(v, pc, gpa))
+    if (!jit_lift(v, pc, gpa, gpa2))
         return NULL;
     ir_optimise(&jit->ir);
     block = cache_keep(&jit->cache, sizeof(*block));
