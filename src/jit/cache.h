@@ -19,7 +19,7 @@ struct jit_block {
     struct jit_block *next_hash, *next_page;
     /* An instruction over a page's end is a block of its own. gpa2: where its second half is (0:
      * none). In the second page's list stands a stand-in record that names its `primary`. Such a
-     * block is entered through jump caches only, never linked. */
+     * block is entered through jump caches only, never linked (gen_flow.c). */
     uint64_t gpa2;
     struct jit_block *primary;
     uint32_t segment;

@@ -39,7 +39,6 @@ struct jit_stubs {
     const uint8_t *attention; /* edx: page offset of the pc */
     const uint8_t *dispatch;  /* edx: page offset of the pc */
     const uint8_t *link;      /* edx: page offset of the target; rcx: address of the rel32 */
-    const uint8_t *cached;    /* edx: page offset of a target to look up in the jump cache */
     const uint8_t *jump;      /* rax: pc; jump cache missed */
     const uint8_t *load[4];   /* rax: va, edx: insn offset; returns rax, by log2 of the size */
     const uint8_t *store[4];  /* rax: va, rcx: value, edx: insn offset */
@@ -119,8 +118,6 @@ void stubs_emit(struct x86_code *c, struct jit_stubs *ret_stubs, const struct cp
 
 /* Jump to the pc in rax by way of the jump cache, or to miss. */
 void gen_jump_cached(struct x86_code *c, const uint8_t *miss);
-/* Where the snippet behind an unlinked jump ends in a jump to stubs.link (gen_cold_flow). */
-enum { GEN_LINK_SNIPPET_JUMP = 5 + 7 + 1 };
 
 /* --- gen.c: values --- */
 unsigned gen_take(struct gen *g);                           /* a scratch register for this op */

@@ -12,9 +12,11 @@ static int64_t flow_offset(const struct gen *g, uint64_t pc)
     return (int64_t)(pc - g->page_va);
 }
 
-static bool flow_in_page(int64_t off)
+/* May a jump to there be linked? Not to a page's last two bytes: the instruction may go on in the
+ * next page, and what that is only the jump cache knows. */
+static bool flow_may_link(int64_t off)
 {
-    return off >= 0 && off < GUEST_PAGE_SIZE;
+    return off >= 0 && off < GUEST_PAGE_SIZE - 2;
 }
 
 /* Did the current guest instruction do what may change context, mappings or code? */
@@ -96,10 +98,10 @@ static void flow_to(struct gen *g, uint64_t pc)
 {
     int64_t off = flow_offset(g, pc), here = gen_insn_offset(g);
 
+    flow_count(g);
     if (off <= here)
         flow_check_attention(g, off);
-    flow_count(g);
-    if (flow_in_page(off)) {
+    if (flow_may_link(off)) {
         flow_link(g, -1, off);
         return;
     }
@@ -134,7 +136,7 @@ static void flow_branch(struct gen *g, const struct ir_insn *op)
     uint8_t *around;
 
     gen_compare(g, op);
-    if (flow_in_page(off) && off > gen_insn_offset(g) && !g->count) {
+    if (flow_may_link(off) && off > gen_insn_offset(g) && !g->count) {
         flow_link(g, (int)cc, off);
         return;
     }

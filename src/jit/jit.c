@@ -98,6 +98,16 @@ static const uint8_t *jit_target(void *arg, uint32_t page_offset)
 
 /* --- Making a machine's JIT --- */
 
+/* A segment must hold the largest block. */
+static size_t jit_code_bytes(size_t wish)
+{
+    enum { LEAST = 2 * JIT_BLOCK_ROOM * CACHE_SEGMENTS };
+
+    if (!wish)
+        return JIT_CODE_DEFAULT;
+    return wish < LEAST ? LEAST : wish;
+}
+
 int jit_new(const struct jit_config *config, struct jit **ret_jit, struct err *err)
 {
     struct jit *jit = calloc(1, sizeof(*jit));
@@ -106,8 +116,7 @@ int jit_new(const struct jit_config *config, struct jit **ret_jit, struct err *e
 
     if (!jit)
         return err_set(err, -ENOMEM, "engine 'jit': no memory");
-    r = cache_init(&jit->cache, config->code_bytes ? config->code_bytes : JIT_CODE_DEFAULT,
-                   JIT_STUB_BYTES, err);
+    r = cache_init(&jit->cache, jit_code_bytes(config->code_bytes), JIT_STUB_BYTES, err);
     if (r) {
         free(jit);
         return r;
@@ -367,6 +376,7 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
 {
     struct jit *jit = v->jit;
     struct cache_segment *s = &jit->cache.segment[jit->cache.current];
+    uint8_t *top = s->top;
     uint32_t first_page_left = GUEST_PAGE_SIZE - (uint32_t)(gpa.v & (GUEST_PAGE_SIZE - 1));
     struct gen *g = &jit->gen;
     struct jit_block *block;
@@ -387,8 +397,10 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     g->count = (v->current->key & JIT_KEY_COUNT) != 0;
     jit->target_key = block->key;
     jit->target_page = gpa.v & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
-    if (!gen_block(g))
+    if (!gen_block(g)) {
+        s->top = top;
         return NULL;
+    }
     block->outer = g->outer;
     block->inner = g->inner;
     block->stale = g->stale;
@@ -437,14 +449,6 @@ static struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc)
     return block;
 }
 
-static int32_t jit_rel32(const uint8_t *rel32)
-{
-    int32_t v;
-
-    memcpy(&v, rel32, sizeof(v));
-    return v;
-}
-
 static void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block)
 {
     struct jump_entry *e;
@@ -456,8 +460,7 @@ static void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_bloc
     *e = (struct jump_entry){pc, codemem_exec(&v->jit->cache.mem, block->outer)};
 }
 
-/* Links the jump that left with GEN_EXIT_LINK, unless code went away meanwhile. A target over a
- * page's end is sent through the jump cache, which knows about its second page. */
+/* Links the jump that left with GEN_EXIT_LINK, unless code went away meanwhile. */
 static void jit_link(struct jit_vcpu *v, const struct jit_block *block, uint64_t evicted)
 {
     struct jit *jit = v->jit;
@@ -466,12 +469,7 @@ static void jit_link(struct jit_vcpu *v, const struct jit_block *block, uint64_t
         return;
     pthread_mutex_lock(&jit->lock);
     if (atomic_load(&jit->evicted) == evicted && !block->dropped) {
-        uint8_t *rel32 = codemem_write(&jit->cache.mem, v->cpu->jit.link);
-
-        if (block->gpa2)
-            x86_patch(rel32 + 4 + jit_rel32(rel32) + GEN_LINK_SNIPPET_JUMP, jit->stubs.cached);
-        else
-            x86_patch(rel32, block->inner);
+        x86_patch(codemem_write(&jit->cache.mem, v->cpu->jit.link), block->inner);
         v->links++;
     }
     pthread_mutex_unlock(&jit->lock);
@@ -499,9 +497,12 @@ static bool jit_enter(struct jit_vcpu *v, const struct jit_block *block, int *re
     return true;
 }
 
-static void jit_note_pc(struct cpu *cpu, bool next)
+/* Left in the middle of a block. retired: its last instruction is done. */
+static void jit_note_pc(struct cpu *cpu, bool retired)
 {
-    cpu->pc = cpu->jit.page + (cpu->jit.insn & 0xffff) + (next ? cpu->jit.insn >> 16 : 0);
+    cpu->pc = cpu->jit.page + (cpu->jit.insn & 0xffff) + (retired ? cpu->jit.insn >> 16 : 0);
+    if (retired && cpu->count_instret)
+        cpu->instret++;
 }
 
 /* One entry into translated code and what its way out asks for. False: *ret_exit is the answer. */
@@ -518,7 +519,7 @@ static bool jit_step(struct jit_vcpu *v, bool link, uint64_t evicted, int *code,
     }
     if (link)
         jit_link(v, block, evicted);
-    if (!link || block->gpa2)
+    if (!link)
         jit_fill_jump(v, cpu->pc, block);
     v->enters++;
     if (v->jit->stress & STRESS_IRQ)

@@ -78,17 +78,6 @@ static const uint8_t *stub_offset(struct x86_code *c, const struct cpu_ops *ops,
     return at;
 }
 
-/* edx: page offset; through the jump cache */
-static const uint8_t *stub_cached(struct x86_code *c, const uint8_t *jump)
-{
-    const uint8_t *at = c->at;
-
-    x86_rr(c, X86_MOVSXD, true, RAX, RDX);
-    x86_alu_rm(c, X86_ADD, true, RAX, RBP, CPU_DISP(jit.page));
-    gen_jump_cached(c, jump);
-    return at;
-}
-
 static const uint8_t *stub_jump(struct x86_code *c, const struct cpu_ops *ops, const uint8_t *leave)
 {
     const uint8_t *at = c->at;
@@ -174,7 +163,6 @@ void stubs_emit(struct x86_code *c, struct jit_stubs *s, const struct cpu_ops *o
     s->dispatch = stub_offset(c, ops, GEN_EXIT_DISPATCH, leave);
     s->link = stub_offset(c, ops, GEN_EXIT_LINK, leave);
     s->jump = stub_jump(c, ops, leave);
-    s->cached = stub_cached(c, s->jump);
     s->helper = stub_helper(c, ops, leave);
     for (unsigned i = 0; i < 4; i++) {
         s->load[i] = stub_memory(c, ops, false, 1u << i, leave);
