@@ -80,8 +80,11 @@ static int namespace_root(int dir_fd, struct err *err)
     char path[PATH_MAX];
     int fd;
 
+    /* In a chroot whose root is no mount the kernel refuses, and without it the bind below could
+     * show outside: then this layer stays away. */
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return namespace_failed("mount namespace", err);
     if (namespace_dir_path(dir_fd, path, sizeof(path)) < 0 ||
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount(path, path, NULL, MS_BIND, NULL) < 0 || chdir(path) < 0)
         return err_set(err, -errno, "mount namespace: %s", strerror(errno));
     /* Inside a chroot there is no root to pivot; without capabilities ours holds as well. */
