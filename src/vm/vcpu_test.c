@@ -10,7 +10,7 @@
 enum { VCPUS = 4, ROUNDS = 2000 };
 
 /* What a vCPU does in run(). */
-enum behaviour { SPIN, HALT, CALL_OTHERS, STEP_ONCE };
+enum behaviour { SPIN, HALT, CALL_OTHERS, CALL_FROM_0, STEP_ONCE };
 
 struct fixture {
     struct engine engine; /* must be first */
@@ -48,11 +48,15 @@ static enum engine_exit engine_run(struct engine *engine, unsigned index, struct
     switch (f->behaviour) {
     case HALT: return ENGINE_EXIT_HALT;
     case CALL_OTHERS: return ENGINE_EXIT_HYPERCALL;
+    case CALL_FROM_0:
+        if (!index)
+            return ENGINE_EXIT_HYPERCALL;
+        break;
     case STEP_ONCE: return ENGINE_EXIT_DEBUG;
     default: break;
     }
-    while (!(atomic_load(&f->cpu[index].attention) & ATTENTION_KICK))
-        ;
+    while (!(atomic_exchange(&f->cpu[index].attention, 0) & ATTENTION_KICK))
+        ; /* run() clears what it has seen */
     return ENGINE_EXIT_KICK;
 }
 
@@ -260,6 +264,16 @@ static void calls_reach_those_who_sleep_or_are_off(void **state)
     reach(f, &f->calls[3], 10);
 }
 
+/* The others are in run() and come out for the call alone. */
+static void calls_reach_those_who_run(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, CALL_FROM_0);
+    reach(f, &f->runs[0], ROUNDS);
+    reach(f, &f->calls[3], ROUNDS - 1);
+}
+
 static void debug_stops_everybody(void **state)
 {
     struct fixture *f = *state;
@@ -280,5 +294,5 @@ static void stop_before_start(void **state)
 
 RUN_TESTS(TEST(pause_stops_all), TEST(one_vcpu_is_held), TEST(no_wake_up_is_lost),
           TEST(a_vcpu_that_is_off_runs_nothing), TEST(vcpus_call_each_other),
-          TEST(calls_reach_those_who_sleep_or_are_off), TEST(debug_stops_everybody),
-          TEST(stop_before_start))
+          TEST(calls_reach_those_who_sleep_or_are_off), TEST(calls_reach_those_who_run),
+          TEST(debug_stops_everybody), TEST(stop_before_start))
