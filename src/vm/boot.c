@@ -124,7 +124,7 @@ void boot_close(struct boot *boot)
     loader_close(&boot->initrd);
 }
 
-int boot_write(const struct boot *boot, struct mem *mem, struct err *err)
+int boot_write(struct boot *boot, struct mem *mem, struct err *err)
 {
     int r = loader_write(&boot->firmware, mem, boot->firmware_at, err);
 

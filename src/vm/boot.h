@@ -21,4 +21,4 @@ int must_use boot_open(struct boot *ret_boot, const struct vm_config *config,
                        const struct board_ops *board, struct err *err);
 void boot_close(struct boot *boot); /* a zeroed one is fine */
 /* Copies all images into RAM. */
-int must_use boot_write(const struct boot *boot, struct mem *mem, struct err *err);
+int must_use boot_write(struct boot *boot, struct mem *mem, struct err *err);

@@ -10,8 +10,10 @@
 #include "mem/mem.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int loader_open_errno(int fd, const char *what, const char *path, struct err *err)
 {
@@ -46,7 +48,7 @@ static int loader_read_all(int fd, uint8_t *buf, uint64_t len)
     uint64_t done = 0;
 
     while (done < len) {
-        ssize_t n = read(fd, buf + done, len - done);
+        ssize_t n = pread(fd, buf + done, len - done, (off_t)done);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -57,41 +59,46 @@ static int loader_read_all(int fd, uint8_t *buf, uint64_t len)
     return 0;
 }
 
-int loader_read_file(struct loader_bytes *ret_bytes, const char *what, const char *path,
-                     uint64_t max, struct err *err)
+static uint64_t loader_max(enum loader_role role)
 {
-    /* Non-blocking, so that a FIFO given by mistake is refused and not waited for. */
-    CLEANUP(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    CLEANUP(free) uint8_t *data = NULL;
-    struct stat st;
-    int r = loader_open_errno(fd, what, path, err);
+    return role == LOADER_INITRD ? LOADER_INITRD_MAX : LOADER_KERNEL_MAX;
+}
 
-    if (r)
-        return r;
-    if (fstat(fd, &st))
-        return err_set(err, -errno, "%s '%s': cannot examine it: %s", what, path, strerror(errno));
-    r = loader_check_stat(&st, what, path, max, err);
-    if (r)
-        return r;
-    data = malloc((size_t)st.st_size);
+/* Reads all of image->fd. */
+static int loader_read_file(struct loader_image *image, struct err *err)
+{
+    uint64_t len = (uint64_t)image->stamp.st_size;
+    CLEANUP(free) uint8_t *data = malloc(len);
+    int r;
+
     if (!data)
-        return err_set(err, -ENOMEM, "%s '%s': no memory for %lld bytes", what, path,
-                       (long long)st.st_size);
-    r = loader_read_all(fd, data, (uint64_t)st.st_size);
+        return err_set(err, -ENOMEM, "%s '%s': no memory for %llu bytes", image->what, image->path,
+                       (unsigned long long)len);
+    r = loader_read_all(image->fd, data, len);
     if (r)
-        return err_set(err, r, "%s '%s': cannot read it: %s", what, path, strerror(-r));
-    ret_bytes->data = TAKE(data);
-    ret_bytes->len = (uint64_t)st.st_size;
+        return err_set(err, r, "%s '%s': cannot read it: %s", image->what, image->path,
+                       strerror(-r));
+    image->bytes.data = TAKE(data);
+    image->bytes.len = len;
     return 0;
 }
 
-static int loader_begin(struct loader_image *image, const char *what, const char *path,
-                        uint64_t max, struct err *err)
+static int loader_begin(struct loader_image *image, const char *path, struct err *err)
 {
-    memset(image, 0, sizeof(*image));
-    image->what = what;
+    int r;
+
     image->path = path;
-    return loader_read_file(&image->bytes, what, path, max, err);
+    /* Non-blocking, so that a FIFO given by mistake is refused and not waited for. */
+    image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    image->open = image->fd >= 0;
+    r = loader_open_errno(image->fd, image->what, path, err);
+    if (r)
+        return r;
+    if (fstat(image->fd, &image->stamp))
+        return err_set(err, -errno, "%s '%s': cannot examine it: %s", image->what, path,
+                       strerror(errno));
+    r = loader_check_stat(&image->stamp, image->what, path, loader_max(image->role), err);
+    return r ? r : loader_read_file(image, err);
 }
 
 /* The whole file as one segment at offset 0. */
@@ -109,46 +116,104 @@ static bool loader_is_elf(const struct loader_bytes *b)
     return b->len >= 4 && !memcmp(b->data, "\177ELF", 4);
 }
 
-/* Keeps or frees what was read, by r: the caller never sees half an image. */
-static int loader_finish(struct loader_image *image, int r)
+static int loader_parse(struct loader_image *image, struct err *err)
 {
+    int r = 0;
+
+    switch (image->role) {
+    case LOADER_KERNEL:
+        return loader_is_elf(&image->bytes) ? loader_parse_elf(image, image->arch, err)
+                                            : loader_parse_linux(image, image->arch, err);
+    case LOADER_FIRMWARE:
+        if (loader_is_elf(&image->bytes))
+            return loader_parse_elf(image, image->arch, err);
+        break;
+    case LOADER_INITRD: r = loader_check_initrd(image, err); break;
+    }
+    if (!r)
+        loader_make_raw(image);
+    return r;
+}
+
+/* The caller never sees half an image. */
+static int loader_open(struct loader_image *ret_image, const struct loader_image *blank,
+                       const char *path, struct err *err)
+{
+    int r;
+
+    *ret_image = *blank;
+    r = loader_begin(ret_image, path, err);
+    if (!r)
+        r = loader_parse(ret_image, err);
     if (r)
-        loader_close(image);
+        loader_close(ret_image);
     return r;
 }
 
 int loader_open_kernel(struct loader_image *ret_image, const char *path, enum vm_arch arch,
                        struct err *err)
 {
-    int r = loader_begin(ret_image, "kernel", path, LOADER_KERNEL_MAX, err);
+    const struct loader_image blank = {.what = "kernel", .role = LOADER_KERNEL, .arch = arch};
 
-    if (!r)
-        r = loader_is_elf(&ret_image->bytes) ? loader_parse_elf(ret_image, arch, err)
-                                             : loader_parse_linux(ret_image, arch, err);
-    return loader_finish(ret_image, r);
+    return loader_open(ret_image, &blank, path, err);
 }
 
 int loader_open_firmware(struct loader_image *ret_image, const char *path, enum vm_arch arch,
                          struct err *err)
 {
-    int r = loader_begin(ret_image, "firmware", path, LOADER_KERNEL_MAX, err);
+    const struct loader_image blank = {.what = "firmware", .role = LOADER_FIRMWARE, .arch = arch};
 
-    if (!r && loader_is_elf(&ret_image->bytes))
-        r = loader_parse_elf(ret_image, arch, err);
-    else if (!r)
-        loader_make_raw(ret_image);
-    return loader_finish(ret_image, r);
+    return loader_open(ret_image, &blank, path, err);
 }
 
 int loader_open_initrd(struct loader_image *ret_image, const char *path, struct err *err)
 {
-    int r = loader_begin(ret_image, "initrd", path, LOADER_INITRD_MAX, err);
+    const struct loader_image blank = {.what = "initrd", .role = LOADER_INITRD};
 
+    return loader_open(ret_image, &blank, path, err);
+}
+
+static bool loader_same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Removing a file, or renaming another over it, changes its ctime and link count only: the bytes
+ * behind the descriptor are still the same. */
+static bool loader_is_unchanged(const struct stat *a, const struct stat *b)
+{
+    return a->st_size == b->st_size && loader_same_time(&a->st_mtim, &b->st_mtim) &&
+           (a->st_nlink != b->st_nlink || loader_same_time(&a->st_ctim, &b->st_ctim));
+}
+
+/* Brings the bytes back. What was planned with the image (places, lengths) must hold for them. */
+static int loader_read_again(struct loader_image *image, struct err *err)
+{
+    struct loader_image again = {.what = image->what,
+                                 .path = image->path,
+                                 .role = image->role,
+                                 .arch = image->arch,
+                                 .fd = image->fd};
+    int r = fstat(again.fd, &again.stamp) ? -errno : 0;
+
+    if (r || !loader_is_unchanged(&again.stamp, &image->stamp))
+        return err_set(err, r ? r : -ESTALE,
+                       "%s '%s': the file has changed since the guest started, so it cannot be "
+                       "loaded again; start the guest anew",
+                       image->what, image->path);
+    r = loader_read_file(&again, err);
     if (!r)
-        r = loader_check_initrd(ret_image, err);
-    if (!r)
-        loader_make_raw(ret_image);
-    return loader_finish(ret_image, r);
+        r = loader_parse(&again, err);
+    if (!r && (again.bytes.len != image->bytes.len || again.entry != image->entry ||
+               again.segment_count != image->segment_count ||
+               memcmp(again.segment, image->segment, sizeof(again.segment))))
+        r = err_set(err, -ESTALE, "%s '%s': the file is not the one the guest started from",
+                    image->what, image->path);
+    if (r)
+        free(again.bytes.data);
+    else
+        image->bytes = again.bytes;
+    return r;
 }
 
 void loader_close(struct loader_image *image)
@@ -156,6 +221,9 @@ void loader_close(struct loader_image *image)
     free(image->bytes.data);
     image->bytes = (struct loader_bytes){0};
     image->segment_count = 0;
+    if (image->open)
+        close(image->fd);
+    image->open = false;
 }
 
 static int loader_write_segment(const struct loader_image *image, const struct loader_segment *s,
@@ -172,8 +240,14 @@ static int loader_write_segment(const struct loader_image *image, const struct l
     return mem_fill(mem, GPA(zero_from), 0, s->memory_len - s->len);
 }
 
-int loader_write(const struct loader_image *image, struct mem *mem, uint64_t base, struct err *err)
+int loader_write(struct loader_image *image, struct mem *mem, uint64_t base, struct err *err)
 {
+    if (image->open && !image->bytes.data) {
+        int r = loader_read_again(image, err);
+
+        if (r)
+            return r;
+    }
     for (unsigned i = 0; i < image->segment_count; i++) {
         const struct loader_segment *s = &image->segment[i];
 
@@ -184,5 +258,6 @@ int loader_write(const struct loader_image *image, struct mem *mem, uint64_t bas
                            image->what, image->path, (unsigned long long)s->memory_len,
                            (unsigned long long)(base + s->address));
     }
+    free(TAKE(image->bytes.data));
     return 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files a machine starts from: kernels, bare programs, firmware and initial RAM disks. Opening
- * reads and checks a file in full and keeps its bytes, so that a guest's reset can load them again
- * after the sandbox has closed the file system. Every file is hostile: all offsets are checked and
- * all sizes capped.
+ * reads and checks a file in full; writing it into guest RAM lets go of its bytes and keeps the
+ * descriptor, so that a guest's reset can load the file again after the sandbox has closed the file
+ * system, and no copy of it takes memory meanwhile. A file that has changed by then is refused.
+ * Every file is hostile: all offsets are checked and all sizes capped.
  *
  * Errors: -ENOENT no such file, -EACCES not readable, -ENOEXEC not what it should be (empty,
  * truncated, corrupt, of another architecture), -EFBIG above the cap; err says it in a sentence.
@@ -13,6 +14,7 @@
 #include <posada/err.h>
 #include <posada/vm.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 struct mem;
 
@@ -26,8 +28,10 @@ enum loader_kind {
     LOADER_RAW,   /* bytes for the board to place */
 };
 
+enum loader_role { LOADER_KERNEL, LOADER_FIRMWARE, LOADER_INITRD };
+
 struct loader_bytes {
-    uint8_t *data;
+    uint8_t *data; /* NULL while only the descriptor is kept; len stays */
     uint64_t len;
 };
 
@@ -40,8 +44,13 @@ struct loader_segment {
 
 struct loader_image {
     enum loader_kind kind;
-    const char *what;          /* "kernel", "firmware", "initrd": for messages */
-    const char *path;          /* the caller's */
+    const char *what; /* "kernel", "firmware", "initrd": for messages */
+    const char *path; /* the caller's */
+    enum loader_role role;
+    enum vm_arch arch;
+    bool open;                 /* fd is */
+    int fd;                    /* to read the file again; owned */
+    struct stat stamp;         /* of the file as it was read */
     struct loader_bytes bytes; /* owned */
     uint64_t entry;            /* physical; from the image's start for LINUX and RAW */
     uint64_t text_offset;      /* LINUX: wanted offset from a 2 MiB boundary */
@@ -62,13 +71,12 @@ int must_use loader_open_firmware(struct loader_image *ret_image, const char *pa
 int must_use loader_open_initrd(struct loader_image *ret_image, const char *path, struct err *err);
 void loader_close(struct loader_image *image); /* a zeroed one is fine */
 
-/* Copies the image into guest RAM, `base` added to every address. */
-int must_use loader_write(const struct loader_image *image, struct mem *mem, uint64_t base,
+/* Copies the image into guest RAM, `base` added to every address, and lets go of its bytes. Reads
+ * the file again if they are gone: -ESTALE when it is not the same any more. */
+int must_use loader_write(struct loader_image *image, struct mem *mem, uint64_t base,
                           struct err *err);
 
 /* --- Parts, for the loader's own files and tests --- */
-int must_use loader_read_file(struct loader_bytes *ret_bytes, const char *what, const char *path,
-                              uint64_t max, struct err *err);
 /* Inflates one gzip stream of `in`; ret_used: bytes consumed. ret_out NULL: only checks it.
  * -ENOEXEC corrupt or truncated, -EFBIG above max. */
 int must_use loader_gunzip(const uint8_t *in, uint64_t len, uint64_t max,

@@ -7,6 +7,7 @@
 #include "vm/loader.h"
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,8 +237,34 @@ static void elf_program(void **state)
     assert_int_equal(back[0xff], 0x13);
     assert_int_equal(back[0x100], 0);
     assert_int_equal(back[0x17f], 0);
+    assert_null(image.bytes.data); /* in RAM now; later writes read the file again */
     refuse(loader_write(&image, mem, 1 << 20, &err), -ENOMEM, &err, "--memory");
     refuse(loader_write(&image, mem, UINT64_MAX - 16, &err), -ENOMEM, &err, "--memory");
+    loader_close(&image);
+    mem_free(mem);
+}
+
+static void reset_reads_the_same_file_only(void **state)
+{
+    uint8_t elf[ELF_LEN], back[4] = {0};
+    struct mem *mem = mem_new();
+    struct loader_image image;
+    const char *path;
+    struct err err = {0};
+
+    make_elf(elf);
+    path = write_file(elf, ELF_LEN);
+    assert_int_equal(mem_add_ram(mem, GPA(ELF_BASE), 1 << 16, &err), 0);
+    assert_int_equal(loader_open_kernel(&image, path, ARCH_RISCV64, &err), 0);
+    assert_int_equal(loader_write(&image, mem, 0, &err), 0);
+    assert_int_equal(mem_write(mem, GPA(ELF_BASE + 0xff), back, sizeof(back)), 0);
+    assert_int_equal(loader_write(&image, mem, 0, &err), 0);
+    assert_int_equal(mem_read(mem, GPA(ELF_BASE + 0xff), back, 1), 0);
+    assert_int_equal(back[0], 0x13);
+    elf[ELF_TEXT] ^= 1;
+    (void)write_file(elf, ELF_LEN); /* in place, to the same length; the clock may not have moved */
+    assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[2]){{0}, {0}}, 0), 0);
+    refuse(loader_write(&image, mem, 0, &err), -ESTALE, &err, "changed");
     loader_close(&image);
     mem_free(mem);
 }
@@ -371,6 +398,7 @@ int main(void)
         cmocka_unit_test(linux_truncated_pe),
         cmocka_unit_test(files_that_are_none),
         cmocka_unit_test(elf_program),
+        cmocka_unit_test(reset_reads_the_same_file_only),
         cmocka_unit_test(elf_broken),
         cmocka_unit_test(elf_every_byte_damaged),
         cmocka_unit_test(initrd_good),
