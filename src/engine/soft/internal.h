@@ -29,6 +29,7 @@ enum {
 };
 #define SOFT_CACHE_DEFAULT (UINT64_C(64) << 20) /* bytes a vCPU; taken as they are used */
 #define SOFT_CACHE_MIN     (UINT64_C(1) << 20)
+#define SOFT_CACHE_JIT     (UINT64_C(2) << 20) /* for the few blocks a JIT leaves */
 
 /* A block's place in the list of one of its pages. */
 struct soft_ref {

@@ -58,7 +58,9 @@ static struct cpu *soft_cpu_new(const struct engine_config *config, unsigned ind
 static int soft_vcpu_new(struct soft_engine *e, const struct engine_config *config, unsigned index,
                          struct err *err)
 {
-    size_t cache = config->code_cache ? config->code_cache / config->vcpus : SOFT_CACHE_DEFAULT;
+    size_t cache = e->jit               ? SOFT_CACHE_JIT
+                   : config->code_cache ? config->code_cache / config->vcpus
+                                        : SOFT_CACHE_DEFAULT;
     struct soft_vcpu *v = calloc(1, sizeof(*v));
     int r;
 
