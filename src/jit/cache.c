@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 int cache_init(struct cache *cache, size_t bytes, size_t stub_bytes, struct err *err)
 {
@@ -37,7 +39,7 @@ static struct jit_block **cache_bucket(const struct cache *cache, uint64_t gpa, 
 {
     uint64_t h = (gpa >> 1 ^ (uint64_t)key << 20) * UINT64_C(0x9e3779b97f4a7c15);
 
-    return (struct jit_block **)(uintptr_t)&cache->hash[h >> (64 - 15)];
+    return (struct jit_block **)(uintptr_t)&cache->hash[h >> (64 - CACHE_BLOCK_HASH_BITS)];
 }
 
 struct jit_block *cache_find(const struct cache *cache, uint64_t gpa, uint64_t gpa2, uint32_t key)
@@ -145,11 +147,25 @@ void cache_written(struct cache *cache, uint64_t gpa, uint64_t len)
         cache_empty_page(cache, link);
 }
 
+/* The write mapping shares its pages with the mapping that runs; where nothing is being written it
+ * need not be resident. Links and drops bring single pages back. */
+static void cache_rest(const struct cache_segment *s)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = ((uintptr_t)s->start + page - 1) & ~(page - 1);
+    uintptr_t end = (uintptr_t)s->end & ~(page - 1);
+
+    if (start < end)
+        (void)madvise((void *)start, end - start, MADV_DONTNEED); /* shared: nothing is lost */
+}
+
 /* Links lead only inside a page, so dropping every page that has a block here leaves no way in. */
 void cache_evict(struct cache *cache)
 {
     struct cache_segment *s;
 
+    for (unsigned i = 0; i < CACHE_SEGMENTS; i++)
+        cache_rest(&cache->segment[i]);
     cache->current = (cache->current + 1) % CACHE_SEGMENTS;
     s = &cache->segment[cache->current];
     for (unsigned i = 0; i < CACHE_PAGE_HASH; i++) {

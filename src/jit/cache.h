@@ -33,7 +33,12 @@ struct jit_page {
     struct jit_page *next;
 };
 
-enum { CACHE_SEGMENTS = 8, CACHE_BLOCK_HASH = 1 << 15, CACHE_PAGE_HASH = 1 << 12 };
+enum {
+    CACHE_SEGMENTS = 8,
+    CACHE_BLOCK_HASH_BITS = 17,
+    CACHE_BLOCK_HASH = 1 << CACHE_BLOCK_HASH_BITS,
+    CACHE_PAGE_HASH = 1 << 12
+};
 
 struct cache_segment {
     uint8_t *bottom, *top; /* free room in between */
