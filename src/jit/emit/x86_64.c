@@ -3,19 +3,14 @@
 #include "x86_64.h"
 #include <string.h>
 
-void x86_byte(struct x86_code *c, uint8_t v)
+void x86_u32(struct x86_code *c, uint32_t v)
 {
-    if (c->at >= c->end) {
+    if (c->end - c->at < (ptrdiff_t)sizeof(v)) {
         c->full = true;
         return;
     }
-    *c->at++ = v;
-}
-
-void x86_u32(struct x86_code *c, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        x86_byte(c, (uint8_t)(v >> (8 * i)));
+    memcpy(c->at, &v, sizeof(v));
+    c->at += sizeof(v);
 }
 
 void x86_u64(struct x86_code *c, uint64_t v)

@@ -70,7 +70,13 @@ struct x86_code {
     bool full;
 };
 
-void x86_byte(struct x86_code *c, uint8_t v);
+static inline void x86_byte(struct x86_code *c, uint8_t v)
+{
+    if (c->at < c->end)
+        *c->at++ = v;
+    else
+        c->full = true;
+}
 void x86_u32(struct x86_code *c, uint32_t v);
 void x86_u64(struct x86_code *c, uint64_t v);
 
