@@ -75,20 +75,23 @@ static int namespace_dir_path(int dir_fd, char *path, size_t size)
     return 0;
 }
 
-static int namespace_root(int dir_fd, struct err *err)
+/* Inside a chroot there is no root to pivot; without capabilities a chroot of ours holds as well.
+ */
+static int namespace_change_root(const char *path)
 {
-    char path[PATH_MAX];
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return errno == EINVAL && !chdir(path) ? chroot(".") : -1;
+    if (mount(path, path, NULL, MS_BIND, NULL) < 0 || chdir(path) < 0 ||
+        syscall(SYS_pivot_root, ".", ".") < 0)
+        return -1;
+    return umount2(".", MNT_DETACH);
+}
+
+static int namespace_root(int dir_fd, const char *path, struct err *err)
+{
     int fd;
 
-    /* In a chroot whose root is no mount the kernel refuses, and without it the bind below could
-     * show outside: then this layer stays away. */
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        return namespace_failed("mount namespace", err);
-    if (namespace_dir_path(dir_fd, path, sizeof(path)) < 0 ||
-        mount(path, path, NULL, MS_BIND, NULL) < 0 || chdir(path) < 0)
-        return err_set(err, -errno, "mount namespace: %s", strerror(errno));
-    /* Inside a chroot there is no root to pivot; without capabilities ours holds as well. */
-    if (syscall(SYS_pivot_root, ".", ".") < 0 ? chroot(".") < 0 : umount2(".", MNT_DETACH) < 0)
+    if (namespace_change_root(path) < 0)
         return err_set(err, -errno, "mount namespace: cannot change the root: %s", strerror(errno));
     fd = chdir("/") < 0 ? -1 : open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || dup3(fd, dir_fd, O_CLOEXEC) < 0)
@@ -101,13 +104,18 @@ static int namespace_root(int dir_fd, struct err *err)
 
 int sandbox_namespaces(const struct sandbox_config *config, struct err *err)
 {
-    int r = geteuid() == 0 ? 0 : namespace_user(err);
+    char path[PATH_MAX];
+    int r;
 
+    /* Afterwards the descriptor belongs to a mount that our root does not lead to. */
+    if (namespace_dir_path(config->dir_fd, path, sizeof(path)) < 0)
+        return err_set(err, -errno, "mount namespace: %s", strerror(errno));
+    r = geteuid() == 0 ? 0 : namespace_user(err);
     if (r < 0)
         return r;
     if (unshare(NAMESPACES) < 0)
         return namespace_failed("namespaces", err);
-    return namespace_root(config->dir_fd, err);
+    return namespace_root(config->dir_fd, path, err);
 }
 
 /* The new user's files become its own, and it may make more: the sticky bit keeps the rest (the
