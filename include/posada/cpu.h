@@ -65,8 +65,10 @@ struct cpu {
     uint32_t fp_flags; /* sticky IEEE flags of finished operations, enum ir_fp_flag */
     enum cpu_exit exit;
     struct cpu_fault fault;
-    /* LR/SC, LDXR/STXR: address (all ones: none) and the value seen. */
-    uint64_t reserved_gpa, reserved_value;
+    /* LR/SC, LDXR/STXR: host address of the reserved bytes (0: none) and the value seen there. Not
+     * part of the saved state: a resumed guest finds its reservation gone, as after any trap. */
+    uintptr_t reserved_host;
+    uint64_t reserved_value;
     _Atomic uint64_t irq_inputs; /* levels of the interrupt inputs, by pin */
     uint64_t instret;            /* instructions retired; exact once count_instret is set */
     bool count_instret;          /* the guest reads the counter: keep it exact from now on */

@@ -4,8 +4,6 @@
 
 #include "mmu/mmu.h"
 
-enum { RESERVATION_NONE = -1 };
-
 static uint64_t atomic_extend(uint64_t v, unsigned aux)
 {
     unsigned up = 64 - 8 * IR_MEM_SIZE(aux);
@@ -50,7 +48,7 @@ bool interp_lr(struct cpu *cpu, uint64_t va, unsigned aux, uint64_t *ret)
 
     if (!host)
         return false;
-    cpu->reserved_gpa = gpa.v;
+    cpu->reserved_host = (uintptr_t)host;
     cpu->reserved_value = atomic_load(host, aux);
     *ret = atomic_extend(cpu->reserved_value, aux);
     return true;
@@ -64,8 +62,8 @@ bool interp_sc(struct cpu *cpu, uint64_t va, uint64_t val, unsigned aux, uint64_
 
     if (!host)
         return false;
-    stored = gpa.v == cpu->reserved_gpa && atomic_cas(host, aux, &cpu->reserved_value, val);
-    cpu->reserved_gpa = (uint64_t)RESERVATION_NONE;
+    stored = (uintptr_t)host == cpu->reserved_host && atomic_cas(host, aux, &cpu->reserved_value, val);
+    cpu->reserved_host = 0;
     if (stored)
         mmu_atomic_done(cpu, va, gpa, IR_MEM_SIZE(aux));
     *ret = !stored;

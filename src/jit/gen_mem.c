@@ -161,38 +161,127 @@ static void gen_bzero(struct gen *g, const struct ir_insn *op)
     cold->back = g->c.at;
 }
 
-/* AMO: naturally aligned, so the span check of one byte plus an alignment test is enough. */
-static bool gen_amo(struct gen *g, const struct ir_insn *op)
+/* --- Atomics: rdx = host address; a misaligned or slow one is interpreted --- */
+
+static struct gen_cold *gen_atomic_begin(struct gen *g, const struct ir_insn *op, unsigned access)
 {
-    unsigned size = op->aux & 3, bytes = 1u << size;
-    bool w = size == 3;
+    unsigned bytes = IR_MEM_SIZE(op->aux);
     struct gen_cold *cold;
     uint8_t *miss;
 
-    if (size < 2 || (op->c != IR_SWAP && op->c != IR_AMOADD))
-        return false;
     gen_flush_temps(g);
     gen_in_memory(g, op->a);
-    gen_in_memory(g, op->b);
-    miss = gen_tlb(g, op->a, 0, GEN_WRITE, bytes);
+    if (ir_op_info[op->op].has_b)
+        gen_in_memory(g, op->b);
+    miss = gen_tlb(g, op->a, 0, access, bytes);
     cold = gen_cold_new(g, COLD_OP);
     cold->from[cold->from_count++] = miss;
     x86_rr(&g->c, 0xf6, false, 0, RAX); /* test al, bytes - 1 */
     x86_byte(&g->c, (uint8_t)(bytes - 1));
     cold->from[cold->from_count++] = x86_jcc(&g->c, X86_NE);
-    gen_src_to(g, RCX, op->b);
-    if (op->c == IR_AMOADD)
-        x86_byte(&g->c, 0xf0);
-    x86_rx(&g->c, op->c == IR_SWAP ? X86_XCHG : X86_XADD, w, RCX, RAX, RDX, 0, 0);
-    if (!w && (op->aux & IR_MEM_SIGNED))
-        x86_rr(&g->c, X86_MOVSXD, true, RCX, RCX);
-    /* The cold end leaves the result in its slot, or in its home. */
+    x86_alu_rr(&g->c, X86_ADD, true, RDX, RAX);
+    return cold;
+}
+
+/* The cold end leaves the result in its slot, or in its home. */
+static void gen_atomic_end(struct gen *g, const struct ir_insn *op, unsigned reg,
+                           struct gen_cold *cold)
+{
+    if ((op->aux & 3) == 2 && op->aux & IR_MEM_SIGNED)
+        x86_rr(&g->c, X86_MOVSXD, true, reg, reg);
     gen_forget(g, op->dst);
     if (g->slot[op->dst].pinned)
-        x86_mov_rr(&g->c, (unsigned)g->slot[op->dst].reg, RCX);
+        x86_mov_rr(&g->c, (unsigned)g->slot[op->dst].reg, reg);
     else
-        x86_rm(&g->c, X86_MOV_STORE, true, RCX, RBP, slot_disp(op->dst));
+        x86_rm(&g->c, X86_MOV_STORE, true, reg, RBP, slot_disp(op->dst));
     cold->back = g->c.at;
+}
+
+/* lock cmpxchg [rdx], rcx */
+static void gen_cmpxchg(struct gen *g, bool w)
+{
+    x86_byte(&g->c, 0xf0);
+    x86_rm(&g->c, X86_CMPXCHG, w, RCX, RDX, 0);
+}
+
+/* rcx = what the AMO makes of the old value in rax */
+static void gen_amo_value(struct gen *g, const struct ir_insn *op, bool w)
+{
+    static const enum x86_alu alu[] = {
+        [IR_AMOXOR] = X86_XOR, [IR_AMOAND] = X86_AND, [IR_AMOOR] = X86_OR};
+    static const enum x86_cc keep_old[] = {
+        [IR_MIN] = X86_L, [IR_MAX] = X86_G, [IR_MINU] = X86_B, [IR_MAXU] = X86_A};
+
+    gen_src_to(g, RCX, op->b);
+    if (op->c <= IR_AMOOR) {
+        x86_alu_rr(&g->c, alu[op->c], w, RCX, RAX);
+    } else {
+        x86_alu_rr(&g->c, X86_CMP, w, RAX, RCX);
+        x86_rr(&g->c, (uint32_t)X86_CMOV | keep_old[op->c], w, RCX, RAX);
+    }
+}
+
+static bool gen_amo(struct gen *g, const struct ir_insn *op)
+{
+    bool w = (op->aux & 3) == 3;
+    struct gen_cold *cold;
+    const uint8_t *again;
+
+    if ((op->aux & 3) < 2)
+        return false;
+    cold = gen_atomic_begin(g, op, GEN_WRITE);
+    if (op->c == IR_SWAP || op->c == IR_AMOADD) {
+        gen_src_to(g, RCX, op->b);
+        if (op->c == IR_AMOADD)
+            x86_byte(&g->c, 0xf0);
+        x86_rm(&g->c, op->c == IR_SWAP ? X86_XCHG : X86_XADD, w, RCX, RDX, 0);
+        gen_atomic_end(g, op, RCX, cold);
+        return true;
+    }
+    x86_rm(&g->c, X86_MOV_LOAD, w, RAX, RDX, 0);
+    again = g->c.at;
+    gen_amo_value(g, op, w);
+    gen_cmpxchg(g, w);
+    x86_patch(x86_jcc(&g->c, X86_NE), again);
+    gen_atomic_end(g, op, RAX, cold);
+    return true;
+}
+
+static bool gen_lr(struct gen *g, const struct ir_insn *op)
+{
+    struct gen_cold *cold;
+
+    if ((op->aux & 3) < 2)
+        return false;
+    cold = gen_atomic_begin(g, op, GEN_READ);
+    x86_rm(&g->c, X86_MOV_LOAD, (op->aux & 3) == 3, RAX, RDX, 0);
+    x86_rm(&g->c, X86_MOV_STORE, true, RDX, RBP, CPU_DISP(reserved_host));
+    x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, CPU_DISP(reserved_value));
+    gen_atomic_end(g, op, RAX, cold);
+    return true;
+}
+
+static bool gen_sc(struct gen *g, const struct ir_insn *op)
+{
+    bool w = (op->aux & 3) == 3;
+    struct gen_cold *cold;
+    uint8_t *lost;
+
+    if ((op->aux & 3) < 2)
+        return false;
+    cold = gen_atomic_begin(g, op, GEN_WRITE);
+    gen_src_to(g, RCX, op->b);
+    x86_alu_rm(&g->c, X86_CMP, true, RDX, RBP, CPU_DISP(reserved_host));
+    x86_rm(&g->c, 0xc7, true, 0, RBP, CPU_DISP(reserved_host)); /* mov: flags stay */
+    x86_u32(&g->c, 0);
+    x86_mov_imm(&g->c, RAX, 1);
+    lost = x86_jcc(&g->c, X86_NE);
+    x86_rm(&g->c, X86_MOV_LOAD, true, RAX, RBP, CPU_DISP(reserved_value));
+    gen_cmpxchg(g, w);
+    x86_setcc(&g->c, X86_NE, RAX);
+    x86_rr(&g->c, X86_MOVZX8 | X86_BYTE, false, RAX, RAX);
+    x86_patch(lost, g->c.at);
+    gen_atomic_end(g, op, RAX, cold);
     return true;
 }
 
@@ -211,6 +300,8 @@ bool gen_mem(struct gen *g, const struct ir_insn *op)
         return true;
     case IR_BZERO: gen_bzero(g, op); return true;
     case IR_AMO: return gen_amo(g, op);
+    case IR_LR: return gen_lr(g, op);
+    case IR_SC: return gen_sc(g, op);
     case IR_FENCE:
         if (op->aux == IR_FENCE_FULL) {
             x86_byte(&g->c, 0xf0); /* lock or dword [rsp], 0 */

@@ -9,6 +9,7 @@
 #include "jit/jit.h"
 #include "ir/ir.h"
 #include "jit/cache.h"
+#include "jit/emit/cpuid.h"
 #include "jit/emit/mxcsr.h"
 #include "jit/gen.h"
 #include "mem/mem.h"
@@ -67,8 +68,7 @@ int jit_probe(struct err *err)
 {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("bmi2") && __builtin_cpu_supports("bmi") &&
-        __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("lzcnt"))
+        __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma") && cpuid_has_lzcnt())
         return 0;
     return err_set(err, -EOPNOTSUPP,
                    "engine 'jit': this CPU lacks BMI1/BMI2/LZCNT/POPCNT/FMA (x86-64-v3); "

@@ -91,7 +91,6 @@ struct fake *fake_new(void)
 
     assert(f);
     f->cpu.ops = &fake_cpu_ops;
-    f->cpu.reserved_gpa = UINT64_MAX;
     f->cpu.mem = mem_new();
     f->cpu.mmu = mmu_new(&f->cpu);
     assert(f->cpu.mem && f->cpu.mmu);

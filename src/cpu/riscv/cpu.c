@@ -152,7 +152,7 @@ static void cpu_reset(struct cpu *cpu)
     cpu->fp_flags = 0;
     cpu->exit = CPU_EXIT_NONE;
     cpu->fault.pending = false;
-    cpu->reserved_gpa = UINT64_MAX;
+    cpu->reserved_host = 0;
     cpu->instret = 0;
     cpu->count_instret = false;
     atomic_fetch_and(&cpu->irq_inputs, ~cpu->ops->latched_inputs);
@@ -230,7 +230,7 @@ static void cpu_after_load(struct cpu *cpu)
     if (rv->privilege == 2)
         rv->privilege = RISCV_U;
     riscv_csr_legalise(rv);
-    cpu->reserved_gpa = UINT64_MAX;
+    cpu->reserved_host = 0;
     riscv_pmp_legalise(rv);
     riscv_settle(rv);
     riscv_timer_settle(rv);

@@ -57,7 +57,7 @@ static void trap_take(struct riscv_cpu *rv, uint64_t cause, uint64_t value, bool
         trap_enter_s(rv, cause, value);
     else
         trap_enter_m(rv, cause, value);
-    rv->cpu.reserved_gpa = UINT64_MAX;
+    rv->cpu.reserved_host = 0;
     riscv_settle(rv);
     if (trace_on(TRACE_IRQ))
         trace_put(TRACE_EV_trap, rv->cpu.index, from, cause, value, rv->cpu.pc, rv->privilege);

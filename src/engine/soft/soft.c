@@ -45,7 +45,6 @@ static struct cpu *soft_cpu_new(const struct engine_config *config, unsigned ind
     cpu->mem = config->mem;
     cpu->clock = config->clock;
     cpu->index = index;
-    cpu->reserved_gpa = UINT64_MAX;
     cpu->mmu = mmu_new(cpu);
     if (cpu->mmu) {
         cpu->mmu->tiny = config->stress & STRESS_TLB;

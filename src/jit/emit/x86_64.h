@@ -63,6 +63,7 @@ enum {
     X86_CMOV = 0x40 | X86_0F, /* + cc */
     X86_XCHG = 0x87,
     X86_XADD = 0xc1 | X86_0F,
+    X86_CMPXCHG = 0xb1 | X86_0F,
 };
 
 struct x86_code {
