@@ -210,10 +210,10 @@ int main(void)
     (void)reboot(RB_DISABLE_CAD);
     setup_mounts();
     setup_hostname();
-    init_add(&init_state, ""); /* the agent first: somebody may be waiting for it */
-    (void)init_keep_running(&init_state);
-    modules_coldplug();
+    modules_coldplug(); /* before the agent: its first command may look for a disk */
     setup_loopback();
+    init_add(&init_state, ""); /* first of what runs: somebody may be waiting for it */
+    (void)init_keep_running(&init_state);
     init_add_consoles(&init_state);
     init_loop(&init_state);
 }
