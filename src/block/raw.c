@@ -256,18 +256,17 @@ static int must_use raw_size(int fd, uint64_t *ret_size)
 
 static int must_use raw_measure(struct raw *raw, const char *path, struct err *err)
 {
-    const char *name = raw->dev.name;
     uint64_t size = 0;
     int r = raw_size(raw->fd, &size);
 
     if (r < 0)
-        return err_set(err, -EINVAL,
-                       "disk '%s': %s is no disk image: it is no file or block device", name, path);
+        return err_set(err, -ENOEXEC,
+                       "disk '%s': no disk image: neither a regular file nor a block device", path);
     if (!size || size % RAW_BLOCK)
-        return err_set(err, -EINVAL,
-                       "disk '%s': %s has %" PRIu64 " bytes, but a raw disk is a whole number of "
+        return err_set(err, -ENOEXEC,
+                       "disk '%s': it has %" PRIu64 " bytes, but a raw disk is a whole number of "
                        "512-byte sectors; is it cut off, or of another format?",
-                       name, path, size);
+                       path, size);
     raw->dev.info.size = size;
     return 0;
 }
@@ -280,11 +279,9 @@ static int must_use raw_lock(const struct raw *raw, const char *path, struct err
     if (fcntl(raw->fd, F_OFD_SETLK, &lock) == 0)
         return 0;
     if (errno != EAGAIN && errno != EACCES)
-        return err_set(err, -errno, "disk '%s': cannot lock %s: %s", raw->dev.name, path,
-                       strerror(errno));
+        return err_set(err, -errno, "disk '%s': cannot lock it: %s", path, strerror(errno));
     return err_set(err, -EBUSY,
-                   "disk '%s': %s is in use by another guest or program; stop that one, or %s",
-                   raw->dev.name, path,
+                   "disk '%s': in use by another guest or program; stop that one, or %s", path,
                    write ? "open it read-only in both" : "wait until it no longer writes");
 }
 
@@ -298,8 +295,7 @@ static int must_use raw_open_file(struct raw *raw, const char *path, struct err 
     if (raw->fd < 0) {
         bool denied = !read_only && (errno == EACCES || errno == EROFS || errno == EPERM);
 
-        return err_set(err, -errno, "disk '%s': cannot open %s: %s%s", raw->dev.name, path,
-                       strerror(errno),
+        return err_set(err, -errno, "disk '%s': %s%s", path, strerror(errno),
                        denied ? "; it may be readable with the read-only option" : "");
     }
     r = raw_measure(raw, path, err);

@@ -273,15 +273,15 @@ static void test_open_refuses(void **state)
     refused("qcow2", "/dev/null", false, -EINVAL, "format 'qcow2' is not known");
     refused(NULL, "/dev/null", false, -EINVAL, "never guessed");
     refused("raw", "/nonexistent/disk", false, -ENOENT, "No such file");
-    refused("raw", "/tmp", true, -EINVAL, "no file or block device");
-    refused("raw", "/dev/null", false, -EINVAL, "no file or block device");
+    refused("raw", "/tmp", true, -ENOEXEC, "neither a regular file");
+    refused("raw", "/dev/null", false, -ENOEXEC, "neither a regular file");
     make_file(path, 1000);
-    refused("raw", path, false, -EINVAL, "1000 bytes");
+    refused("raw", path, false, -ENOEXEC, "1000 bytes");
     assert_int_equal(truncate(path, 0), 0);
-    refused("raw", path, false, -EINVAL, "0 bytes");
+    refused("raw", path, false, -ENOEXEC, "0 bytes");
     unlink(path);
     assert_int_equal(mkfifo(path, 0600), 0);
-    refused("raw", path, true, -EINVAL, "no file or block device"); /* and does not wait */
+    refused("raw", path, true, -ENOEXEC, "neither a regular file"); /* and does not wait */
     unlink(path);
 }
 

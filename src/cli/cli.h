@@ -66,8 +66,8 @@ const char *cli_nth(const struct cli_args *args, const char *name, unsigned n);
 
 /* Whole words to numbers: "512M" (K, M, G, T: powers of 1024), "10", "1.5" seconds... */
 int must_use cli_parse_size(const char *what, const char *text, uint64_t *ret, struct err *err);
-int must_use cli_parse_number(const char *what, const char *text, uint64_t max, uint64_t *ret,
-                              struct err *err);
+int must_use cli_parse_number(const char *what, const char *text, uint64_t min, uint64_t max,
+                              uint64_t *ret, struct err *err);
 
 void cli_help_all(void);                         /* posada --help */
 void cli_help_verb(const struct cli_verb *verb); /* posada VERB --help */

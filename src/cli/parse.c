@@ -147,9 +147,9 @@ static int parse_check_operands(const struct parse *p)
         return err_set(p->err, -EINVAL, "%s: too few arguments; usage: posada %s [OPTIONS] %s",
                        p->verb_name, p->verb_name, verb->operands);
     if (p->args->operand_count > verb->max)
-        return err_set(p->err, -EINVAL, "%s: '%s' is one argument too many; usage: posada %s %s",
+        return err_set(p->err, -EINVAL, "%s: '%s' is one argument too many; usage: posada %s%s%s",
                        p->verb_name, p->args->operands[verb->max], p->verb_name,
-                       verb->operands ? verb->operands : "");
+                       verb->operands ? " " : "", verb->operands ? verb->operands : "");
     return 0;
 }
 
@@ -266,7 +266,7 @@ bool cli_has(const struct cli_args *args, const char *name)
     return false;
 }
 
-int cli_parse_number(const char *what, const char *text, uint64_t max, uint64_t *ret,
+int cli_parse_number(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *ret,
                      struct err *err)
 {
     char *end;
@@ -274,9 +274,9 @@ int cli_parse_number(const char *what, const char *text, uint64_t max, uint64_t 
 
     errno = 0;
     value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || value > max)
-        return err_set(err, -EINVAL, "%s '%s': expected a whole number from 0 to %llu", what, text,
-                       (unsigned long long)max);
+    if (*text < '0' || *text > '9' || *end || errno || value < min || value > max)
+        return err_set(err, -EINVAL, "%s '%s': expected a whole number from %llu to %llu", what,
+                       text, (unsigned long long)min, (unsigned long long)max);
     *ret = value;
     return 0;
 }

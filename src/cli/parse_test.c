@@ -131,9 +131,10 @@ static void test_sizes(void **state)
     assert_int_equal(v, 77);
     for (unsigned i = 0; i < ARRAY_LEN(wrong); i++)
         assert_int_equal(cli_parse_size("memory", wrong[i], &v, NULL), -EINVAL);
-    assert_int_equal(cli_parse_number("cpus", "65", 64, &v, NULL), -EINVAL);
-    assert_int_equal(cli_parse_number("cpus", "0x4", 64, &v, NULL), -EINVAL);
-    assert_int_equal(cli_parse_number("cpus", "64", 64, &v, NULL), 0);
+    assert_int_equal(cli_parse_number("cpus", "65", 1, 64, &v, NULL), -EINVAL);
+    assert_int_equal(cli_parse_number("cpus", "0x4", 1, 64, &v, NULL), -EINVAL);
+    assert_int_equal(cli_parse_number("cpus", "0", 1, 64, &v, NULL), -EINVAL);
+    assert_int_equal(cli_parse_number("cpus", "64", 1, 64, &v, NULL), 0);
 }
 
 int main(void)

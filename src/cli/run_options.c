@@ -130,10 +130,8 @@ static int option_count(const struct cli_args *args, const char *name, unsigned 
     uint64_t v = otherwise;
 
     snprintf(what, sizeof(what), "--%s", name);
-    if (text && cli_parse_number(what, text, max, &v, err) < 0)
+    if (text && cli_parse_number(what, text, 1, max, &v, err) < 0)
         return err->code;
-    if (text && !v)
-        return err_set(err, -EINVAL, "%s 0: expected a number from 1 to %u", what, max);
     *ret = (unsigned)v;
     return 0;
 }

@@ -38,7 +38,7 @@ static int stop_guest(const struct cli_args *args, struct guest *guest, struct e
     uint64_t seconds = 10;
     json_t *request;
 
-    if (text && cli_parse_number("--time", text, 86400, &seconds, err) < 0)
+    if (text && cli_parse_number("--time", text, 0, 86400, &seconds, err) < 0)
         return err->code;
     request = guests_request("stop");
     json_object_set_new(request, "seconds", json_integer((json_int_t)seconds));
