@@ -81,7 +81,7 @@ entry:
     print "supervisor: timer"
 
     /* The other hart, if there is one, starts with our word in a1, answers, and stops. */
-    xori s3, s0, 1
+    seqz s3, s0                     /* any hart may be ours: OpenSBI draws lots */
     mv a0, s3
     sbi EXT_HSM, 2
     bnez a0, no_second
