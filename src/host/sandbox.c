@@ -71,7 +71,7 @@ int sandbox_enter(const struct sandbox_config *config, struct err *err)
         int r = sandbox_layers[i].enter(config, err);
 
         if (r < 0 && r != -EOPNOTSUPP)
-            return err_wrap(err, r, "guest '%s': sandbox", config->name);
+            return err_wrap(err, r, "sandbox");
     }
     return 0;
 }
