@@ -87,7 +87,7 @@ static int mem_region_back(struct mem_region *r, struct err *err)
     void *host;
 
     r->flags = calloc(r->size >> GUEST_PAGE_SHIFT, sizeof(*r->flags));
-    r->fd = memfd_create("guest-ram", MFD_CLOEXEC);
+    r->fd = memfd_create(MEM_RAM_NAME, MFD_CLOEXEC);
     if (!r->flags || r->fd < 0 || ftruncate(r->fd, (off_t)r->size) < 0)
         return err_set(err, -ENOMEM, "memory: the host gives no %" PRIu64 " MiB for guest RAM: %s",
                        r->size >> 20, strerror(errno));

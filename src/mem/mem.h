@@ -22,6 +22,8 @@ struct mem_io {
 
 enum mem_access { MEM_READ = 1, MEM_WRITE = 2 };
 
+#define MEM_RAM_NAME "guest-ram" /* of the memfds, in /proc/PID/maps */
+
 struct mem *mem_new(void);
 void mem_free(struct mem *mem);
 /* Adds size bytes of zeroed RAM at gpa (both page-aligned). -ENOMEM, -EINVAL on overlap. */
