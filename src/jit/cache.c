@@ -67,6 +67,18 @@ bool cache_full(const struct cache *cache, size_t need)
     return (size_t)(s->top - s->bottom) < need;
 }
 
+size_t cache_used(const struct cache *cache)
+{
+    size_t used = 0;
+
+    for (unsigned i = 0; i < CACHE_SEGMENTS; i++) {
+        const struct cache_segment *s = &cache->segment[i];
+
+        used += (size_t)(s->bottom - s->start) + (size_t)(s->end - s->top);
+    }
+    return used;
+}
+
 void *cache_keep(struct cache *cache, size_t bytes)
 {
     struct cache_segment *s = &cache->segment[cache->current];

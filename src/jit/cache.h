@@ -69,4 +69,6 @@ void *cache_keep(struct cache *cache, size_t bytes);
 int must_use cache_add(struct cache *cache, struct jit_block *block);
 /* Bytes of a page changed: drops its translations if any was made from them. */
 void cache_written(struct cache *cache, uint64_t gpa, uint64_t len);
+/* Bytes that hold code and records, dropped ones included. */
+size_t cache_used(const struct cache *cache);
 void cache_drop_page(struct cache *cache, uint64_t frame);

@@ -599,6 +599,8 @@ unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
         jit_add_vcpu_stats(v, sum);
     const struct engine_stat all[] = {
         {"jit_blocks", jit->cache.blocks, true},
+        {"jit_code_bytes", cache_used(&jit->cache), true},
+        {"jit_code_bytes_room", jit->cache.mem.size, true},
         {"jit_blocks_translated", jit->translated, false},
         {"jit_instructions_translated", jit->translated_insns, false},
         {"jit_code_bytes_emitted", jit->translated_bytes, false},

@@ -467,5 +467,9 @@ unsigned machine_vcpu_count(const struct machine *m)
 
 unsigned machine_stats(struct machine *m, struct engine_stat *stats, unsigned room)
 {
-    return m->engine->ops->stats ? m->engine->ops->stats(m->engine, stats, room) : 0;
+    unsigned n = m->engine->ops->stats ? m->engine->ops->stats(m->engine, stats, room) : 0;
+
+    if (n < room)
+        stats[n++] = (struct engine_stat){.name = "vcpu_cpu_ns", .value = vcpus_cpu_ns(m->vcpus)};
+    return n;
 }

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Work for a vCPU's thread; lives on the caller's stack until `left` says that it is done. */
 struct vcpu_call {
@@ -32,10 +33,11 @@ struct vcpu {
     struct cpu *cpu;
     unsigned index;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards cond, calls, gone */
+    pthread_mutex_t lock; /* guards cond, calls, gone, cpu_ns */
     pthread_cond_t cond;
     struct vcpu_call *calls;
     bool gone;          /* the thread has ended */
+    uint64_t cpu_ns;    /* that it used, once it is gone */
     bool started;       /* the thread exists */
     bool parked;        /* machine lock */
     bool halted;        /* the thread's own: waits for an interrupt */
@@ -233,9 +235,18 @@ static void vcpu_run(struct vcpu *v)
     }
 }
 
+static uint64_t vcpu_clock_ns(clockid_t clock)
+{
+    struct timespec ts = {0};
+
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static void vcpu_end(struct vcpu *v)
 {
     pthread_mutex_lock(&v->lock);
+    v->cpu_ns = vcpu_clock_ns(CLOCK_THREAD_CPUTIME_ID);
     v->gone = true;
     vcpu_serve_locked(v);
     pthread_mutex_unlock(&v->lock);
@@ -390,6 +401,30 @@ void vcpus_stop(struct vcpus *g)
         pthread_mutex_lock(g->config.lock);
         v->started = false;
     }
+}
+
+/* While a thread's lock is held and it has not said that it is gone, nobody has joined it. */
+static uint64_t vcpu_cpu_ns(struct vcpu *v)
+{
+    uint64_t ns = 0;
+    clockid_t clock;
+
+    pthread_mutex_lock(&v->lock);
+    if (v->gone)
+        ns = v->cpu_ns;
+    else if (v->started && !pthread_getcpuclockid(v->thread, &clock))
+        ns = vcpu_clock_ns(clock);
+    pthread_mutex_unlock(&v->lock);
+    return ns;
+}
+
+uint64_t vcpus_cpu_ns(struct vcpus *g)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < g->config.count; i++)
+        sum += vcpu_cpu_ns(&g->vcpu[i]);
+    return sum;
 }
 
 void vcpus_free(struct vcpus *g)

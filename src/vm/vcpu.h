@@ -44,6 +44,7 @@ void vcpus_ask_pause(struct vcpus *v, enum vcpu_pause reason);
 void vcpus_pause(struct vcpus *v, enum vcpu_pause reason);
 void vcpus_resume(struct vcpus *v, enum vcpu_pause reason);
 unsigned vcpus_paused(const struct vcpus *v); /* the reasons */
+uint64_t vcpus_cpu_ns(struct vcpus *v);       /* CPU time that the threads have used so far */
 /* Keeps one vCPU parked although the machine runs (a debugger steps another). */
 void vcpus_hold(struct vcpus *v, unsigned index, bool hold);
 /* Ends all threads; they cannot start again. Gives the lock away meanwhile. */
