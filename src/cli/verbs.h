@@ -18,6 +18,7 @@ extern const struct cli_verb cli_ps_verb;
 extern const struct cli_verb cli_resume_verb;
 extern const struct cli_verb cli_rm_verb;
 extern const struct cli_verb cli_run_verb;
+extern const struct cli_verb cli_stats_verb;
 extern const struct cli_verb cli_stop_verb;
 extern const struct cli_verb cli_version_verb;
 extern const struct cli_verb cli_wait_verb;

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "host/loop.h"
+#include "host/memory_use.h"
 #include "host/sandbox.h"
 #include "vm/monitor_state.h"
 #include <errno.h>
@@ -417,6 +418,8 @@ static void monitor_free(struct monitor *m)
     console_free(m->console);
     guest_log_close(m->console_log);
     guest_log_close(m->output_log);
+    if (m->memory_fd >= 0)
+        close(m->memory_fd);
     loop_free(m->loop);
     vm_config_done(&m->config);
 }
@@ -443,6 +446,7 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
     m->record.started = (uint64_t)time(NULL);
     monitor_state(m, VM_STARTING, "building the machine");
     monitor_sync(m);
+    m->memory_fd = memory_use_open();
     r = monitor_watch_signals(m, err); /* blocked before the first thread is born */
     if (!r)
         r = monitor_open_trace(m, err);
@@ -457,7 +461,7 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
 
 int monitor_main(struct guest *guest, int owner_fd)
 {
-    struct monitor m = {.guest = guest, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct monitor m = {.guest = guest, .lock = PTHREAD_MUTEX_INITIALIZER, .memory_fd = -1};
     struct err err = {0};
     int r;
 

@@ -3,6 +3,8 @@
  * What clients may ask of a guest's process (protocol: vm/control.h). One function an operation,
  * one line in the table. Clients act for the guest's user; requests are checked all the same.
  */
+#include "host/memory_use.h"
+#include "mem/mem.h"
 #include "vm/config.h"
 #include "vm/monitor_state.h"
 #include <errno.h>
@@ -34,7 +36,7 @@ static unsigned op_number(const json_t *request, const char *key, unsigned other
     return n > max ? max : (unsigned)n;
 }
 
-static void op_status(struct monitor *m, struct conn *conn, const json_t *request)
+static json_t *op_numbers(const struct monitor *m)
 {
     struct engine_stat stats[64];
     unsigned count = machine_stats(m->machine, stats, ARRAY_LEN(stats));
@@ -42,10 +44,35 @@ static void op_status(struct monitor *m, struct conn *conn, const json_t *reques
 
     for (unsigned i = 0; i < count; i++)
         json_object_set_new(numbers, stats[i].name, json_integer((json_int_t)stats[i].value));
+    return numbers;
+}
+
+static void op_status(struct monitor *m, struct conn *conn, const json_t *request)
+{
     conn_answer(conn,
                 json_pack("{s:s, s:s, s:b, s:s, s:o}", "state", vm_state_name(m->record.state),
                           "reason", m->record.reason, "agent", agent_host_ready(m->agent), "engine",
-                          m->record.engine, "stats", numbers));
+                          m->record.engine, "stats", op_numbers(m)));
+}
+
+/* What the process has resident, as further numbers. */
+static void op_add_memory(const struct monitor *m, json_t *numbers)
+{
+    struct memory_use use;
+
+    if (m->memory_fd < 0 || memory_use_read(m->memory_fd, MEM_RAM_NAME, &use) < 0)
+        return;
+    json_object_set_new(numbers, "guest_ram_bytes", json_integer((json_int_t)m->config.memory));
+    json_object_set_new(numbers, "guest_ram_resident_bytes", json_integer((json_int_t)use.named));
+    json_object_set_new(numbers, "monitor_resident_bytes", json_integer((json_int_t)use.rest));
+}
+
+static void op_stats(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    json_t *numbers = op_numbers(m);
+
+    op_add_memory(m, numbers);
+    conn_answer(conn, json_pack("{s:s, s:o}", "engine", m->record.engine, "stats", numbers));
 }
 
 static void op_rows(struct stream *s, const json_t *request)
@@ -173,8 +200,8 @@ static void op_resume(struct monitor *m, struct conn *conn, const json_t *reques
 
 static const struct op ops[] = {
     {"attach", op_attach}, {"console", op_console}, {"detach", op_detach}, {"exec", op_exec},
-    {"kill", op_kill},     {"pause", op_pause},     {"resume", op_resume}, {"status", op_status},
-    {"stop", op_stop},     {"wait", op_wait},
+    {"kill", op_kill},     {"pause", op_pause},     {"resume", op_resume}, {"stats", op_stats},
+    {"status", op_status}, {"stop", op_stop},       {"wait", op_wait},
 };
 
 void monitor_request(void *arg, struct conn *conn, const json_t *request)

@@ -30,6 +30,7 @@ struct monitor {
     struct conn *owner;       /* the command line that waits for this guest; NULL: detached */
     struct loop_timer *timer; /* stop's patience, then last words */
     struct loop_timer *sync;  /* writes a changed record down */
+    int memory_fd;            /* for memory_use_read(), or a negative errno */
     bool begun;               /* the owner has said what it wants; vCPUs run */
     bool ending;              /* only last words are left */
 };
