@@ -8,9 +8,15 @@
 #include "vm/client.h"
 #include "vm/config.h"
 #include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WAIT_DEFAULT = 60 /* seconds */, WAIT_STEPS = 10 /* looks a second */ };
 
 static const struct cli_option exec_options[] = {
     RUN_COMMAND_OPTIONS,
+    {"wait", 0, "SECONDS", "how long to wait for a guest that is still starting (default: 60)"},
     CLI_DETACH_OPTION,
     CLI_OPTIONS_END,
 };
@@ -31,10 +37,43 @@ static json_t *exec_request(const struct vm_config *wanted)
     return request;
 }
 
+/* Waits while the guest starts, saying so on a terminal. */
+static int exec_wait(const struct guest *guest, unsigned seconds, struct err *err)
+{
+    const struct timespec step = {.tv_nsec = 1000000000 / WAIT_STEPS};
+    bool shown = false, tty = isatty(STDERR_FILENO);
+    struct guest_record record = {0};
+    int r = 0;
+
+    for (unsigned i = 0; i <= seconds * WAIT_STEPS; i++) {
+        r = guest_read_record(guest, &record, err);
+        if (r < 0 || record.state != VM_STARTING)
+            break;
+        if (tty && i && i % WAIT_STEPS == 0) {
+            fprintf(stderr, "\r\033[Kguest '%s': starting: %s, %u s", guest->name, record.reason,
+                    i / WAIT_STEPS);
+            shown = true;
+        }
+        (void)nanosleep(&step, NULL);
+    }
+    if (shown)
+        fputs("\r\033[K", stderr);
+    if (!r && record.state == VM_STARTING)
+        r = err_set(err, -ETIMEDOUT,
+                    "guest '%s' is still starting after %u s: %s; see posada logs %s", guest->name,
+                    seconds, record.reason, guest->name);
+    return r;
+}
+
 static int exec_open(const struct cli_args *args, struct vm_config *wanted, struct guest *guest,
                      int *ret_fd, struct err *err)
 {
+    const char *text = cli_value(args, "wait");
+    uint64_t seconds = WAIT_DEFAULT;
     int r = run_command_options(args, wanted, err);
+
+    if (!r && text)
+        r = cli_parse_number("--wait", text, 0, 86400, &seconds, err);
 
     if (!r)
         r = vm_strings_copy(args->operands + 1, args->operand_count - 1, &wanted->command);
@@ -42,6 +81,8 @@ static int exec_open(const struct cli_args *args, struct vm_config *wanted, stru
         r = attach_keys_check(cli_value(args, "detach-keys"), err);
     if (!r)
         r = guests_open(args->operands[0], guest, err);
+    if (!r)
+        r = exec_wait(guest, (unsigned)seconds, err);
     if (!r)
         r = client_connect(guest, ret_fd, err);
     if (!r)

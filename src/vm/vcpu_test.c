@@ -45,7 +45,7 @@ static enum engine_exit engine_run(struct engine *engine, unsigned index, struct
     if (f->behaviour == HALT) /* before it is counted: what is raised afterwards stays */
         atomic_store(&f->cpu[index].irq_inputs, 0);
     atomic_fetch_add(&f->runs[index], 1);
-    switch (f->behaviour) {
+    switch ((enum behaviour)atomic_load(&f->behaviour)) {
     case HALT: return ENGINE_EXIT_HALT;
     case CALL_OTHERS: return ENGINE_EXIT_HYPERCALL;
     case CALL_FROM_0:
