@@ -8,9 +8,14 @@
 
 #include <posada/err.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
-enum { NET_FRAME_MAX = 65550 }; /* Ethernet header + largest TSO payload, bytes */
+enum {
+    NET_FRAME_MIN = 14,    /* an Ethernet header */
+    NET_FRAME_MAX = 65550, /* Ethernet header + largest TSO payload, bytes */
+    NET_MAC_SIZE = 6,
+};
 
 struct net_frame {
     const struct iovec *iov;
@@ -29,13 +34,16 @@ struct netdev_ops {
     /* Sends a frame from the guest. 0, or -EAGAIN when the back end is full: the front end keeps
      * the frame and is told through netdev_front.writable. */
     int must_use (*send)(struct netdev *dev, const struct net_frame *frame);
+    void (*poll)(struct netdev *dev); /* the front end has room again after -EAGAIN */
     void (*close)(struct netdev *dev);
 };
 
 struct netdev_front {
-    /* A frame for the guest; -EAGAIN when no buffer is free, then netdev_poll() asks again. */
+    /* A frame for the guest; -EAGAIN when no buffer is free: the back end keeps it, and offers it
+     * again when netdev_ops.poll() is called. A frame that cannot be delivered at all is taken. */
     int must_use (*receive)(void *arg, const struct net_frame *frame);
     void (*writable)(void *arg);
+    void (*link)(void *arg, bool up); /* the cable: up at first */
     void *arg;
 };
 
@@ -43,5 +51,6 @@ struct netdev {
     const struct netdev_ops *ops;
     struct netdev_front front; /* set by the front end before the first frame */
     uint32_t offloads;         /* VIRTIO_NET_F_* bits that the back end understands */
+    uint16_t mtu;              /* what the guest is told to use; 0: nothing */
     char name[64];
 };
