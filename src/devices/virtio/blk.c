@@ -13,6 +13,7 @@
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/endian.h"
+#include "base/iov.h"
 #include "devices/core/device.h"
 
 #include <errno.h>
@@ -121,27 +122,6 @@ static void blk_done(struct blk_req *req, int result)
 }
 
 /* --- Requests --- */
-/* The part [skip, skip + len) of some buffers as an I/O vector: its number of entries. */
-static unsigned iov_slice(const struct iovec *from, unsigned count, size_t skip, size_t len,
-                          struct iovec *ret_iov)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < count && len; i++) {
-        if (skip >= from[i].iov_len) {
-            skip -= from[i].iov_len;
-            continue;
-        }
-        size_t part = from[i].iov_len - skip < len ? from[i].iov_len - skip : len;
-
-        ret_iov[n++] =
-            (struct iovec){.iov_base = (uint8_t *)from[i].iov_base + skip, .iov_len = part};
-        len -= part;
-        skip = 0;
-    }
-    return n;
-}
-
 /* Bytes [sector, sector + length) are on the disk and whole blocks. */
 static bool range_ok(const struct virtio_blk *blk, uint64_t sector, uint64_t length)
 {

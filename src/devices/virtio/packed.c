@@ -121,29 +121,41 @@ static bool packed_take(struct virtq *q, struct virtq_chain *chain)
     return true;
 }
 
-static void packed_untake(struct virtq *q, const struct virtq_chain *chain)
+static void packed_untake(struct virtq *q, unsigned slots)
 {
-    if (q->next < chain->slots) {
+    if (q->next < slots) {
         q->next = (uint16_t)(q->next + q->size);
         q->next_wrap = !q->next_wrap;
     }
-    q->next = (uint16_t)(q->next - chain->slots);
+    q->next = (uint16_t)(q->next - slots);
 }
 
-static void packed_put(struct virtq *q, const struct virtq_chain *chain, uint32_t written)
+static bool packed_put_flags(struct virtq *q, unsigned slot, bool wrap, uint32_t written)
 {
-    uint64_t at = packed_slot(q, q->used);
-    uint8_t raw[6], flags[2];
+    uint8_t flags[2];
 
-    st_le32(raw, written);
-    st_le16(raw + 4, chain->id);
-    if (!ring_write(q, at + DESC_LEN, raw, sizeof(raw)))
-        return;
-    atomic_thread_fence(memory_order_release); /* length and id are seen before the flags */
-    st_le16(flags,
-            (uint16_t)((q->used_wrap ? DESC_AVAIL | DESC_USED : 0) | (written ? DESC_WRITE : 0)));
-    (void)ring_write(q, at + DESC_FLAGS, flags, sizeof(flags));
-    packed_advance(q, &q->used, &q->used_wrap, chain->slots);
+    st_le16(flags, (uint16_t)((wrap ? DESC_AVAIL | DESC_USED : 0) | (written ? DESC_WRITE : 0)));
+    return ring_write(q, packed_slot(q, slot) + DESC_FLAGS, flags, sizeof(flags));
+}
+
+/* The first entry's flags come last: a driver looks no further before it sees them. */
+static void packed_put(struct virtq *q, const struct virtq_used *used, unsigned count)
+{
+    unsigned first = q->used;
+    bool first_wrap = q->used_wrap;
+    uint8_t raw[6];
+
+    for (unsigned i = 0; i < count; i++) {
+        st_le32(raw, used[i].written);
+        st_le16(raw + 4, used[i].id);
+        if (!ring_write(q, packed_slot(q, q->used) + DESC_LEN, raw, sizeof(raw)))
+            return;
+        if (i && !packed_put_flags(q, q->used, q->used_wrap, used[i].written))
+            return;
+        packed_advance(q, &q->used, &q->used_wrap, used[i].slots);
+    }
+    atomic_thread_fence(memory_order_release); /* lengths and ids are seen before the flags */
+    (void)packed_put_flags(q, first, first_wrap, used->written);
 }
 
 /* `slot` in the count of the current round; one of the round before lies below zero. */

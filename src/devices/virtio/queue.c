@@ -140,19 +140,32 @@ bool virtq_pop(struct virtq *q, struct virtq_chain *chain)
     return true;
 }
 
+void virtq_unpop_slots(struct virtq *q, unsigned slots)
+{
+    q->inflight -= slots;
+    queue_ring(q)->untake(q, slots);
+}
+
 void virtq_unpop(struct virtq *q, const struct virtq_chain *chain)
 {
-    q->inflight -= chain->slots;
-    queue_ring(q)->untake(q, chain);
+    virtq_unpop_slots(q, chain->slots);
+}
+
+void virtq_push_all(struct virtq *q, const struct virtq_used *used, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        q->inflight -= used[i].slots;
+    if (!count || !q->v->dma || !virtio_running(q->v))
+        return;
+    queue_ring(q)->put(q, used, count);
+    q->notify = true;
 }
 
 void virtq_push(struct virtq *q, const struct virtq_chain *chain, uint32_t written)
 {
-    q->inflight -= chain->slots;
-    if (!q->v->dma || !virtio_running(q->v))
-        return;
-    queue_ring(q)->put(q, chain, written);
-    q->notify = true;
+    const struct virtq_used used = {chain->id, chain->slots, written};
+
+    virtq_push_all(q, &used, 1);
 }
 
 void virtq_notify(struct virtq *q)

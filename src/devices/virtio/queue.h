@@ -57,6 +57,12 @@ struct virtq_chain {
     uint64_t gpa[VIRTQ_CHAIN_MAX];
 };
 
+/* A chain to be given back. */
+struct virtq_used {
+    uint16_t id, slots; /* of the chain */
+    uint32_t written;   /* bytes of its writable part that were filled */
+};
+
 void virtq_reset(struct virtq *q);
 /* Checks size and areas of a queue the driver enables; false breaks nothing, the queue stays off.
  */
@@ -68,6 +74,10 @@ bool virtq_pop(struct virtq *q, struct virtq_chain *chain);
 void virtq_unpop(struct virtq *q, const struct virtq_chain *chain);
 /* Gives a chain back, `written` bytes of its writable part being filled. Any order. */
 void virtq_push(struct virtq *q, const struct virtq_chain *chain, uint32_t written);
+/* The same with several chains, of which the driver sees all or none. */
+void virtq_push_all(struct virtq *q, const struct virtq_used *used, unsigned count);
+/* Undoes the last pops, whose chains took that many slots together. */
+void virtq_unpop_slots(struct virtq *q, unsigned slots);
 /* Tells the driver about pushed chains if it wants to know. Call once after a batch. */
 void virtq_notify(struct virtq *q);
 

@@ -20,9 +20,9 @@ struct ring_ops {
     bool (*layout_ok)(const struct virtq *q);
     /* Collects the next available chain and moves past it. False: none, or broken. */
     bool (*take)(struct virtq *q, struct virtq_chain *chain);
-    void (*untake)(struct virtq *q, const struct virtq_chain *chain);
-    /* Writes the used entry and moves past it. */
-    void (*put)(struct virtq *q, const struct virtq_chain *chain, uint32_t written);
+    void (*untake)(struct virtq *q, unsigned slots);
+    /* Writes used entries and moves past them; the driver sees all at once. */
+    void (*put)(struct virtq *q, const struct virtq_used *used, unsigned count);
     /* Whether the driver wants to be told of what was put since the last call. */
     bool (*wants_interrupt)(struct virtq *q);
 };

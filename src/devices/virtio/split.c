@@ -128,22 +128,26 @@ static bool split_take(struct virtq *q, struct virtq_chain *chain)
     return true;
 }
 
-static void split_untake(struct virtq *q, const struct virtq_chain *chain)
+static void split_untake(struct virtq *q, unsigned slots)
 {
-    q->next--;
+    q->next = (uint16_t)(q->next - slots);
 }
 
-static void split_put(struct virtq *q, const struct virtq_chain *chain, uint32_t written)
+static void split_put(struct virtq *q, const struct virtq_used *used, unsigned count)
 {
-    uint64_t entry = q->device + RING_ENTRIES + (uint64_t)USED_ELEM * (q->used % q->size);
     uint8_t elem[USED_ELEM], raw[2];
 
-    st_le32(elem, chain->id);
-    st_le32(elem + 4, written);
-    if (!ring_write(q, entry, elem, sizeof(elem)))
-        return;
-    atomic_thread_fence(memory_order_release); /* the entry is seen before the index */
-    st_le16(raw, ++q->used);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned at = (uint16_t)(q->used + i) % q->size;
+
+        st_le32(elem, used[i].id);
+        st_le32(elem + 4, used[i].written);
+        if (!ring_write(q, q->device + RING_ENTRIES + (uint64_t)USED_ELEM * at, elem, sizeof(elem)))
+            return;
+    }
+    atomic_thread_fence(memory_order_release); /* the entries are seen before the index */
+    q->used = (uint16_t)(q->used + count);
+    st_le16(raw, q->used);
     (void)ring_write(q, q->device + RING_IDX, raw, sizeof(raw));
 }
 
