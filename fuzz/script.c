@@ -3,6 +3,7 @@
 #include "script.h"
 #include "base/cleanup.h"
 #include "base/endian.h"
+#include "base/net_frame.h"
 #include "devices/timer/sstc.h"
 #include <inttypes.h>
 #include <string.h>
@@ -156,6 +157,20 @@ static void step_disk(struct rig *rig, struct script *s)
     (void)rig_disk_complete(rig, script_take(s, 1) & 7 ? 0 : -5);
 }
 
+static void step_net(struct rig *rig, struct script *s)
+{
+    unsigned how = (unsigned)script_take(s, 1);
+    uint8_t header[NET_HEADER_SIZE], data[512] = {0};
+
+    if (how & 1) {
+        rig_net_full(rig, how & 2);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(header); i++)
+        header[i] = how & 2 ? (uint8_t)script_take(s, 1) : 0;
+    (void)rig_net_frame(rig, header, data, NET_FRAME_MIN + script_take(s, 1) * 2);
+}
+
 static void step_input(struct rig *rig, struct script *s)
 {
     unsigned pin = (unsigned)script_take(s, 1);
@@ -211,6 +226,7 @@ static struct rig *make_twin(struct rig *rig, const uint8_t *data, size_t len)
         broken(rig, err.text);
     for (unsigned i = 0; i < RIG_LINES; i++)
         twin->line[i].room = rig->line[i].room;
+    twin->net.full = rig->net.full;
     if (device_set_load(&twin->set, twin->clock, data, len, &err))
         broken(rig, err.text);
     for (unsigned i = 0; i < RIG_LINES; i++) {
@@ -279,7 +295,8 @@ static void step_save_load(struct rig *rig, struct script *s)
 }
 
 static void (*const steps[])(struct rig *, struct script *) = {
-    step_time, step_memory, step_line, step_disk, step_input, step_ring, step_ring, step_settle,
+    step_time,  step_memory, step_line, step_disk,   step_net,
+    step_input, step_ring,   step_ring, step_settle,
 };
 
 unsigned script_run(struct rig *rig, struct script *s, unsigned limit)

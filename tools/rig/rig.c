@@ -2,6 +2,7 @@
 /* Devices without a machine around them. Contract: rig.h; which devices: rig_types.c. */
 #include "rig.h"
 #include "base/checked.h"
+#include "base/net_frame.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -142,6 +143,47 @@ static void disk_drain(struct blockdev *dev)
 static const struct blockdev_ops disk_ops = {
     .format = "memory", .submit = disk_submit, .drain = disk_drain};
 
+/* --- The network --- */
+static int net_send(struct netdev *dev, const struct net_frame *frame)
+{
+    struct rig_net *net = container_of(dev, struct rig_net, netdev);
+    size_t len = 0;
+
+    if (net->full)
+        return -EAGAIN;
+    for (unsigned i = 0; i < frame->iov_count; i++)
+        len += frame->iov[i].iov_len;
+    if (len != frame->length)
+        abort(); /* the device's promise */
+    net->frames++;
+    net->bytes += len;
+    return 0;
+}
+
+static const struct netdev_ops net_ops = {.kind = "memory", .send = net_send};
+
+void rig_net_full(struct rig *rig, bool full)
+{
+    const struct netdev_front *front = &rig->net.netdev.front;
+
+    rig->net.full = full;
+    if (!full && front->writable)
+        front->writable(front->arg);
+}
+
+bool rig_net_frame(struct rig *rig, const uint8_t *header, const void *data, size_t len)
+{
+    const struct netdev_front *front = &rig->net.netdev.front;
+    const struct iovec iov = {(void *)(uintptr_t)data, len};
+    struct net_frame frame;
+
+    if (!front->receive || !net_header_decode(header, len, &frame))
+        return false;
+    frame.iov = &iov;
+    frame.iov_count = 1;
+    return !front->receive(front->arg, &frame);
+}
+
 /* --- Life --- */
 static void rig_edge(void *sink, unsigned pin, bool level)
 {
@@ -214,6 +256,7 @@ int rig_new(const char *type, uint64_t seed, struct rig **ret_rig, struct err *e
         rig->line[i] = (struct rig_chardev){.chardev.ops = &line_ops, .room = SIZE_MAX};
     rig->disk.blockdev = (struct blockdev){
         .ops = &disk_ops, .info = {.size = RIG_DISK_SIZE, .block_size = 512}, .name = "disk 'rig'"};
+    rig->net.netdev = (struct netdev){.ops = &net_ops, .offloads = UINT32_MAX, .mtu = 9000};
     r = rig_assemble(rig, err);
     if (r) {
         rig_free(rig);

@@ -11,6 +11,7 @@
 #include "devices/core/state.h"
 #include <posada/blockdev.h>
 #include <posada/chardev.h>
+#include <posada/netdev.h>
 
 enum {
     RIG_REGISTERS = 0x10000000,
@@ -39,6 +40,13 @@ struct rig_disk {
     uint8_t data[RIG_DISK_SIZE];
 };
 
+/* The far end of a network cable: counts what it gets. */
+struct rig_net {
+    struct netdev netdev; /* must be first */
+    bool full;            /* takes no frames */
+    uint64_t frames, bytes;
+};
+
 struct rig_region {
     uint64_t base;
     struct device_mmio access;
@@ -58,6 +66,7 @@ struct rig {
     unsigned messages;                /* MSI-X messages of "pci" */
     struct rig_chardev line[RIG_LINES];
     struct rig_disk disk;
+    struct rig_net net;
     bool has_twin; /* the fuzzers': compared with another rig just now */
     struct power_sink power;
     unsigned power_requests, power_code;
@@ -88,6 +97,10 @@ void rig_type(struct rig *rig, unsigned line, const void *data, size_t len);
 void rig_line_room(struct rig *rig, unsigned line, size_t room);
 /* Ends the oldest waiting disk request: carries it out, or only reports `result` if not 0. */
 bool rig_disk_complete(struct rig *rig, int result);
+/* Lets the far end of the cable take frames, or not. */
+void rig_net_full(struct rig *rig, bool full);
+/* A frame from there, behind its header (base/net_frame.h); false: refused, or no device. */
+bool rig_net_frame(struct rig *rig, const uint8_t *header, const void *data, size_t len);
 /* Number of interrupt outputs, and one's level. */
 unsigned rig_irq_count(struct rig *rig);
 bool rig_irq(struct rig *rig, unsigned n);

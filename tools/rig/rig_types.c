@@ -8,6 +8,7 @@
 #include "devices/uart/ns16550.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
 #include "rig.h"
@@ -40,9 +41,12 @@ const char *const rig_types[] = {
     "sifive,test1",
     "virtio-blk",
     "virtio-console",
+    "virtio-net",
     "virtio-rng",
     NULL,
 };
+
+static const uint8_t rig_mac[NET_MAC_SIZE] = {0x02, 0, 0, 0, 0, 1};
 
 /* --- Virtio --- */
 static struct virtio_device *make_virtio(struct rig *rig, const char *type, const char *name)
@@ -56,6 +60,8 @@ static struct virtio_device *make_virtio(struct rig *rig, const char *type, cons
         return virtio_blk_new(name, &rig->disk.blockdev, "rig", 1);
     if (!strcmp(type, "virtio-console"))
         return virtio_console_new(name, ports, RIG_LINES);
+    if (!strcmp(type, "virtio-net"))
+        return virtio_net_new(name, &rig->net.netdev, rig_mac, VIRTIO_NET_PAIRS_MAX);
     return virtio_rng_new(name);
 }
 
@@ -109,7 +115,7 @@ static void prepare_virtio(struct rig *rig)
 /* --- PCI --- */
 static void prepare_pci(struct rig *rig)
 {
-    for (uint64_t slot = 0; slot < 3; slot++) {
+    for (uint64_t slot = 0; slot < 4; slot++) {
         uint64_t config = RIG_REGISTERS + (slot << 15), bar = RIG_WINDOW + slot * BAR_STRIDE;
 
         poke(rig, config + 0x10, 4, bar);
@@ -142,7 +148,7 @@ static void count_message(void *arg, uint64_t address, uint32_t data)
 
 static int build_pci(struct rig *rig, struct err *err)
 {
-    static const char *const types[] = {"virtio-blk", "virtio-console", "virtio-rng"};
+    static const char *const types[] = {"virtio-blk", "virtio-console", "virtio-rng", "virtio-net"};
     struct pci_host *host = pci_host_new("pci", GPA(RIG_WINDOW), RIG_WINDOW_SIZE);
     int r = rig_add(rig, host ? &host->dev : NULL, RIG_REGISTERS, err);
 
