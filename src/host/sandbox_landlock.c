@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -78,6 +79,31 @@ int sandbox_landlock(const struct sandbox_config *config, struct err *err)
     if (fd < 0 || syscall(SYS_landlock_add_rule, fd, RULE_PATH_BENEATH, &rule, 0) < 0)
         return err_set(err, -errno, "landlock: %s", strerror(errno));
     /* Without root's rights it wants no_new_privs first; that is on, except when tried alone. */
+    if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+        return err_set(err, -errno, "landlock: %s", strerror(errno));
+    return 0;
+}
+
+int sandbox_landlock_files(const char *const *files, struct err *err)
+{
+    int version = sandbox_landlock_version();
+    size_t size;
+    struct ruleset_attr attr = landlock_handled(version, &size);
+    CLEANUP(fd) int fd = -1;
+
+    if (!version)
+        return err_set(err, -EOPNOTSUPP, "landlock: not in this kernel, or not switched on");
+    attr.net = 0;
+    fd = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
+    if (fd < 0)
+        return err_set(err, -errno, "landlock: %s", strerror(errno));
+    for (; files && *files; files++) {
+        CLEANUP(fd) int file = open(*files, O_PATH | O_CLOEXEC);
+        struct path_beneath_attr rule = {.allowed = FS_READ_FILE, .parent_fd = file};
+
+        if (file >= 0 && syscall(SYS_landlock_add_rule, fd, RULE_PATH_BENEATH, &rule, 0) < 0)
+            return err_set(err, -errno, "landlock: %s: %s", *files, strerror(errno));
+    }
     if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
         return err_set(err, -errno, "landlock: %s", strerror(errno));
     return 0;

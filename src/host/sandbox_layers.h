@@ -10,4 +10,7 @@ int must_use sandbox_user(const struct sandbox_config *config, struct err *err);
 int must_use sandbox_landlock(const struct sandbox_config *config, struct err *err);
 int must_use sandbox_seccomp(const struct sandbox_config *config, struct err *err);
 
+/* Files only: no more than these may be read (NULL: none), nothing may be changed. */
+int must_use sandbox_landlock_files(const char *const *files, struct err *err);
+
 int sandbox_landlock_version(void); /* 0: none */

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The box of helper processes: own user, no_new_privs, Landlock, a short list of system calls. */
+#include "host/sandbox_helper.h"
+
+#include "host/sandbox_layers.h"
+#include <errno.h>
+#include <grp.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CALL(name) SCMP_SYS(name)
+
+enum { HELPER_UID_BASE = 0x71000000 }; /* beside the guests' (sandbox_namespaces.c) */
+
+static const int helper_calls[] = {
+    CALL(brk),
+    CALL(clock_gettime),
+    CALL(clock_nanosleep),
+    CALL(close),
+    CALL(epoll_ctl),
+    CALL(epoll_pwait),
+    CALL(epoll_wait),
+    CALL(exit),
+    CALL(exit_group),
+    CALL(fcntl),
+    CALL(fstat),
+    CALL(futex),
+    CALL(getpid),
+    CALL(getrandom),
+    CALL(gettid),
+    CALL(gettimeofday),
+    CALL(lseek),
+    CALL(madvise),
+    CALL(mmap),
+    CALL(mremap),
+    CALL(munmap),
+    CALL(nanosleep),
+    CALL(poll),
+    CALL(ppoll),
+    CALL(read),
+    CALL(readv),
+    CALL(recvfrom),
+    CALL(recvmsg),
+    CALL(restart_syscall),
+    CALL(rt_sigaction),
+    CALL(rt_sigprocmask),
+    CALL(rt_sigreturn),
+    CALL(sendmsg),
+    CALL(sendto),
+    CALL(shutdown),
+    CALL(write),
+    CALL(writev),
+};
+
+static const int helper_internet[] = {
+    CALL(accept),      CALL(accept4),    CALL(connect), CALL(getpeername),
+    CALL(getsockname), CALL(getsockopt), CALL(ioctl), /* FIONREAD */
+    CALL(newfstatat),  CALL(openat),                  /* what Landlock leaves: the files named */
+    CALL(setsockopt),  CALL(statx),
+};
+
+static int helper_user(const struct sandbox_helper *config, struct err *err)
+{
+    uid_t uid = HELPER_UID_BASE + (uid_t)(strtoul(config->uuid, NULL, 16) & 0xffffff);
+
+    if (geteuid() != 0)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
+        return err_set(err, -errno, "%s: own user: %s", config->name, strerror(errno));
+    return 0;
+}
+
+static int helper_allow(scmp_filter_ctx ctx, const int *calls, size_t count)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < count; i++)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+    return r;
+}
+
+static int helper_allow_internet(scmp_filter_ctx ctx)
+{
+    int r = helper_allow(ctx, helper_internet, ARRAY_LEN(helper_internet));
+
+    if (!r)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET));
+    if (!r)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+    return r;
+}
+
+static int helper_seccomp(const struct sandbox_helper *config, struct err *err)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int r = ctx ? helper_allow(ctx, helper_calls, ARRAY_LEN(helper_calls)) : -ENOMEM;
+
+    if (!r && config->internet)
+        r = helper_allow_internet(ctx);
+    if (!r && config->accepts_local)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(accept4), 0);
+    if (!r && config->accepts_local)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(unlinkat), 0);
+    if (!r)
+        r = seccomp_load(ctx);
+    seccomp_release(ctx);
+    if (r == -EINVAL || r == -ENOSYS)
+        return 0;
+    return r < 0 ? err_set(err, r, "%s: seccomp: %s", config->name, strerror(-r)) : 0;
+}
+
+int sandbox_enter_helper(const struct sandbox_helper *config, struct err *err)
+{
+    const struct rlimit none = {0, 0};
+    int r;
+
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)setrlimit(RLIMIT_FSIZE, &none);
+    r = helper_user(config, err);
+    if (!r && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        r = err_set(err, -errno, "%s: no_new_privs: %s", config->name, strerror(errno));
+    if (!r && !config->accepts_local)
+        r = sandbox_landlock_files(config->files, err);
+    if (r == -EOPNOTSUPP)
+        r = 0;
+    return r ? r : helper_seccomp(config, err);
+}
