@@ -3,6 +3,7 @@
 #include "base/net_frame.h"
 
 #include "base/endian.h"
+#include <stdio.h>
 
 enum { FLAG_NEEDS_CSUM = 1, FLAG_DATA_VALID = 2 };
 enum { /* struct virtio_net_hdr */
@@ -92,4 +93,18 @@ void net_finish_checksum(const struct net_frame *frame, uint8_t *bytes)
     if (!sum) /* UDP: zero says there is none */
         sum = 0xffff;
     memcpy(start + frame->checksum_offset, &sum, sizeof(sum));
+}
+
+bool net_mac_parse(const char *text, uint8_t ret_mac[NET_MAC_SIZE])
+{
+    unsigned b[NET_MAC_SIZE];
+    int end = -1;
+
+    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) !=
+            NET_MAC_SIZE ||
+        text[end])
+        return false;
+    for (unsigned i = 0; i < NET_MAC_SIZE; i++)
+        ret_mac[i] = (uint8_t)b[i];
+    return true;
 }

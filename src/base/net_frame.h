@@ -21,6 +21,9 @@ enum { /* bit numbers of VIRTIO_NET_F_* that concern back ends */
 };
 enum { NET_GSO_NONE = 0, NET_GSO_TCP4 = 1, NET_GSO_TCP6 = 4, NET_GSO_ECN = 0x80 };
 
+/* "02:00:5e:10:00:01" */
+bool must_use net_mac_parse(const char *text, uint8_t ret_mac[NET_MAC_SIZE]);
+
 /* The header of a frame; num_buffers is 1. */
 void net_header_encode(const struct net_frame *frame, uint8_t header[NET_HEADER_SIZE]);
 /* Fills all of ret_frame but the buffers. False: the header or the length makes no sense. */
