@@ -55,6 +55,9 @@ struct vm_config {
     bool tty;             /* the command gets a terminal */
     bool open_stdin;      /* the command's standard input stays open */
     bool auto_remove;
+    char *net;         /* "user", a network's name, "tap:IFNAME[,BRIDGE]"; NULL: none */
+    char mac[18];      /* "02:..." once there is a network */
+    char **ports;      /* forwards of a user network, "127.0.0.1:8080:80/tcp"; NULL: none */
     unsigned gdb_port; /* 0: none */
     char *trace;       /* trace classes, NULL: off */
     unsigned stress;   /* enum engine_stress: developers' tests, never recorded */

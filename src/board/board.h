@@ -9,6 +9,7 @@
 #include <posada/chardev.h>
 #include <posada/device.h>
 #include <posada/engine.h>
+#include <posada/netdev.h>
 #include <posada/vm.h>
 #include <pthread.h>
 
@@ -38,6 +39,8 @@ struct board_config {
     struct chardev *console, *virtio_console, *agent; /* may be NULL */
     struct blockdev *disk[VM_DISKS_MAX];              /* stay the caller's */
     unsigned disk_count;
+    struct netdev *net; /* NULL: no network device */
+    uint8_t mac[NET_MAC_SIZE];
 };
 
 /* Where a kernel's parts go; all addresses are guest-physical. */

@@ -25,6 +25,7 @@
 #include "devices/uart/ns16550.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
 #include "mem/mem.h"
@@ -47,7 +48,7 @@ const struct riscv_virt_slot riscv_virt_map[VIRT_REGIONS] = {
 };
 
 enum { CLINT_MTIMER = 0x4000 };
-enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_DISK = 3 };
+enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_DISK = 3, SLOT_NET = SLOT_DISK + VM_DISKS_MAX };
 enum { UART_DATA = 0, UART_LSR = 5, LSR_DATA_READY = 1, LSR_THR_EMPTY = 0x20 };
 
 /* At the end of low RAM: struct fw_dynamic_info in a page, then the device tree. */
@@ -319,6 +320,9 @@ static int virt_add_virtio_devices(struct riscv_virt *b, struct err *err)
         r = virt_add_virtio(b, SLOT_DISK + i, virtio_blk_new(name, b->config.disk[i], name, 1),
                             err);
     }
+    if (!r && b->config.net)
+        r = virt_add_virtio(b, SLOT_NET, virtio_net_new("net", b->config.net, b->config.mac, 1),
+                            err);
     return r;
 }
 

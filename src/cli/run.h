@@ -20,6 +20,9 @@ int must_use run_command_options(const struct cli_args *args, struct vm_config *
                                  struct err *err);
 /* Reads all options of run; operands: IMAGE and command. */
 int must_use run_options(const struct cli_args *args, struct vm_config *config, struct err *err);
+/* Reads --net and --port; the image must be known. */
+int must_use run_net_options(const struct cli_args *args, struct vm_config *config,
+                             struct err *err);
 /* Refuses what no engine here can run, with what can be done instead. */
 int must_use run_check_engine(const struct vm_config *config, struct err *err);
 /* Makes an image's name into kernel, initrd and command line, building it first if need be. */

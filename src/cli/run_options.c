@@ -272,6 +272,8 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
         r = option_disks(args, config, err);
     if (!r)
         r = option_operands(args, config, err);
+    if (!r)
+        r = run_net_options(args, config, err);
     config->auto_remove = cli_has(args, "rm");
     return r;
 }

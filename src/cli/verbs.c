@@ -12,6 +12,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_kill_verb,
     &cli_logs_verb,
     &cli_monitor_verb,
+    &cli_net_user_verb,
     &cli_pause_verb,
     &cli_ps_verb,
     &cli_resume_verb,

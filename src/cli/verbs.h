@@ -13,6 +13,7 @@ extern const struct cli_verb cli_inspect_verb;
 extern const struct cli_verb cli_kill_verb;
 extern const struct cli_verb cli_logs_verb;
 extern const struct cli_verb cli_monitor_verb;
+extern const struct cli_verb cli_net_user_verb;
 extern const struct cli_verb cli_pause_verb;
 extern const struct cli_verb cli_ps_verb;
 extern const struct cli_verb cli_resume_verb;

@@ -8,6 +8,7 @@
  * owner. Guest time stands still while the machine is paused for any reason.
  */
 #include "vm/machine.h"
+#include "base/net_frame.h"
 #include "block/block.h"
 #include "board/board.h"
 #include "host/loop.h"
@@ -284,10 +285,14 @@ static int machine_make_board(struct machine *m, const struct board_ops *ops,
         .console = io->console,
         .virtio_console = io->virtio_console,
         .agent = io->agent,
+        .net = io->net,
         .disk_count = m->config->disk_count,
     };
 
     memcpy(config.disk, m->disk, sizeof(config.disk));
+    if (io->net && !net_mac_parse(m->config->mac, config.mac))
+        return err_set(err, -EINVAL, "MAC address '%s': expected such as 02:00:5e:10:00:01",
+                       m->config->mac);
     return ops->create(&config, &m->board, err);
 }
 

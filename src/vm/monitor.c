@@ -13,7 +13,9 @@
 #include "host/loop.h"
 #include "host/memory_use.h"
 #include "host/sandbox.h"
+#include "net/port.h"
 #include "vm/monitor_state.h"
+#include "vm/network.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <posada/log.h>
@@ -243,11 +245,31 @@ static void monitor_carrier(const struct chardev *dev)
         dev->front.peer(dev->front.arg, true);
 }
 
+static void monitor_on_net_lost(void *arg)
+{
+    const struct monitor *m = arg;
+
+    log_warn("guest '%s': network '%s' is gone: its helper process has ended; the guest goes on "
+             "without",
+             m->guest->name, m->config.net);
+}
+
+/* Helper processes are children nobody waits for; they end with their socket, at the latest. */
+static int monitor_open_net(struct monitor *m, struct err *err)
+{
+    const struct network_config config = {
+        .vm = &m->config, .log_fd = STDERR_FILENO, .lost = monitor_on_net_lost, .arg = m};
+
+    signal(SIGCHLD, SIG_IGN);
+    return network_open(m->loop, &config, &m->net, err);
+}
+
 static int monitor_build(struct monitor *m, struct err *err)
 {
     struct machine_io io = {
         .console = console_chardev(m->console),
         .agent = agent_host_chardev(m->agent),
+        .net = m->net,
     };
     struct machine_events events = {monitor_on_power, monitor_on_failed, m};
     int r = machine_new(&m->config, m->loop, &m->lock, &io, &events, &m->machine, err);
@@ -412,6 +434,7 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
 static void monitor_free(struct monitor *m)
 {
     machine_free(m->machine);
+    netdev_close(m->net);
     command_free(m->command);
     agent_host_free(m->agent);
     control_free(m->control);
@@ -450,6 +473,8 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
     r = monitor_watch_signals(m, err); /* blocked before the first thread is born */
     if (!r)
         r = monitor_open_trace(m, err);
+    if (!r)
+        r = monitor_open_net(m, err);
     if (!r)
         r = monitor_build(m, err);
     if (!r)

@@ -24,6 +24,7 @@ struct monitor {
     struct machine *machine;
     struct guest_log *console_log, *output_log;
     struct console *console;
+    struct netdev *net; /* NULL: none */
     struct agent_host *agent;
     struct command *command; /* the guest's own; NULL: none, or ended */
     struct control *control;

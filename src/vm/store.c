@@ -75,6 +75,16 @@ void vm_uuid_new(char ret_uuid[37])
     snprintf(ret_uuid, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 
+void vm_mac_new(char ret_mac[18])
+{
+    char hex[13];
+
+    random_hex(hex, 12);
+    hex[1] = "26ae"[hex[1] & 3]; /* one station, administered locally */
+    snprintf(ret_mac, 18, "%.2s:%.2s:%.2s:%.2s:%.2s:%.2s", hex, hex + 2, hex + 4, hex + 6, hex + 8,
+             hex + 10);
+}
+
 /* --- making a guest --- */
 
 static int store_fill(const struct vm_config *config, struct guest *guest, struct err *err)
@@ -155,6 +165,8 @@ int store_create(struct vm_config *config, struct guest *ret_guest, struct err *
         r = store_lock(store_fd, &lock_fd, err);
     if (!config->uuid[0])
         vm_uuid_new(config->uuid);
+    if (config->net && !config->mac[0])
+        vm_mac_new(config->mac);
     if (!r)
         r = store_make(store_fd, config, &guest, err);
     if (!r)

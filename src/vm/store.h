@@ -75,3 +75,5 @@ void guest_remove_run_dir(const char *name);
 
 /* A new random UUID (RFC 9562 version 4). */
 void vm_uuid_new(char ret_uuid[37]);
+/* A new random MAC address, locally administered. */
+void vm_mac_new(char ret_mac[18]);
