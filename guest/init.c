@@ -212,6 +212,7 @@ int main(void)
     setup_hostname();
     modules_coldplug(); /* before the agent: its first command may look for a disk */
     setup_loopback();
+    setup_network();
     init_add(&init_state, ""); /* first of what runs: somebody may be waiting for it */
     (void)init_keep_running(&init_state);
     init_add_consoles(&init_state);

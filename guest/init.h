@@ -8,6 +8,9 @@
 void setup_mounts(void);
 void setup_hostname(void);
 void setup_loopback(void);
+/* Asks for an address for every other interface and waits a little for the answer: the first
+ * command may want to talk. */
+void setup_network(void);
 /* The value of KEY=value on the kernel's command line. */
 bool setup_option(const char *key, char *value, size_t size);
 

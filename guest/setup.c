@@ -2,16 +2,22 @@
 /* What init does once before anything runs: file systems, names, the loopback interface. */
 #include "init.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { NETWORK_SECONDS = 1 }; /* how long a boot waits for an address */
 
 struct mount_point {
     const char *type, *where, *options;
@@ -77,13 +83,71 @@ void setup_hostname(void)
         (void)sethostname(name, strlen(name));
 }
 
-void setup_loopback(void)
+static void setup_interface(const char *name)
 {
-    struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    struct ifreq r = {.ifr_flags = IFF_UP | IFF_RUNNING};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return;
+    (void)snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
     (void)ioctl(fd, SIOCSIFFLAGS, &r);
     (void)close(fd);
+}
+
+void setup_loopback(void)
+{
+    setup_interface("lo");
+}
+
+/* busybox's DHCP client, which goes to the background once it has an address, or has tried in
+ * vain for a while; then it tries on. */
+static pid_t setup_dhcp(const char *name)
+{
+    char pid_file[64];
+    pid_t pid = fork();
+    sigset_t none;
+    int null;
+
+    if (pid != 0)
+        return pid;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)snprintf(pid_file, sizeof(pid_file), "/run/udhcpc.%.15s.pid", name);
+    null = open("/dev/null", O_RDWR);
+    for (int i = 0; i < 3; i++)
+        (void)dup2(null, i);
+    (void)execl("/bin/busybox", "udhcpc", "-b", "-i", name, "-p", pid_file, "-s",
+                "/etc/udhcpc/default.script", (char *)NULL);
+    _exit(127);
+}
+
+/* SIGCHLD is blocked. Other children that end meanwhile are nobody's yet. */
+static void setup_await(unsigned children)
+{
+    const struct timespec limit = {NETWORK_SECONDS, 0};
+    sigset_t child;
+
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    while (children && sigtimedwait(&child, NULL, &limit) > 0)
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            children -= children > 0;
+}
+
+void setup_network(void)
+{
+    DIR *dir = opendir("/sys/class/net");
+    const struct dirent *e;
+    unsigned asking = 0;
+
+    while (dir && (e = readdir(dir))) {
+        if (e->d_name[0] == '.' || strcmp(e->d_name, "lo") == 0)
+            continue;
+        setup_interface(e->d_name);
+        asking += setup_dhcp(e->d_name) > 0;
+    }
+    if (dir)
+        (void)closedir(dir);
+    setup_await(asking);
 }
