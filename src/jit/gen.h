@@ -39,6 +39,7 @@ struct jit_stubs {
     const uint8_t *attention; /* edx: page offset of the pc */
     const uint8_t *dispatch;  /* edx: page offset of the pc */
     const uint8_t *link;      /* edx: page offset of the target; rcx: address of the rel32 */
+    const uint8_t *second;    /* rax: pc; looks in the jump cache's second level */
     const uint8_t *jump;      /* rax: pc; jump cache missed */
     const uint8_t *load[4];   /* rax: va, edx: insn offset; returns rax, by log2 of the size */
     const uint8_t *store[4];  /* rax: va, rcx: value, edx: insn offset */
@@ -60,7 +61,23 @@ struct jump_entry {
     uint64_t pc; /* all ones: empty (an odd pc never jumps) */
     const uint8_t *host;
 };
+/* A jump cache: a first level that code looks up inline, and behind it, with another hash, what it
+ * displaced, looked up by a stub. Two hot targets that share a first-level entry would otherwise
+ * go to the dispatcher for ever. */
 enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
+enum { JUMP_SECOND_BITS = 10, JUMP_TABLE = JUMP_ENTRIES + (1 << JUMP_SECOND_BITS) };
+#define JUMP_SECOND_FACTOR UINT32_C(0x9e3779b1)
+
+/* The page takes part: hot functions at the same offset of different pages are common. */
+static inline unsigned jump_index(uint64_t pc)
+{
+    return (unsigned)(pc >> 1 ^ pc >> 13) & (JUMP_ENTRIES - 1);
+}
+
+static inline unsigned jump_second_index(uint64_t pc)
+{
+    return JUMP_ENTRIES + ((uint32_t)pc * JUMP_SECOND_FACTOR >> (32 - JUMP_SECOND_BITS));
+}
 
 /* Where the value of a slot is during generation. */
 struct gen_slot {

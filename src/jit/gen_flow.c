@@ -67,7 +67,9 @@ static void flow_link(struct gen *g, int cc, int64_t off)
 
 void gen_jump_cached(struct x86_code *c, const uint8_t *miss)
 {
-    x86_lea_scaled(c, RCX, RAX, 3); /* pc is even: 16 bytes an entry */
+    x86_rorx(c, false, RDX, RAX, 9); /* jump_index() * 16, pc being even */
+    x86_lea_scaled(c, RCX, RAX, 3);
+    x86_alu_rr(c, X86_XOR, false, RCX, RDX);
     x86_alu_imm(c, X86_AND, false, RCX, (JUMP_ENTRIES - 1) << 4);
     x86_alu_rm(c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.jumps));
     x86_alu_rm(c, X86_CMP, true, RAX, RCX, 0);
@@ -77,7 +79,7 @@ void gen_jump_cached(struct x86_code *c, const uint8_t *miss)
 
 static void flow_cached_jump(struct gen *g)
 {
-    gen_jump_cached(&g->c, g->stubs->jump);
+    gen_jump_cached(&g->c, g->stubs->second);
 }
 
 /* rax = page + off */

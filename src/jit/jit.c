@@ -152,7 +152,7 @@ int jit_vcpu_new(struct jit *jit, struct cpu *cpu, const struct jit_pages *pages
     struct jit_vcpu *v = calloc(1, sizeof(*v));
 
     if (v)
-        v->tables = calloc(JIT_CONTEXTS, JUMP_ENTRIES * sizeof(*v->tables));
+        v->tables = calloc(JIT_CONTEXTS, JUMP_TABLE * sizeof(*v->tables));
     if (!v || !v->tables) {
         jit_vcpu_free(v);
         return err_set(err, -ENOMEM, "engine 'jit': no memory for a vCPU");
@@ -161,7 +161,7 @@ int jit_vcpu_new(struct jit *jit, struct cpu *cpu, const struct jit_pages *pages
     v->cpu = cpu;
     v->pages = *pages;
     for (unsigned i = 0; i < JIT_CONTEXTS; i++)
-        v->context[i].jumps = v->tables + i * JUMP_ENTRIES;
+        v->context[i].jumps = v->tables + i * JUMP_TABLE;
     pthread_mutex_lock(&jit->lock);
     v->next = jit->vcpus;
     jit->vcpus = v;
@@ -197,7 +197,7 @@ static void jit_sync_fp(struct cpu *cpu)
 
 static void context_clear(struct jit_context *ctx)
 {
-    memset(ctx->jumps, 0xff, JUMP_ENTRIES * sizeof(*ctx->jumps));
+    memset(ctx->jumps, 0xff, JUMP_TABLE * sizeof(*ctx->jumps));
 }
 
 static bool context_matches(const struct jit_context *ctx, const struct mmu_space *space,
@@ -455,7 +455,9 @@ static void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_bloc
 
     if (v->jit->stress & STRESS_LINKS)
         return;
-    e = &v->current->jumps[(pc >> 1) & (JUMP_ENTRIES - 1)];
+    e = &v->current->jumps[jump_index(pc)];
+    if (e->pc != pc && e->pc != UINT64_MAX)
+        v->current->jumps[jump_second_index(e->pc)] = *e;
 
     *e = (struct jump_entry){pc, codemem_exec(&v->jit->cache.mem, block->outer)};
 }

@@ -78,6 +78,22 @@ static const uint8_t *stub_offset(struct x86_code *c, const struct cpu_ops *ops,
     return at;
 }
 
+/* rax: pc that the first level does not know */
+static const uint8_t *stub_second(struct x86_code *c, const uint8_t *jump)
+{
+    const int32_t table = JUMP_ENTRIES * (int32_t)sizeof(struct jump_entry);
+    const uint8_t *at = c->at;
+
+    x86_imul_imm(c, false, RCX, RAX, (int32_t)JUMP_SECOND_FACTOR);
+    x86_shift_imm(c, X86_SHR, false, RCX, 32 - JUMP_SECOND_BITS);
+    x86_shift_imm(c, X86_SHL, false, RCX, 4);
+    x86_alu_rm(c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.jumps));
+    x86_alu_rm(c, X86_CMP, true, RAX, RCX, table);
+    x86_patch(x86_jcc(c, X86_NE), jump);
+    x86_rm(c, 0xff, false, 4, RCX, table + (int32_t)offsetof(struct jump_entry, host));
+    return at;
+}
+
 static const uint8_t *stub_jump(struct x86_code *c, const struct cpu_ops *ops, const uint8_t *leave)
 {
     const uint8_t *at = c->at;
@@ -163,6 +179,7 @@ void stubs_emit(struct x86_code *c, struct jit_stubs *s, const struct cpu_ops *o
     s->dispatch = stub_offset(c, ops, GEN_EXIT_DISPATCH, leave);
     s->link = stub_offset(c, ops, GEN_EXIT_LINK, leave);
     s->jump = stub_jump(c, ops, leave);
+    s->second = stub_second(c, s->jump);
     s->helper = stub_helper(c, ops, leave);
     for (unsigned i = 0; i < 4; i++) {
         s->load[i] = stub_memory(c, ops, false, 1u << i, leave);

@@ -189,6 +189,12 @@ void x86_mulx(struct x86_code *c, unsigned hi, unsigned lo, unsigned src)
     x86_vex(c, 2, 3, true, 0xf6, hi, lo, src);
 }
 
+void x86_imul_imm(struct x86_code *c, bool w, unsigned dst, unsigned src, int32_t imm)
+{
+    x86_rr(c, 0x69, w, dst, src);
+    x86_u32(c, (uint32_t)imm);
+}
+
 void x86_mul_group(struct x86_code *c, unsigned ext, bool w, unsigned rm)
 {
     x86_rr(c, 0xf7, w, ext, rm);

@@ -106,6 +106,7 @@ void x86_shift_imm(struct x86_code *c, enum x86_shift op, bool w, unsigned dst, 
 void x86_shiftx(struct x86_code *c, enum x86_shift op, bool w, unsigned dst, unsigned a,
                 unsigned b);
 void x86_rorx(struct x86_code *c, bool w, unsigned dst, unsigned src, unsigned count);
+void x86_imul_imm(struct x86_code *c, bool w, unsigned dst, unsigned src, int32_t imm);
 void x86_mulx(struct x86_code *c, unsigned hi, unsigned lo, unsigned src); /* rdx * src */
 void x86_mul_group(struct x86_code *c, unsigned ext, bool w, unsigned rm); /* f7 /ext */
 void x86_bswap(struct x86_code *c, bool w, unsigned reg);
