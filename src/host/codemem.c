@@ -1,36 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dual-mapped code memory over a sealed memfd. Contract: codemem.h. */
+/*
+ * Dual-mapped code memory. Not over a memfd: perf reads a perf map only for code in memory without
+ * a file behind it. Contract: codemem.h.
+ */
 #include "host/codemem.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-static void *codemem_map(int fd, size_t size, int prot)
+/* A shared mapping, and a second one of the same pages: mremap(2) of length 0. */
+static int codemem_map_twice(struct codemem *m)
 {
-    void *p = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+    void *p = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-    return p == MAP_FAILED ? NULL : p;
+    if (p == MAP_FAILED)
+        return -errno;
+    m->write = p;
+    p = mremap(m->write, 0, m->size, MREMAP_MAYMOVE);
+    if (p == MAP_FAILED)
+        return -errno;
+    m->exec = p;
+    return mprotect(p, m->size, PROT_READ | PROT_EXEC) ? -errno : 0;
 }
 
 int codemem_init(struct codemem *m, size_t size, struct err *err)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct codemem made = {.size = (size + page - 1) & ~(page - 1)};
-    int saved, fd = memfd_create("posada-code", MFD_CLOEXEC);
+    int r = codemem_map_twice(&made);
 
-    if (fd < 0)
-        return err_set(err, -errno, "code memory: memfd_create: %s", strerror(errno));
-    if (!ftruncate(fd, (off_t)made.size)) {
-        made.write = codemem_map(fd, made.size, PROT_READ | PROT_WRITE);
-        made.exec = codemem_map(fd, made.size, PROT_READ | PROT_EXEC);
-    }
-    saved = errno;
-    close(fd);
-    if (!made.write || !made.exec) {
+    if (r) {
         codemem_done(&made);
-        return err_set(err, -saved, "code memory: %zu KiB twice, writable and executable: %s",
-                       made.size >> 10, strerror(saved));
+        return err_set(err, r, "code memory: %zu KiB twice, writable and executable: %s",
+                       made.size >> 10, strerror(-r));
     }
     *m = made;
     return 0;
