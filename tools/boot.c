@@ -5,7 +5,7 @@
  *
  *   boot --kernel FILE [--initrd FILE] [--append TEXT] [--firmware FILE] [--memory MIB] [--cpus N]
  *        [--disk FILE]... [--tohost] [--gdb PORT] [--engine NAME] [--trace FILE,CLASS...] [--stats]
- *        [--stress MODE,MODE...]
+ *        [--stress MODE,MODE...] [--perf-map] [--symbols FILE]
  *
  * Exit code: the guest's (tohost, test finisher), 0 after a plain power-off.
  */
@@ -191,6 +191,7 @@ static const struct option tool_options[] = {
     {"disk", required_argument, NULL, 'd'},   {"tohost", no_argument, NULL, 't'},
     {"gdb", required_argument, NULL, 'g'},    {"trace", required_argument, NULL, 'T'},
     {"stats", no_argument, NULL, 's'},        {"engine", required_argument, NULL, 'e'},
+    {"perf-map", no_argument, NULL, 'p'},     {"symbols", required_argument, NULL, 'y'},
     {"stress", required_argument, NULL, 'S'}, {0},
 };
 
@@ -218,6 +219,8 @@ static int tool_option(struct boot_tool *t, int option, char *value, struct err 
     case 'g': config->gdb_port = (unsigned)strtoul(value, NULL, 0); return 0;
     case 'e': snprintf(config->engine, sizeof(config->engine), "%s", value); return 0;
     case 'S': return engine_stress_parse(value, &config->stress, err);
+    case 'p': config->perf_map = true; return 0;
+    case 'y': config->symbols = value; return 0;
     case 's': t->stats = true; return 0;
     case 'T': return tool_trace(value, err);
     default: return -EINVAL;

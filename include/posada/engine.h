@@ -34,8 +34,10 @@ struct engine_config {
     const struct cpu_ops *cpu_ops;
     const char *cpu_model; /* "max" or a named model */
     unsigned vcpus;
-    size_t code_cache; /* bytes, 0: default */
-    unsigned stress;   /* enum engine_stress */
+    size_t code_cache;   /* bytes, 0: default */
+    bool perf_map;       /* write /tmp/perf-PID.map, so that perf names translated code */
+    const char *symbols; /* names of guest functions for it, see src/jit/symbols.h; NULL: none */
+    unsigned stress;     /* enum engine_stress */
 };
 
 /* Debugger's wishes for one vCPU, read at the start of run(). */

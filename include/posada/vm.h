@@ -60,6 +60,8 @@ struct vm_config {
     char **ports;      /* forwards of a user network, "127.0.0.1:8080:80/tcp"; NULL: none */
     unsigned gdb_port; /* 0: none */
     char *trace;       /* trace classes, NULL: off */
+    bool perf_map;     /* names for perf, in /tmp/perf-PID.map */
+    char *symbols;     /* file with the guest kernel's function names for it; NULL: none */
     unsigned stress;   /* enum engine_stress: developers' tests, never recorded */
 };
 

@@ -37,6 +37,8 @@ static const struct cli_option run_verb_options[] = {
     {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'"},
     {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost"},
     {"trace", 0, "FILE[:CLASSES]", "record insn,mem,irq,mmio,mmu,block for tracecat"},
+    {"perf-map", 0, NULL, "let perf name translated code (/tmp/perf-PID.map)"},
+    {"symbols", 0, "FILE", "with names of guest functions from this vmlinux or System.map"},
     CLI_DETACH_OPTION,
     CLI_OPTIONS_END,
 };

@@ -224,6 +224,9 @@ static int option_boot(const struct cli_args *args, struct vm_config *config, st
         r = option_text(args, "append", &config->append, err);
     if (!r)
         r = option_trace(args, config, err);
+    if (!r)
+        r = option_file_named(args, "symbols", &config->symbols, err);
+    config->perf_map = cli_has(args, "perf-map") || config->symbols;
     config->tohost = cli_has(args, "tohost");
     if (!r && config->tohost && !config->kernel)
         r = err_set(err, -EINVAL, "--tohost: needs --kernel with a test program");

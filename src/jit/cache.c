@@ -67,6 +67,14 @@ bool cache_full(const struct cache *cache, size_t need)
     return (size_t)(s->top - s->bottom) < need;
 }
 
+void cache_each(const struct cache *cache, void (*fn)(void *arg, const struct jit_block *block),
+                void *arg)
+{
+    for (unsigned i = 0; i < CACHE_BLOCK_HASH; i++)
+        for (const struct jit_block *b = cache->hash[i]; b; b = b->next_hash)
+            fn(arg, b);
+}
+
 size_t cache_used(const struct cache *cache)
 {
     size_t used = 0;

@@ -13,6 +13,7 @@
 
 struct jit_block {
     uint64_t gpa; /* of the first byte */
+    uint64_t va;  /* it was translated at; it may run at others */
     uint32_t key; /* context key and generator flags */
     uint32_t length;
     uint8_t *outer, *inner, *stale; /* write mapping; see gen.h */
@@ -69,6 +70,8 @@ void *cache_keep(struct cache *cache, size_t bytes);
 int must_use cache_add(struct cache *cache, struct jit_block *block);
 /* Bytes of a page changed: drops its translations if any was made from them. */
 void cache_written(struct cache *cache, uint64_t gpa, uint64_t len);
+void cache_each(const struct cache *cache, void (*fn)(void *arg, const struct jit_block *block),
+                void *arg);
 /* Bytes that hold code and records, dropped ones included. */
 size_t cache_used(const struct cache *cache);
 void cache_drop_page(struct cache *cache, uint64_t frame);

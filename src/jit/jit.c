@@ -12,6 +12,7 @@
 #include "jit/emit/cpuid.h"
 #include "jit/emit/mxcsr.h"
 #include "jit/gen.h"
+#include "jit/perf_map.h"
 #include "mem/mem.h"
 #include <errno.h>
 #include <pthread.h>
@@ -57,6 +58,7 @@ struct jit {
     _Atomic unsigned halting;
     _Atomic uint64_t evicted;
     struct jit_vcpu *vcpus;
+    struct perf_map *perf_map; /* NULL: not asked for */
     struct gen gen;
     struct ir_block ir;
     uint32_t target_key; /* of the block being generated */
@@ -96,6 +98,20 @@ static const uint8_t *jit_target(void *arg, uint32_t page_offset)
     return b && !(jit->stress & STRESS_LINKS) ? b->inner : NULL;
 }
 
+static void jit_name(void *arg, const struct jit_block *block)
+{
+    const struct jit *jit = arg;
+    enum { STALE_BYTES = 10 }; /* the block's last piece */
+
+    perf_map_add(jit->perf_map, codemem_exec(&jit->cache.mem, block->outer),
+                 (size_t)(block->stale + STALE_BYTES - block->outer), block->va);
+}
+
+static void jit_name_stubs(const struct jit *jit, size_t bytes)
+{
+    perf_map_add_named(jit->perf_map, jit->cache.mem.exec, bytes, "[stubs]");
+}
+
 /* --- Making a machine's JIT --- */
 
 /* A segment must hold the largest block. */
@@ -121,6 +137,12 @@ int jit_new(const struct jit_config *config, struct jit **ret_jit, struct err *e
         free(jit);
         return r;
     }
+    r = config->perf_map ? perf_map_new(config->symbols, &jit->perf_map, err) : 0;
+    if (r) {
+        cache_done(&jit->cache);
+        free(jit);
+        return r;
+    }
     jit->ops = config->ops;
     jit->mem = config->mem;
     jit->stress = config->stress;
@@ -133,6 +155,8 @@ int jit_new(const struct jit_config *config, struct jit **ret_jit, struct err *e
     jit->gen.keep = jit_keep;
     jit->gen.target = jit_target;
     gen_init(&jit->gen, jit->ops);
+    if (jit->perf_map)
+        jit_name_stubs(jit, (size_t)(c.at - jit->cache.mem.write));
     *ret_jit = jit;
     return 0;
 }
@@ -141,6 +165,7 @@ void jit_free(struct jit *jit)
 {
     if (!jit)
         return;
+    perf_map_free(jit->perf_map);
     cache_done(&jit->cache);
     pthread_mutex_destroy(&jit->lock);
     free(jit);
@@ -285,6 +310,11 @@ static void jit_make_room(struct jit *jit)
     }
     if (jit_is_full(jit)) {
         cache_evict(&jit->cache);
+        if (jit->perf_map) {
+            perf_map_clear(jit->perf_map);
+            jit_name_stubs(jit, JIT_STUB_BYTES);
+            cache_each(&jit->cache, jit_name, jit);
+        }
         atomic_fetch_add(&jit->evicted, 1);
     }
     pthread_mutex_unlock(&jit->lock);
@@ -385,7 +415,8 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
         return NULL;
     ir_optimise(&jit->ir);
     block = cache_keep(&jit->cache, sizeof(*block));
-    *block = (struct jit_block){.gpa = gpa.v, .key = v->current->key, .length = jit->ir.length};
+    *block = (struct jit_block){
+        .gpa = gpa.v, .va = pc, .key = v->current->key, .length = jit->ir.length};
     if (first_page_left < jit->ir.length) {
         block->gpa2 = gpa2.v;
         block->length = first_page_left;
@@ -406,6 +437,8 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     block->stale = g->stale;
     if (cache_add(&jit->cache, block))
         return NULL;
+    if (jit->perf_map)
+        jit_name(jit, block);
     jit->translated_bytes += (uint64_t)(g->c.at - s->bottom);
     s->bottom = g->c.at;
     jit->translated++;

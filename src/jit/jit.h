@@ -32,7 +32,9 @@ struct jit_config {
     struct mem *mem;
     const struct cpu_ops *ops;
     size_t code_bytes; /* 0: default */
-    unsigned stress;   /* enum engine_stress */
+    bool perf_map;
+    const char *symbols;
+    unsigned stress; /* enum engine_stress */
 };
 
 /* -EOPNOTSUPP when the host CPU lacks what the code generator uses (x86-64-v3). */

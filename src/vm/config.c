@@ -162,6 +162,8 @@ static const struct field config_fields[] = {
     FIELD(vm_config, FIELD_ARRAY, mac),
     FIELD(vm_config, FIELD_LIST, ports),
     FIELD(vm_config, FIELD_TEXT, trace),
+    FIELD(vm_config, FIELD_BOOL, perf_map),
+    FIELD(vm_config, FIELD_TEXT, symbols),
     {0},
 };
 

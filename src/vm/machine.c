@@ -234,6 +234,8 @@ static int machine_make_engine(struct machine *m, const struct cpu_ops *cpu_ops,
         .cpu_model = m->config->cpu_model[0] ? m->config->cpu_model : "max",
         .vcpus = m->config->cpus,
         .stress = m->config->stress,
+        .perf_map = m->config->perf_map,
+        .symbols = m->config->symbols,
     };
     const struct engine_ops *ops = NULL;
     int r = machine_find_engine(m->config, &ops, err);

@@ -117,7 +117,9 @@ static int soft_create(const struct engine_config *config, const struct engine_o
         r = jit_new(&(struct jit_config){.mem = config->mem,
                                          .ops = config->cpu_ops,
                                          .code_bytes = config->code_cache,
-                                         .stress = config->stress},
+                                         .stress = config->stress,
+                                         .perf_map = config->perf_map,
+                                         .symbols = config->symbols},
                     &e->jit, err);
     for (unsigned i = 0; i < config->vcpus && !r; i++)
         r = soft_vcpu_new(e, config, i, err);

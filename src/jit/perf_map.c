@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The perf map. Format: Linux tools/perf/Documentation/jit-interface.txt. Contract: perf_map.h. */
+#include "jit/perf_map.h"
+
+#include "jit/symbols.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct perf_map {
+    int fd;
+    struct symbols *symbols; /* NULL: none */
+};
+
+/* The name is known beforehand and /tmp is anybody's: nothing that is there is written to. */
+static int perf_map_open(struct err *err)
+{
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof(path), "/tmp/perf-%ld.map", (long)getpid());
+    (void)!unlink(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? err_set(err, -errno, "perf map %s: %s", path, strerror(errno)) : fd;
+}
+
+int perf_map_new(const char *symbols, struct perf_map **ret_map, struct err *err)
+{
+    struct perf_map *map = calloc(1, sizeof(*map));
+    int r;
+
+    if (!map)
+        return err_set(err, -ENOMEM, "perf map: no memory");
+    r = map->fd = perf_map_open(err);
+    if (r >= 0 && symbols)
+        r = symbols_load(symbols, &map->symbols, err);
+    if (r < 0) {
+        perf_map_free(map);
+        return r;
+    }
+    *ret_map = map;
+    return 0;
+}
+
+void perf_map_free(struct perf_map *map)
+{
+    if (!map)
+        return;
+    if (map->fd >= 0)
+        close(map->fd);
+    symbols_free(map->symbols);
+    free(map);
+}
+
+void perf_map_add_named(struct perf_map *map, const void *code, size_t size, const char *name)
+{
+    char line[256];
+    int n = snprintf(line, sizeof(line), "%" PRIxPTR " %zx %.160s\n", (uintptr_t)code, size, name);
+
+    (void)!write(map->fd, line, (size_t)n); /* a full disk costs names, not the guest */
+}
+
+void perf_map_add(struct perf_map *map, const void *code, size_t size, uint64_t guest_va)
+{
+    const char *symbol = map->symbols ? symbols_find(map->symbols, guest_va) : NULL;
+    char name[200];
+
+    snprintf(name, sizeof(name), "%.160s%sguest:0x%" PRIx64, symbol ? symbol : "",
+             symbol ? " " : "", guest_va);
+    perf_map_add_named(map, code, size, name);
+}
+
+void perf_map_clear(struct perf_map *map)
+{
+    (void)!ftruncate(map->fd, 0);
+}
