@@ -5,13 +5,16 @@
 #include "base/cleanup.h"
 #include "host/dirs.h"
 #include "host/file.h"
+#include "host/process.h"
 #include "image/digest.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { MANIFEST_MAX = 1 << 20 };
 
@@ -91,9 +94,14 @@ int image_store_open(struct image_store *s, struct err *err)
 void image_store_close(struct image_store *s)
 {
     struct err ignored;
+    int status;
 
     if (s->temp)
         (void)!file_remove_tree(AT_FDCWD, s->temp, &ignored);
+    if (s->sweeper > 0) {
+        (void)close(s->sweeper_fd);
+        (void)!process_wait(s->sweeper, &status);
+    }
     free(s->temp);
     free(s->root);
     if (s->lock_fd >= 0)
@@ -101,6 +109,42 @@ void image_store_close(struct image_store *s)
     if (s->root_fd >= 0)
         (void)close(s->root_fd);
     *s = (struct image_store){.root_fd = -1, .lock_fd = -1};
+}
+
+/* Waits for the builder's end, however it comes: its end of the pipe closes. It holds the lock as
+ * well, so nobody builds before the temporary directory is gone. */
+static noreturn_fn void image_store_sweeper(const struct image_store *s, int pipe_fd)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct err ignored;
+    char byte;
+
+    (void)setsid(); /* the terminal's signals are for the builder */
+    (void)signal(SIGTERM, SIG_IGN);
+    for (int fd = 0; fd <= 2; fd++) /* nobody is to wait for our end of these */
+        (void)dup2(null, fd);
+    while (read(pipe_fd, &byte, 1) < 0 && errno == EINTR)
+        ;
+    (void)!file_remove_tree(AT_FDCWD, s->temp, &ignored);
+    _exit(0);
+}
+
+/* Without a sweeper (no process to be had) the next holder of the lock does it. */
+static void image_store_start_sweeper(struct image_store *s)
+{
+    int p[2];
+
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return;
+    s->sweeper = fork();
+    if (s->sweeper == 0) {
+        (void)close(p[1]);
+        image_store_sweeper(s, p[0]);
+    }
+    (void)close(p[0]);
+    s->sweeper_fd = p[1];
+    if (s->sweeper < 0)
+        (void)close(p[1]);
 }
 
 static int image_store_new_temp(struct image_store *s, struct err *err)
@@ -111,7 +155,10 @@ static int image_store_new_temp(struct image_store *s, struct err *err)
         return r;
     if (asprintf(&s->temp, "%s/tmp/build.XXXXXX", s->root) < 0)
         return image_store_path_error(s->root, -ENOMEM, err);
-    return mkdtemp(s->temp) ? 0 : image_store_path_error(s->temp, -errno, err);
+    if (!mkdtemp(s->temp))
+        return image_store_path_error(s->temp, -errno, err);
+    image_store_start_sweeper(s);
+    return 0;
 }
 
 int image_store_lock(struct image_store *s, const struct image_progress *progress, struct err *err)

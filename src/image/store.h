@@ -2,16 +2,20 @@
 /*
  * Where images lie (layout: image/image.h). Objects are named by their SHA-256 and never change;
  * a manifest is written after the objects it names, so a crash at any point leaves whole images
- * and at most unnamed objects and a temporary directory, which the next holder of the lock removes.
+ * and at most unnamed objects and a temporary directory. A process of its own, the sweeper, removes
+ * that directory when its builder dies; if it dies too, the next holder of the lock does.
  */
 #pragma once
 
 #include "image/image.h"
+#include <sys/types.h>
 
 struct image_store {
     char *root;
     int root_fd, lock_fd; /* lock_fd -1: not held */
     char *temp;           /* while locked: an empty directory of ours */
+    pid_t sweeper;
+    int sweeper_fd; /* it waits for this to close */
 };
 
 int must_use image_store_open(struct image_store *s, struct err *err);
