@@ -177,14 +177,15 @@ static size_t account_groups(const struct account *acc, gid_t *groups, size_t ro
 
 static void spawn_account(const char *spec, struct account *acc, int status_fd)
 {
-    char user[128];
+    char self[16], user[128];
     char *group;
 
-    (void)snprintf(user, sizeof(user), "%s", *spec ? spec : "0");
+    (void)snprintf(self, sizeof(self), "%u", geteuid()); /* root, in a guest */
+    (void)snprintf(user, sizeof(user), "%s", *spec ? spec : self);
     group = strchr(user, ':');
     if (group)
         *group++ = '\0';
-    if (!account_find(*user ? user : "0", acc))
+    if (!account_find(*user ? user : self, acc))
         spawn_fail(status_fd, 126, "user '%s' is not known in the guest", user);
     if (group && !group_find(group, &acc->gid))
         spawn_fail(status_fd, 126, "group '%s' is not known in the guest", group);
