@@ -26,6 +26,7 @@ enum engine_stress {
     STRESS_LINKS = 1 << 2,    /* no links, no jump caches: every block asks the dispatcher */
     STRESS_IRQ = 1 << 3,      /* look for interrupts at every block that can */
     STRESS_FALLBACK = 1 << 4, /* every op by the interpreter */
+    STRESS_LOCKSTEP = 1 << 5, /* every block interpreted as well; a difference aborts (one vCPU) */
 };
 
 struct engine_config {

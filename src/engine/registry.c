@@ -11,7 +11,7 @@ const struct engine_ops *const engine_registry[] = {
     NULL,
 };
 
-static const char *const stress_names[] = {"tlb", "cache", "links", "irq", "fallback"};
+static const char *const stress_names[] = {"tlb", "cache", "links", "irq", "fallback", "lockstep"};
 
 /* The bit of the name that [name, name+len) is; 0: none. */
 static unsigned stress_bit(const char *name, size_t len)
@@ -31,7 +31,7 @@ int engine_stress_parse(const char *list, unsigned *ret_stress, struct err *err)
         if (!stress_bit(list, len))
             return err_set(err, -EINVAL,
                            "stress mode '%.*s' does not exist; there are tlb, cache, "
-                           "links, irq and fallback",
+                           "links, irq, fallback and lockstep",
                            (int)len, list);
         stress |= stress_bit(list, len);
     }

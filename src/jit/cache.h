@@ -11,6 +11,8 @@
 #include <posada/types.h>
 #include <stdbool.h>
 
+struct ir_block;
+
 struct jit_block {
     uint64_t gpa; /* of the first byte */
     uint64_t va;  /* it was translated at; it may run at others */
@@ -25,6 +27,7 @@ struct jit_block {
     struct jit_block *primary;
     uint32_t segment;
     bool dropped;
+    const struct ir_block *lifted; /* in lockstep: the IR before it was optimised */
 };
 
 struct jit_page {

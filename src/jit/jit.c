@@ -12,6 +12,7 @@
 #include "jit/emit/cpuid.h"
 #include "jit/emit/mxcsr.h"
 #include "jit/gen.h"
+#include "jit/lockstep.h"
 #include "jit/perf_map.h"
 #include "mem/mem.h"
 #include <errno.h>
@@ -42,7 +43,9 @@ struct jit_vcpu {
     struct jit_context context[JIT_CONTEXTS];
     struct jump_entry *tables;
     struct jit_vcpu *next;
-    uint64_t tick, cleared; /* evictions this vCPU has cleared its jump caches for */
+    struct lockstep *lockstep; /* or NULL */
+    uint64_t compared;         /* blocks executed twice */
+    uint64_t tick, cleared;    /* evictions this vCPU has cleared its jump caches for */
     _Atomic bool inside;
     uint64_t enters, links, switches, interpreted;
     uint64_t exits[GEN_EXITS];
@@ -146,6 +149,8 @@ int jit_new(const struct jit_config *config, struct jit **ret_jit, struct err *e
     jit->ops = config->ops;
     jit->mem = config->mem;
     jit->stress = config->stress;
+    if (jit->stress & STRESS_LOCKSTEP) /* every block comes back */
+        jit->stress |= STRESS_LINKS;
     jit->gen.fallback = config->stress & STRESS_FALLBACK;
     pthread_mutex_init(&jit->lock, NULL);
     c = (struct x86_code){.at = jit->cache.mem.write, .end = jit->cache.mem.write + JIT_STUB_BYTES};
@@ -178,7 +183,9 @@ int jit_vcpu_new(struct jit *jit, struct cpu *cpu, const struct jit_pages *pages
 
     if (v)
         v->tables = calloc(JIT_CONTEXTS, JUMP_TABLE * sizeof(*v->tables));
-    if (!v || !v->tables) {
+    if (v && jit->stress & STRESS_LOCKSTEP)
+        v->lockstep = lockstep_new();
+    if (!v || !v->tables || (jit->stress & STRESS_LOCKSTEP && !v->lockstep)) {
         jit_vcpu_free(v);
         return err_set(err, -ENOMEM, "engine 'jit': no memory for a vCPU");
     }
@@ -209,6 +216,7 @@ void jit_vcpu_free(struct jit_vcpu *v)
         pthread_mutex_unlock(&v->jit->lock);
     }
     free(v->tables);
+    free(v->lockstep);
     free(v);
 }
 
@@ -401,11 +409,20 @@ static bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa, gpa_t gpa2)
     return jit_note(v, &f, lifted) && lifted;
 }
 
+/* The block as it is now, in memory that goes when its translation does. */
+static const struct ir_block *jit_keep_ir(struct jit *jit)
+{
+    size_t bytes = offsetof(struct ir_block, op) + jit->ir.op_count * sizeof(jit->ir.op[0]);
+
+    return memcpy(cache_keep(&jit->cache, bytes), &jit->ir, bytes);
+}
+
 static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, gpa_t gpa,
                                               gpa_t gpa2)
 {
     struct jit *jit = v->jit;
     struct cache_segment *s = &jit->cache.segment[jit->cache.current];
+    const struct ir_block *lifted = NULL;
     uint8_t *top = s->top;
     uint32_t first_page_left = GUEST_PAGE_SIZE - (uint32_t)(gpa.v & (GUEST_PAGE_SIZE - 1));
     struct gen *g = &jit->gen;
@@ -413,10 +430,17 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
 
     if (!jit_lift(v, pc, gpa, gpa2))
         return NULL;
+    if (v->lockstep)
+        lifted = jit_keep_ir(jit);
     ir_optimise(&jit->ir);
     block = cache_keep(&jit->cache, sizeof(*block));
     *block = (struct jit_block){
-        .gpa = gpa.v, .va = pc, .key = v->current->key, .length = jit->ir.length};
+        .gpa = gpa.v,
+        .va = pc,
+        .key = v->current->key,
+        .length = jit->ir.length,
+        .lifted = lifted,
+    };
     if (first_page_left < jit->ir.length) {
         block->gpa2 = gpa2.v;
         block->length = first_page_left;
@@ -540,6 +564,25 @@ static void jit_note_pc(struct cpu *cpu, bool retired)
         cpu->instret++;
 }
 
+/* Enters the block; in lockstep, it runs before and is compared after. */
+static void jit_run_block(struct jit_vcpu *v, const struct jit_block *block, int *ret_code)
+{
+    struct cpu *cpu = v->cpu;
+    bool expect = v->lockstep && lockstep_expect(v->lockstep, cpu, block->lifted);
+
+    *ret_code = GEN_EXIT_DISPATCH;
+    if (!jit_enter(v, block, ret_code))
+        return;
+    if (*ret_code == GEN_EXIT_FAULT)
+        jit_note_pc(cpu, false);
+    else if (*ret_code == GEN_EXIT_CPU)
+        jit_note_pc(cpu, cpu->exit == CPU_EXIT_HALT || cpu->exit == CPU_EXIT_HYPERCALL);
+    if (!expect)
+        return;
+    v->compared++;
+    lockstep_check(v->lockstep, cpu, block->lifted);
+}
+
 /* One entry into translated code and what its way out asks for. False: *ret_exit is the answer. */
 static bool jit_step(struct jit_vcpu *v, bool link, uint64_t evicted, int *code,
                      enum jit_exit *ret_exit)
@@ -559,8 +602,7 @@ static bool jit_step(struct jit_vcpu *v, bool link, uint64_t evicted, int *code,
     v->enters++;
     if (v->jit->stress & STRESS_IRQ)
         cpu_attend(cpu, ATTENTION_IRQ);
-    if (!jit_enter(v, block, code))
-        *code = GEN_EXIT_DISPATCH;
+    jit_run_block(v, block, code);
     return true;
 }
 
@@ -579,13 +621,10 @@ static enum jit_exit jit_loop(struct jit_vcpu *v)
             return answer;
         evicted = v->cleared;
         v->exits[code]++;
-        switch (code) {
-        case GEN_EXIT_FAULT: jit_note_pc(cpu, false); return JIT_EXIT_FAULT;
-        case GEN_EXIT_CPU:
-            jit_note_pc(cpu, cpu->exit == CPU_EXIT_HALT || cpu->exit == CPU_EXIT_HYPERCALL);
+        if (code == GEN_EXIT_FAULT)
+            return JIT_EXIT_FAULT;
+        if (code == GEN_EXIT_CPU)
             return JIT_EXIT_CPU;
-        default: break;
-        }
     }
 }
 
@@ -621,13 +660,14 @@ static void jit_add_vcpu_stats(const struct jit_vcpu *v, uint64_t sum[])
     sum[1] += v->links;
     sum[2] += v->switches;
     sum[3] += v->interpreted;
+    sum[4] += v->compared;
     for (unsigned i = 0; i < GEN_EXITS; i++)
-        sum[4 + i] += v->exits[i];
+        sum[5 + i] += v->exits[i];
 }
 
 unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
 {
-    uint64_t sum[4 + GEN_EXITS] = {0};
+    uint64_t sum[5 + GEN_EXITS] = {0};
     unsigned n = 0;
 
     for (struct jit_vcpu *v = jit->vcpus; v; v = v->next)
@@ -645,12 +685,13 @@ unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
         {"jit_links", sum[1], false},
         {"jit_context_switches", sum[2], false},
         {"jit_interpreted_blocks", sum[3], false},
-        {"jit_exits_attention", sum[4 + GEN_EXIT_ATTENTION], false},
-        {"jit_exits_dispatch", sum[4 + GEN_EXIT_DISPATCH], false},
-        {"jit_exits_link", sum[4 + GEN_EXIT_LINK], false},
-        {"jit_exits_jump", sum[4 + GEN_EXIT_JUMP], false},
-        {"jit_exits_fault", sum[4 + GEN_EXIT_FAULT], false},
-        {"jit_exits_cpu", sum[4 + GEN_EXIT_CPU], false},
+        {"jit_lockstep_blocks", sum[4], false},
+        {"jit_exits_attention", sum[5 + GEN_EXIT_ATTENTION], false},
+        {"jit_exits_dispatch", sum[5 + GEN_EXIT_DISPATCH], false},
+        {"jit_exits_link", sum[5 + GEN_EXIT_LINK], false},
+        {"jit_exits_jump", sum[5 + GEN_EXIT_JUMP], false},
+        {"jit_exits_fault", sum[5 + GEN_EXIT_FAULT], false},
+        {"jit_exits_cpu", sum[5 + GEN_EXIT_CPU], false},
     };
     for (; n < room && n < ARRAY_LEN(all); n++)
         stats[n] = all[n];
