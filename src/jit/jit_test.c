@@ -158,7 +158,7 @@ static void random_float(struct ir_block *b)
     op->imm = kind == IR_FMA || kind == IR_FCVT_FI || kind == IR_FCVT_IF ? (int64_t)pick(4) : 0;
     op->aux = (uint8_t)(kind == IR_FCMP                      ? pick(3)
                         : kind >= IR_FMIN && kind <= IR_FMAX ? 0
-                        : pick(3)                            ? IR_RNE
+                        : pick(3)                            ? b->context
                                                              : pick(5));
     if (kind == IR_FCMP || kind == IR_FCLASS || kind == IR_FCVT_FI)
         ir_emit(b, IR_MOV, IR_64, global(), t, 0);
@@ -176,7 +176,13 @@ static void random_memory(struct ir_block *b)
 
     ir_emit_imm(b, IR_AND, IR_64, masked, global(), pick(8) ? 0x1ff8 : 0x1fff);
     ir_emit_imm(b, IR_ADD, IR_64, base, masked, (int64_t)(FAKE_RAM + DATA));
-    switch (pick(8)) {
+    switch (pick(9)) {
+    case 8: /* LR or SC of one of two words, so that some pairs match */
+        ir_emit_imm(b, IR_IMM, IR_64, base, 0, (int64_t)(FAKE_RAM + DATA + 8 * pick(2)));
+        op = pick(2) ? ir_emit(b, IR_LR, IR_64, global(), base, 0)
+                     : ir_emit(b, IR_SC, IR_64, global(), base, val);
+        op->aux = (uint8_t)(pick(4) ? 3 : 2 | (op->op == IR_LR ? IR_MEM_SIGNED : 0));
+        break;
     case 0:
         op = ir_emit(b, IR_AMO, IR_64, global(), base, val);
         op->aux = (uint8_t)((2 + pick(2)) | (pick(2) ? IR_MEM_SIGNED : 0));
@@ -232,13 +238,17 @@ static void random_block(struct ir_block *b, uint64_t pc)
 {
     unsigned n = 1 + pick(12);
 
-    ir_begin(b, pc, 0, GLOBALS);
+    ir_begin(b, pc, pick(5), GLOBALS); /* the context is a rounding mode */
     for (unsigned i = 0; i < n; i++) {
         if (!ir_next_insn(b, pc + 4 * i, 4))
             break;
         random_insn(b);
     }
     ir_next_insn(b, pc + 4 * n, 4);
+    if (!pick(8)) {
+        ir_trap(b, 2, global());
+        return;
+    }
     ir_call(b, stop, ir_temp(b), 0, 0, 0);
     ir_exit(b, pc + 4 * n + 4);
 }
@@ -261,8 +271,7 @@ static void test_lift(struct cpu *cpu, struct cpu_fetch *fetch, uint64_t pc, uns
 
 static unsigned test_rounding(uint32_t context)
 {
-    (void)context;
-    return IR_RNE;
+    return context;
 }
 
 struct pair {
@@ -370,6 +379,8 @@ static void one_round(struct pair *p)
     for (unsigned i = 0; i < GLOBALS; i++)
         a->slot[i] = b->slot[i] = random_value();
     a->pc = b->pc = pc;
+    a->context = b->context = test_block.context;
+    a->reserved_host = b->reserved_host = 0;
     a->exit = b->exit = CPU_EXIT_NONE;
     a->fault.pending = b->fault.pending = false;
     a->fault.cause = b->fault.cause = a->fault.value = b->fault.value = 0;
