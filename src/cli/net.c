@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* posada net-user: the helper process of a user network. Nothing for people. */
+/* posada net-user, net-hub: the helper processes of networks. Nothing for people. */
+#include "net/hub.h"
 #include "net/user.h"
 
 #include "cli/verbs.h"
@@ -17,4 +18,19 @@ const struct cli_verb cli_net_user_verb = {
     .max = CLI_ANY_NUMBER,
     .hidden = true,
     .run = net_user_run,
+};
+
+static int net_hub_run(const struct cli_args *args)
+{
+    return net_hub_main(args->operands[0]);
+}
+
+const struct cli_verb cli_net_hub_verb = {
+    .name = "net-hub",
+    .operands = "NETWORK",
+    .summary = "A named network's hub (started by a guest's process)",
+    .min = 1,
+    .max = 1,
+    .hidden = true,
+    .run = net_hub_run,
 };

@@ -28,7 +28,7 @@ static const struct cli_option run_verb_options[] = {
     {"cpus", 0, "N", "number of processors (default: 1)"},
     RUN_COMMAND_OPTIONS,
     {"disk", 0, "PATH[,ro]", "attach a raw disk image; repeatable"},
-    {"net", 0, "NETWORK", "user or none (default: user for an image, if libslirp is there)"},
+    {"net", 0, "NETWORK", "user, none, a name (shared with other guests), or tap:IFNAME[,BRIDGE]"},
     {"port", 'p', "[IP:]HOST:GUEST[/udp]", "forward a port of this host; repeatable"},
     {"kernel", 0, "FILE", "boot this kernel instead of an image's"},
     {"initrd", 0, "FILE", "with this initial RAM disk"},

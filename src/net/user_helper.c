@@ -6,14 +6,13 @@
  * Frames come from a guest and are as hostile as libslirp can bear; the box (host/sandbox_helper.h)
  * is for the day it cannot. Checksums the guest left open are finished here, so its segments may be
  * as large as an IP packet. Frames to the guest wait in a queue when the guest is slow: past
- * QUEUE_FULL nothing more is read from the host's side, past QUEUE_MAX frames are lost.
+ * NET_QUEUE_FULL nothing more is read from the host's side, past NET_QUEUE_MAX frames are lost.
  */
-#include "base/buf.h"
-#include "base/endian.h"
 #include "base/net_frame.h"
 #include "host/process.h"
 #include "host/sandbox_helper.h"
 #include "net/forward.h"
+#include "net/queue.h"
 #include "net/slirp.h"
 #include "net/user.h"
 #include <arpa/inet.h>
@@ -28,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { QUEUE_FULL = 512 << 10, QUEUE_MAX = 8 << 20, BATCH = 64, POLLS_MAX = 4096 };
+enum { BATCH = 64, POLLS_MAX = 4096 };
 enum { FIXED_ARGUMENTS = 3, USER_TIMERS = 4 };
 enum { FORWARD_UDP = 1, FORWARD_V6ONLY = 2 }; /* libslirp's */
 
@@ -43,8 +42,7 @@ struct user {
     Slirp *slirp;
     const char *guest;
     uint8_t mac[NET_MAC_SIZE];
-    bool over;        /* the monitor is gone */
-    struct buf queue; /* messages, each behind its length */
+    struct net_queue queue; /* to the monitor */
     struct pollfd poll[POLLS_MAX];
     unsigned polls;
     struct user_timer timer[USER_TIMERS];
@@ -61,39 +59,6 @@ static int64_t user_now_ns(void *arg)
 }
 
 /* --- To the guest --- */
-/* False: not now. */
-static bool user_push(struct user *u, const uint8_t *message, size_t len)
-{
-    if (send(NET_USER_LINK_FD, message, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        return true;
-    if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR)
-        return false;
-    u->over = u->over || errno == EPIPE || errno == ECONNRESET;
-    return true; /* lost */
-}
-
-static void user_flush(struct user *u)
-{
-    while (u->queue.len) {
-        uint32_t len = ld_le32(buf_data(&u->queue));
-
-        if (!user_push(u, buf_data(&u->queue) + sizeof(len), len))
-            return;
-        buf_consume(&u->queue, sizeof(len) + len);
-    }
-}
-
-static void user_queue(struct user *u, const uint8_t *message, size_t len)
-{
-    uint8_t prefix[4];
-
-    st_le32(prefix, (uint32_t)len);
-    if (u->queue.len + len > QUEUE_MAX || buf_append(&u->queue, prefix, sizeof(prefix)) < 0)
-        return; /* lost */
-    if (buf_append(&u->queue, message, len) < 0)
-        exit(EXIT_FAILED); /* half a message would spoil all that follow */
-}
-
 static ssize_t user_send_packet(const void *data, size_t len, void *arg)
 {
     /* libslirp has summed what it sends: the guest need not do it again. */
@@ -105,8 +70,7 @@ static ssize_t user_send_packet(const void *data, size_t len, void *arg)
         return (ssize_t)len;
     net_header_encode(&frame, message);
     memcpy(message + NET_HEADER_SIZE, data, len);
-    if (u->queue.len || !user_push(u, message, NET_HEADER_SIZE + len))
-        user_queue(u, message, NET_HEADER_SIZE + len);
+    net_queue_send(&u->queue, message, NET_HEADER_SIZE + len);
     return (ssize_t)len;
 }
 
@@ -121,7 +85,7 @@ static void user_input(struct user *u)
         ssize_t n = readv(NET_USER_LINK_FD, iov, 2);
 
         if (n <= 0) {
-            u->over = n == 0 || (errno != EAGAIN && errno != EINTR);
+            u->queue.over = n == 0 || (errno != EAGAIN && errno != EINTR);
             return;
         }
         if ((size_t)n < sizeof(header) ||
@@ -226,19 +190,19 @@ static uint32_t user_timeout(const struct user *u)
 /* While the guest takes nothing, the host's side has to wait, and only it. */
 static void user_turn(struct user *u)
 {
-    bool stuck = u->queue.len > QUEUE_FULL;
+    bool stuck = u->queue.wait.len > NET_QUEUE_FULL;
     uint32_t timeout = user_timeout(u);
     int r;
 
     u->poll[0] = (struct pollfd){.fd = NET_USER_LINK_FD, .events = POLLIN};
-    if (u->queue.len)
+    if (u->queue.wait.len)
         u->poll[0].events |= POLLOUT;
     u->polls = 1;
     if (!stuck)
         u->api.fill(u->slirp, &timeout, user_add_poll, u);
     r = poll(u->poll, u->polls, (int)timeout);
     if (u->poll[0].revents & POLLOUT)
-        user_flush(u);
+        net_queue_flush(&u->queue);
     if (u->poll[0].revents & (POLLIN | POLLHUP | POLLERR))
         user_input(u);
     if (!stuck)
@@ -346,6 +310,7 @@ static int user_start(struct user *u, char *const *arguments, unsigned count, st
     int r;
 
     u->guest = arguments[0];
+    u->queue.fd = NET_USER_LINK_FD;
     if (!net_mac_parse(arguments[2], u->mac))
         return err_set(err, -EINVAL, "MAC address '%.20s' is none", arguments[2]);
     r = user_make(u, err);
@@ -368,7 +333,7 @@ int net_user_main(char *const *arguments, unsigned count)
     r = user_start(u, arguments, count, &err);
     if (send(NET_USER_LINK_FD, &err, sizeof(err), MSG_NOSIGNAL) < 0)
         return EXIT_FAILED;
-    while (!r && !u->over)
+    while (!r && !u->queue.over)
         user_turn(u);
     return r ? EXIT_FAILED : EXIT_OK;
 }

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "host/process.h"
 #include "host/sandbox.h"
+#include "vm/network.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -49,14 +50,21 @@ int monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *ret_pid, 
 
 static pid_t keeper_start(struct guest *guest)
 {
+    struct vm_config config = {0};
+    struct network_place place = {.fd = -1};
     pid_t pid;
 
+    if (!guest_read_config(guest, &config, NULL))
+        network_prepare(&config, STDERR_FILENO, &place);
+    vm_config_done(&config);
     sandbox_prepare_child();
     pid = fork();
     if (pid == 0) {
         process_set_name("posada-guest");
-        _exit(monitor_main(guest, MONITOR_OWNER_FD));
+        _exit(monitor_main(guest, MONITOR_OWNER_FD, &place));
     }
+    if (place.fd >= 0)
+        close(place.fd);
     if (pid > 0)
         (void)!guest_write_pid(guest, pid, NULL);
     return pid;
@@ -88,7 +96,10 @@ static void keeper_clean(struct guest *guest)
     struct vm_config config = {0};
 
     guest_remove_run_dir(guest->name);
-    if (!guest_read_config(guest, &config, NULL) && config.auto_remove)
+    if (guest_read_config(guest, &config, NULL) < 0)
+        return;
+    network_tidy(&config);
+    if (config.auto_remove)
         (void)!store_remove_locked(guest, NULL);
     vm_config_done(&config);
 }

@@ -257,8 +257,11 @@ static void monitor_on_net_lost(void *arg)
 /* Helper processes are children nobody waits for; they end with their socket, at the latest. */
 static int monitor_open_net(struct monitor *m, struct err *err)
 {
-    const struct network_config config = {
-        .vm = &m->config, .log_fd = STDERR_FILENO, .lost = monitor_on_net_lost, .arg = m};
+    const struct network_config config = {.vm = &m->config,
+                                          .place = m->place,
+                                          .log_fd = STDERR_FILENO,
+                                          .lost = monitor_on_net_lost,
+                                          .arg = m};
 
     signal(SIGCHLD, SIG_IGN);
     return network_open(m->loop, &config, &m->net, err);
@@ -484,9 +487,10 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
     return r;
 }
 
-int monitor_main(struct guest *guest, int owner_fd)
+int monitor_main(struct guest *guest, int owner_fd, const struct network_place *place)
 {
-    struct monitor m = {.guest = guest, .lock = PTHREAD_MUTEX_INITIALIZER, .memory_fd = -1};
+    struct monitor m = {
+        .guest = guest, .place = place, .lock = PTHREAD_MUTEX_INITIALIZER, .memory_fd = -1};
     struct err err = {0};
     int r;
 

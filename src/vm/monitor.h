@@ -8,6 +8,8 @@
 
 #include "vm/store.h"
 
+struct network_place;
+
 enum { MONITOR_OWNER_FD = 3, MONITOR_LOCK_FD = 4 }; /* what the started program finds open */
 
 /* Starts the guest's processes; guest must be locked by the caller, who may close it afterwards.
@@ -20,5 +22,5 @@ int must_use monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *
 /* The started program's main: keeper, then monitor in a child. The exit code. */
 int keeper_main(const char *name);
 
-/* The child: returns the exit code. */
-int monitor_main(struct guest *guest, int owner_fd);
+/* The child: returns the exit code. place: on its network, if it has to have one. */
+int monitor_main(struct guest *guest, int owner_fd, const struct network_place *place);

@@ -25,6 +25,7 @@ struct monitor {
     struct guest_log *console_log, *output_log;
     struct console *console;
     struct netdev *net; /* NULL: none */
+    const struct network_place *place;
     struct agent_host *agent;
     struct command *command; /* the guest's own; NULL: none, or ended */
     struct control *control;
