@@ -16,13 +16,25 @@ struct perf_map {
     struct symbols *symbols; /* NULL: none */
 };
 
+/* By its number among the host's processes, where perf runs; in a pid namespace it is 1 or so. */
+static void perf_map_pid(char *buf, size_t size)
+{
+    ssize_t n = readlink("/proc/self", buf, size - 1);
+
+    if (n > 0)
+        buf[n] = 0;
+    else
+        snprintf(buf, size, "%ld", (long)getpid());
+}
+
 /* The name is known beforehand and /tmp is anybody's: nothing that is there is written to. */
 static int perf_map_open(struct err *err)
 {
-    char path[64];
+    char pid[32], path[64];
     int fd;
 
-    snprintf(path, sizeof(path), "/tmp/perf-%ld.map", (long)getpid());
+    perf_map_pid(pid, sizeof(pid));
+    snprintf(path, sizeof(path), "/tmp/perf-%s.map", pid);
     (void)!unlink(path);
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd < 0 ? err_set(err, -errno, "perf map %s: %s", path, strerror(errno)) : fd;
