@@ -22,6 +22,15 @@ static inline void cleanup_fd(const int *fd)
         (void)close(*fd);
 }
 
+/* TAKE() for a descriptor, whose "nothing" is not 0. */
+static inline int take_fd(int *fd)
+{
+    int taken = *fd;
+
+    *fd = -1;
+    return taken;
+}
+
 static inline void cleanup_file(FILE **file)
 {
     if (*file)

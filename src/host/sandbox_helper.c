@@ -89,9 +89,11 @@ static int helper_allow_internet(scmp_filter_ctx ctx)
     int r = helper_allow(ctx, helper_internet, ARRAY_LEN(helper_internet));
 
     if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET));
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(socket), 1,
+                             SCMP_A0(SCMP_CMP_EQ, AF_INET, 0));
     if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(socket), 1,
+                             SCMP_A0(SCMP_CMP_EQ, AF_INET6, 0));
     return r;
 }
 

@@ -67,7 +67,7 @@ int net_forward_parse(const char *what, const char *text, struct net_forward *re
 
     if (strlen(text) >= sizeof(copy))
         return forward_bad(what, text, err);
-    strcpy(copy, text);
+    (void)snprintf(copy, sizeof(copy), "%s", text);
     protocol = forward_cut(copy, '/');
     guest = forward_cut(copy, ':');
     f.udp = protocol && !strcmp(protocol, "udp");

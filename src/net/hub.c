@@ -128,8 +128,7 @@ static int hub_connect(int dir_fd, const char *network, int *ret_fd)
         return -ECONNRESET;
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         return -errno;
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = take_fd(&fd);
     return 0;
 }
 

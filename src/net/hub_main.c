@@ -126,8 +126,7 @@ static int hub_listen(const char *network, int dir_fd, int *ret_fd)
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
         fchmodat(dir_fd, network, 0600, 0) < 0 || listen(fd, NET_SWITCH_PORTS) < 0)
         return -errno;
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = take_fd(&fd);
     return 0;
 }
 

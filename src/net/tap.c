@@ -77,7 +77,7 @@ int net_tap_open(const char *spec, int *ret_fd, struct err *err)
     if (strlen(spec) >= sizeof(name))
         return err_set(err, -EINVAL, "--net tap:%.60s: expected tap:IFNAME or tap:IFNAME,BRIDGE",
                        spec);
-    strcpy(name, spec);
+    (void)snprintf(name, sizeof(name), "%s", spec);
     bridge = strchr(name, ',');
     if (bridge)
         *bridge++ = '\0';
@@ -92,7 +92,6 @@ int net_tap_open(const char *spec, int *ret_fd, struct err *err)
         r = tap_switch_on(name, bridge, err);
     if (r < 0)
         return r;
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = take_fd(&fd);
     return 0;
 }

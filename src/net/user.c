@@ -82,7 +82,5 @@ int net_user_new(struct loop *loop, const struct net_user_config *config, struct
         r = err_set(err, -errno, "guest '%s': network: %s", config->guest, strerror(errno));
     if (r < 0)
         return r;
-    pair[0] = fd;
-    fd = -1;
-    return net_port_new(loop, pair[0], &port, ret_dev, err);
+    return net_port_new(loop, take_fd(&fd), &port, ret_dev, err);
 }

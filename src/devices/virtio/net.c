@@ -277,7 +277,7 @@ static int net_receive(void *arg, const struct net_frame *frame)
         return -EAGAIN;
     if (!net_match(net, &own, &whole))
         return 0;
-    q = &net->v.queue[2 * net_choose_pair(net, &own)];
+    q = &net->v.queue[(size_t)2 * net_choose_pair(net, &own)];
     q->budget = VIRTQ_BUDGET;
     r = net_deliver(net, q, &own);
     virtq_notify(q);
