@@ -31,7 +31,8 @@ enum { VM_NAME_MAX = 63, VM_DISKS_MAX = 8, VM_CPUS_MAX = 64 };
 
 struct vm_disk {
     char *path;
-    char *format; /* "raw"; never probed */
+    char *format;      /* "raw" or "qcow2"; never probed */
+    char *backing_dir; /* where files behind a qcow2 image may lie; NULL: none are allowed */
     bool read_only;
 };
 

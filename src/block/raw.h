@@ -2,10 +2,8 @@
 /* Disk images without a format: byte n of the file (or block device) is byte n of the disk. */
 #pragma once
 
-#include <posada/blockdev.h>
+#include "store.h"
 
-struct loop;
-
-/* As blockdev_open(). -EBUSY when another process writes (or, for a writer, uses) the image. */
-int must_use raw_open(const char *path, bool read_only, const char *name, struct loop *loop,
-                      struct blockdev **ret_dev, struct err *err);
+/* dir_fd as image_file_open() has it. */
+int must_use raw_open(const struct blk_source *source, int dir_fd, struct blk_store **ret_store,
+                      struct err *err);

@@ -6,6 +6,8 @@
  */
 #include "raw_io.h"
 
+#include "base/iov.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -18,20 +20,7 @@ static const uint8_t zero_page[ZERO_PAGE];
 /* The bytes of req from `done` on, as at most PIECES pieces: their number. */
 static int next_pieces(const struct blk_req *req, uint64_t done, struct iovec *ret_iov)
 {
-    int n = 0;
-
-    for (unsigned i = 0; i < req->iov_count && n < PIECES; i++) {
-        const struct iovec *from = &req->iov[i];
-
-        if (done >= from->iov_len) {
-            done -= from->iov_len;
-            continue;
-        }
-        ret_iov[n++] = (struct iovec){.iov_base = (uint8_t *)from->iov_base + done,
-                                      .iov_len = from->iov_len - done};
-        done = 0;
-    }
-    return n;
+    return (int)iov_window(req->iov, req->iov_count, done, req->length - done, ret_iov, PIECES);
 }
 
 /* The same for zeroes; pwritev() only reads through iov_base. */

@@ -40,6 +40,15 @@ static void make_file(char *path, off_t size)
     close(fd);
 }
 
+static int open_disk(const char *format, const char *path, bool read_only, struct loop *loop,
+                     struct blockdev **ret, struct err *err)
+{
+    struct blk_source source = {
+        .format = format, .path = path, .name = "d", .read_only = read_only};
+
+    return blockdev_open(&source, loop, ret, err);
+}
+
 static void up(struct fixture *f, bool read_only)
 {
     struct err err = {0};
@@ -47,7 +56,7 @@ static void up(struct fixture *f, bool read_only)
     *f = (struct fixture){.lock = PTHREAD_MUTEX_INITIALIZER};
     make_file(f->path, DISK);
     assert_int_equal(loop_new(&f->lock, &f->loop, &err), 0);
-    assert_int_equal(blockdev_open("raw", f->path, read_only, "d", f->loop, &f->disk, &err), 0);
+    assert_int_equal(open_disk("raw", f->path, read_only, f->loop, &f->disk, &err), 0);
 }
 
 static void down(struct fixture *f)
@@ -259,7 +268,7 @@ static void refused(const char *format, const char *path, bool read_only, int co
     struct err err = {0};
 
     assert_int_equal(loop_new(NULL, &loop, &err), 0);
-    assert_int_equal(blockdev_open(format, path, read_only, "d", loop, &disk, &err), code);
+    assert_int_equal(open_disk(format, path, read_only, loop, &disk, &err), code);
     assert_null(disk);
     if (!strstr(err.text, words))
         fail_msg("'%s' does not say '%s'", err.text, words);
@@ -270,7 +279,7 @@ static void test_open_refuses(void **state)
 {
     char path[64];
 
-    refused("qcow2", "/dev/null", false, -EINVAL, "format 'qcow2' is not known");
+    refused("vmdk", "/dev/null", false, -EINVAL, "format 'vmdk' is not known");
     refused(NULL, "/dev/null", false, -EINVAL, "never guessed");
     refused("raw", "/nonexistent/disk", false, -ENOENT, "No such file");
     refused("raw", "/tmp", true, -ENOEXEC, "neither a regular file");
@@ -296,7 +305,7 @@ static void test_lock(void **state)
     refused("raw", f.path, true, -EBUSY, "in use");
     down(&f);
     up(&f, true); /* readers share */
-    assert_int_equal(blockdev_open("raw", f.path, true, "e", f.loop, &second, &err), 0);
+    assert_int_equal(open_disk("raw", f.path, true, f.loop, &second, &err), 0);
     refused("raw", f.path, false, -EBUSY, "in use");
     blockdev_close(second);
     down(&f);

@@ -170,6 +170,7 @@ static const struct field config_fields[] = {
 static const struct field disk_fields[] = {
     FIELD(vm_disk, FIELD_TEXT, path),
     FIELD(vm_disk, FIELD_TEXT, format),
+    FIELD(vm_disk, FIELD_TEXT, backing_dir),
     FIELD(vm_disk, FIELD_BOOL, read_only),
     {0},
 };

@@ -17,7 +17,7 @@ static void config_survives_json(void **state)
     a.memory = 3ull << 30;
     a.image = strdup("tiny");
     a.auto_remove = true;
-    a.disk[0] = (struct vm_disk){strdup("/a b.img"), strdup("raw"), true};
+    a.disk[0] = (struct vm_disk){strdup("/a b.img"), strdup("raw"), NULL, true};
     a.disk_count = 1;
     assert_int_equal(vm_strings_copy(command, 3, &a.command), 0);
     json = vm_config_to_json(&a);

@@ -263,8 +263,13 @@ static int machine_open_disks(struct machine *m, struct err *err)
 {
     for (unsigned i = 0; i < m->config->disk_count; i++) {
         const struct vm_disk *disk = &m->config->disk[i];
-        int r = blockdev_open(disk->format ? disk->format : "raw", disk->path, disk->read_only,
-                              disk->path, m->loop, &m->disk[i], err);
+        struct blk_source source = {
+            .format = disk->format ? disk->format : "raw",
+            .path = disk->path,
+            .backing_dir = disk->backing_dir,
+            .read_only = disk->read_only,
+        };
+        int r = blockdev_open(&source, m->loop, &m->disk[i], err);
 
         if (r)
             return r;
