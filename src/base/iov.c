@@ -15,8 +15,8 @@ unsigned iov_window(const struct iovec *from, unsigned count, uint64_t skip, uin
         }
         uint64_t part = from[i].iov_len - skip < len ? from[i].iov_len - skip : len;
 
-        ret_iov[n++] = (struct iovec){.iov_base = (uint8_t *)from[i].iov_base + skip,
-                                      .iov_len = (size_t)part};
+        ret_iov[n++] =
+            (struct iovec){.iov_base = (uint8_t *)from[i].iov_base + skip, .iov_len = (size_t)part};
         len -= part;
         skip = 0;
     }

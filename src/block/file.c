@@ -39,10 +39,9 @@ static int must_use file_lock(const struct blk_source *source, int fd, struct er
         return 0;
     if (errno != EAGAIN && errno != EACCES)
         return err_set(err, -errno, "disk '%s': cannot lock it: %s", source->path, strerror(errno));
-    return err_set(err, -EBUSY,
-                   "disk '%s': in use by another guest or program; stop that one, or %s",
-                   source->path,
-                   write ? "open it read-only in both" : "wait until it no longer writes");
+    return err_set(
+        err, -EBUSY, "disk '%s': in use by another guest or program; stop that one, or %s",
+        source->path, write ? "open it read-only in both" : "wait until it no longer writes");
 }
 
 static int file_descriptor(const struct blk_source *source, int dir_fd)

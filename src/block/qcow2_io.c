@@ -118,7 +118,7 @@ static int must_use read_backing(struct qcow2 *q, const struct piece *p)
         struct blk_req req = {.op = BLK_READ, .offset = part.at, .iov = iov};
 
         req.iov_count = iov_window(p->req->iov, p->req->iov_count, part.skip,
-                                  min(part.len, size - part.at), iov, PIECES);
+                                   min(part.len, size - part.at), iov, PIECES);
         req.length = iov_length(iov, req.iov_count);
         r = req.length ? blk_store_io(q->backing, &req) : -EINVAL;
         part.at += req.length;

@@ -2,9 +2,12 @@
 /* The options of run, checked and made into a guest's configuration. */
 #include "cli/run.h"
 
+#include "block/store.h"
+
 #include "cli/cli.h"
 #include "vm/config.h"
 #include <errno.h>
+#include <posada/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,28 +159,63 @@ static int option_arch(const struct cli_args *args, struct vm_config *config, st
     return 0;
 }
 
-/* --disk PATH[,ro][,format=raw] */
+/* What stands behind the path in --disk PATH[,format=F][,ro][,backing=DIR]. */
+static int option_disk_word(struct vm_disk *disk, const char *text, const char *word,
+                            struct err *err)
+{
+    char **target = NULL;
+    const char *value = strchr(word, '=');
+
+    if (!strcmp(word, "ro"))
+        disk->read_only = true;
+    else if (!strcmp(word, "format=raw") || !strcmp(word, "format=qcow2"))
+        target = &disk->format;
+    else if (!strncmp(word, "backing=", 8) && !disk->backing_dir)
+        return option_file("disk", value + 1, &disk->backing_dir, err);
+    else
+        return err_set(err, -EINVAL,
+                       "--disk %s: unknown '%s'; expected ro, format=raw, format=qcow2 or "
+                       "backing=DIR",
+                       text, word);
+    if (!target)
+        return 0;
+    free(*target);
+    *target = strdup(value + 1);
+    return *target ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+static int option_disk_check(struct vm_disk *disk, struct err *err)
+{
+    bool raw;
+
+    if (!disk->format)
+        disk->format = strdup("raw");
+    if (!disk->format)
+        return err_set(err, -ENOMEM, "out of memory");
+    raw = !strcmp(disk->format, "raw");
+    if (disk->backing_dir && raw)
+        return err_set(err, -EINVAL, "--disk %s: a raw disk has no backing files", disk->path);
+    if (!disk->read_only && access(disk->path, W_OK) < 0)
+        return err_set(err, -errno, "disk %s: %s; add ,ro to attach it read-only", disk->path,
+                       strerror(errno));
+    if (raw && blk_file_is_qcow2(disk->path))
+        log_warn("disk %s looks like a qcow2 image but is used as raw; if that is not meant, add "
+                 ",format=qcow2",
+                 disk->path);
+    return 0;
+}
+
 static int option_disk(struct vm_disk *disk, const char *text, struct err *err)
 {
     char *copy = strdup(text), *save = NULL, *word = copy ? strtok_r(copy, ",", &save) : NULL;
     int r = word ? option_file("disk", word, &disk->path, err)
-                 : err_set(err, -EINVAL, "--disk '%s': expected PATH[,ro]", text);
+                 : err_set(err, -EINVAL, "--disk '%s': expected PATH[,format=F][,ro][,backing=DIR]",
+                           text);
 
-    while (!r && (word = strtok_r(NULL, ",", &save))) {
-        if (!strcmp(word, "ro"))
-            disk->read_only = true;
-        else if (strcmp(word, "format=raw"))
-            r = err_set(err, -EINVAL, "--disk %s: unknown '%s'; expected ro or format=raw", text,
-                        word);
-    }
+    while (!r && (word = strtok_r(NULL, ",", &save)))
+        r = option_disk_word(disk, text, word, err);
     free(copy);
-    if (r < 0)
-        return r;
-    disk->format = strdup("raw");
-    if (!disk->read_only && access(disk->path, W_OK) < 0)
-        return err_set(err, -errno, "disk %s: %s; add ,ro to attach it read-only", disk->path,
-                       strerror(errno));
-    return disk->format ? 0 : err_set(err, -ENOMEM, "out of memory");
+    return r ? r : option_disk_check(disk, err);
 }
 
 static int option_disks(const struct cli_args *args, struct vm_config *config, struct err *err)

@@ -5,6 +5,7 @@
 const struct cli_verb *const cli_verbs[] = {
     &cli_attach_verb,
     &cli_console_verb,
+    &cli_disk_verb,
     &cli_doctor_verb,
     &cli_exec_verb,
     &cli_image_verb,

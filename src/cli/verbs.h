@@ -6,6 +6,7 @@
 
 extern const struct cli_verb cli_attach_verb;
 extern const struct cli_verb cli_console_verb;
+extern const struct cli_verb cli_disk_verb;
 extern const struct cli_verb cli_doctor_verb;
 extern const struct cli_verb cli_exec_verb;
 extern const struct cli_verb cli_image_verb;

@@ -166,7 +166,7 @@ static void check_whole(void)
 
     assert_int_equal(image_store_open(&s, &err), 0);
     for (int i = 0; i < 200 && count_entries(&s, "tmp"); i++)
-        (void)usleep(10000); /* its sweeper is at it */
+        (void)usleep(10000);                       /* its sweeper is at it */
     assert_int_equal(count_entries(&s, "tmp"), 0); /* what the dead one left is gone */
     if (image_store_read(&s, ARCH_RISCV64, "a", &manifest, &err) == 0) {
         kernel = image_store_object(&s, manifest, "kernel");

@@ -62,7 +62,8 @@ bool interp_sc(struct cpu *cpu, uint64_t va, uint64_t val, unsigned aux, uint64_
 
     if (!host)
         return false;
-    stored = (uintptr_t)host == cpu->reserved_host && atomic_cas(host, aux, &cpu->reserved_value, val);
+    stored =
+        (uintptr_t)host == cpu->reserved_host && atomic_cas(host, aux, &cpu->reserved_value, val);
     cpu->reserved_host = 0;
     if (stored)
         mmu_atomic_done(cpu, va, gpa, IR_MEM_SIZE(aux));
