@@ -40,8 +40,7 @@ static int user_await(int fd, const struct net_user_config *config, struct err *
 
 static int user_spawn(const struct net_user_config *config, int link, struct err *err)
 {
-    static char program[] = "posada", verb[] = "net-user";
-    const char *argv[FIXED_ARGUMENTS + NET_FORWARDS_MAX] = {program, verb, config->guest,
+    const char *argv[FIXED_ARGUMENTS + NET_FORWARDS_MAX] = {"posada", "net-user", config->guest,
                                                             config->uuid, config->mac};
     unsigned count = FIXED_ARGUMENTS - 1;
     pid_t pid;

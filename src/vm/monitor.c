@@ -254,7 +254,8 @@ static void monitor_on_net_lost(void *arg)
              m->guest->name, m->config.net);
 }
 
-/* Helper processes are children nobody waits for; they end with their socket, at the latest. */
+/* Helper processes are children nobody waits for; they end with their socket, at the latest.
+ * Without one nothing changes: what a child inherits is not ours to decide. */
 static int monitor_open_net(struct monitor *m, struct err *err)
 {
     const struct network_config config = {.vm = &m->config,
@@ -262,9 +263,11 @@ static int monitor_open_net(struct monitor *m, struct err *err)
                                           .log_fd = STDERR_FILENO,
                                           .lost = monitor_on_net_lost,
                                           .arg = m};
+    int r = network_open(m->loop, &config, &m->net, err);
 
-    signal(SIGCHLD, SIG_IGN);
-    return network_open(m->loop, &config, &m->net, err);
+    if (m->net)
+        signal(SIGCHLD, SIG_IGN);
+    return r;
 }
 
 static int monitor_build(struct monitor *m, struct err *err)
