@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct rebuild {
@@ -384,6 +385,15 @@ static int failed(const struct rebuild *b, int code, struct err *err)
     return err_set(err, code, "disk '%s': the image cannot be changed: %s", b->q->store.name, why);
 }
 
+/* What a failed attempt wrote behind the file's old end: those clusters hold no zeroes now. */
+static void note_remains(struct qcow2 *q)
+{
+    struct stat st;
+    uint64_t end = fstat(q->fd, &st) < 0 ? 0 : qcow2_clusters(q, (uint64_t)st.st_size);
+
+    q->end = end > q->end ? end : q->end;
+}
+
 int qcow2_rebuild(struct qcow2 *q, const struct qcow2_plan *plan, struct err *err)
 {
     struct rebuild b = {.q = q, .plan = plan, .header = q->h, .hint = 1};
@@ -393,6 +403,8 @@ int qcow2_rebuild(struct qcow2 *q, const struct qcow2_plan *plan, struct err *er
     b.header = q->h; /* the commit may have moved a table */
     if (!r)
         r = rebuild(&b, &own);
+    if (r)
+        note_remains(q);
     qcow2_snapshots_done(&b.snapshots);
     qcow2_census_done(&b.old);
     qcow2_census_done(&b.new);
