@@ -176,9 +176,18 @@ static void session_start_input(struct session *s)
 
 static void session_print(struct session *s, int fd, const struct frame *f)
 {
+    int r;
+
     session_hide_status(s);
-    if (file_write_all(fd, f->data, f->len) < 0)
+    r = file_write_all(fd, f->data, f->len);
+    if (!r)
+        return;
+    snprintf(s->result->text, sizeof(s->result->text), "standard %s: %s; the rest of it is lost",
+             fd == STDOUT_FILENO ? "output" : "error", strerror(-r));
+    if (r == -EPIPE)
         session_end(s, ATTACH_CANCELLED, SIGPIPE);
+    else
+        session_end(s, ATTACH_FAILED, EXIT_RUN_FAILED);
 }
 
 static void session_failed(struct session *s, const struct frame *f)

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -72,6 +73,7 @@ int file_read(int dir_fd, const char *name, size_t cap, char **ret_data, size_t 
 
 int file_write_all(int fd, const void *data, size_t len)
 {
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
     const char *p = data;
 
     while (len) {
@@ -79,6 +81,8 @@ int file_write_all(int fd, const void *data, size_t len)
 
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EAGAIN && poll(&ready, 1, -1) >= 0)
+            continue; /* somebody we share a terminal with made it so */
         if (n < 0)
             return -errno;
         p += n;
