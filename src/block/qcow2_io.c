@@ -484,6 +484,9 @@ int qcow2_io(struct blk_store *store, const struct blk_req *req)
     uint64_t end = req->offset + req->length;
     int r;
 
+    /* Opened for its tables only: what lies behind it must not be taken for zeroes. */
+    if (q->h.backing[0] && !q->backing && req->op != BLK_FLUSH)
+        return -EACCES;
     switch (req->op) {
     case BLK_READ: return by_pieces(q, req, req->offset, end, read_piece);
     case BLK_WRITE: r = by_pieces(q, req, req->offset, end, write_piece); break;

@@ -160,6 +160,31 @@ static void test_overlay(void **state)
     assert_int_equal(blk_store_close(d), 0);
 }
 
+/* Growing by tables alone must not replace what lies behind the last cluster by zeroes. */
+static void test_grow_overlay(void **state)
+{
+    struct blk_source source = {
+        .format = "qcow2", .path = in_folder("b"), .name = "d", .tables_only = true};
+    uint64_t size = DISK - 512;
+    struct blk_store *d;
+    struct err err = {0};
+
+    create("a", DISK, NULL);
+    d = open_it("a", false);
+    put(d, DISK - CLUSTER, CLUSTER, 1);
+    assert_int_equal(blk_store_close(d), 0);
+    create("b", size, "a");
+    assert_int_equal(blk_store_open(&source, &d, &err), 0);
+    assert_int_equal(qcow2_resize(d, DISK * 2, &err), -EACCES);
+    assert_int_equal(blk_store_close(d), 0);
+    d = open_it("b", false);
+    assert_int_equal(qcow2_resize(d, DISK * 2, &err), 0);
+    expect(d, DISK - CLUSTER, CLUSTER - 512, 1);
+    expect(d, size, CLUSTER, 0);
+    clean(d);
+    assert_int_equal(blk_store_close(d), 0);
+}
+
 static void test_backing_is_contained(void **state)
 {
     struct blk_source source = {.format = "qcow2", .path = in_folder("b"), .name = "d"};
@@ -414,6 +439,7 @@ static void test_many_at_once(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, up, down)
 
-RUN_TESTS(TEST(test_write_read_reopen), TEST(test_overlay), TEST(test_backing_is_contained),
-          TEST(test_snapshots), TEST(test_header_refusals), TEST(test_data_in_metadata),
-          TEST(test_dirty_is_repaired), TEST(test_convert), TEST(test_many_at_once))
+RUN_TESTS(TEST(test_write_read_reopen), TEST(test_overlay), TEST(test_grow_overlay),
+          TEST(test_backing_is_contained), TEST(test_snapshots), TEST(test_header_refusals),
+          TEST(test_data_in_metadata), TEST(test_dirty_is_repaired), TEST(test_convert),
+          TEST(test_many_at_once))

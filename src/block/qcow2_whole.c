@@ -61,6 +61,11 @@ int qcow2_resize(struct blk_store *store, uint64_t size, struct err *err)
         return r;
     if (size > store->info.size) {
         r = clear_tail(q);
+        if (r == -EACCES)
+            return err_set(err, r,
+                           "disk '%s': its last cluster is completed from the backing file; name "
+                           "the folder of that (--backing-dir)",
+                           store->name);
         if (r)
             return err_set(err, r, "disk '%s': cannot write: %s", store->name, strerror(-r));
         /* Nothing of a longer backing file may come to light. */
