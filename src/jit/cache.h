@@ -55,7 +55,7 @@ struct cache {
     unsigned current;
     struct jit_block *hash[CACHE_BLOCK_HASH];
     struct jit_page *pages[CACHE_PAGE_HASH];
-    uint64_t blocks, evictions, dropped, bytes;
+    uint64_t blocks, evictions, dropped;
 };
 
 int must_use cache_init(struct cache *cache, size_t bytes, size_t stub_bytes, struct err *err);

@@ -151,7 +151,7 @@ bool gen_is_global(const struct gen *g, ir_slot slot);
 uint16_t gen_insn_offset(const struct gen *g); /* page offset of the guest insn */
 struct gen_cold *gen_cold_new(struct gen *g, unsigned kind);
 
-enum { COLD_LOAD, COLD_STORE, COLD_ATTENTION, COLD_LINK, COLD_DISPATCH, COLD_OP, COLD_NAN };
+enum { COLD_LOAD, COLD_STORE, COLD_ATTENTION, COLD_LINK, COLD_OP };
 
 /* --- by family; each returns false for an op it leaves to gen_fallback() --- */
 bool gen_int(struct gen *g, const struct ir_insn *op);
