@@ -68,6 +68,7 @@ struct engine_ops {
     void (*reset)(struct engine *engine, unsigned index);
     /* Runs guest code on the calling thread until something needs the caller. */
     enum engine_exit (*run)(struct engine *engine, unsigned index, struct err *err);
+    /* The vCPU must be parked: what it translated for other wishes is dropped. */
     void (*debug)(struct engine *engine, unsigned index, const struct engine_debug *debug);
     /* Brings struct cpu up to date / takes it over after a change (KVM; software engines: no-op).
      */

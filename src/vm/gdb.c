@@ -21,7 +21,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { GDB_INTERRUPT = 0x03 };
+enum {
+    GDB_INTERRUPT = 0x03,
+    GDB_BACKLOG = 16, /* debuggers that wait to be turned away; beyond, connecting takes seconds */
+};
 
 /* --- Sending --- */
 static void gdb_flush(struct gdb *gdb)
@@ -128,6 +131,7 @@ void gdb_detach(struct gdb *gdb)
 {
     enum gdb_action action[VM_CPUS_MAX];
 
+    machine_pause_for(gdb->machine, VCPU_PAUSE_DEBUG); /* their debug state is about to change */
     gdb->breakpoint_count = 0;
     for (unsigned i = 0; i < gdb->vcpus; i++)
         action[i] = GDB_CONTINUE;
@@ -267,7 +271,7 @@ static int gdb_listen(unsigned port)
     if (fd < 0)
         return -errno;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (!bind(fd, (const struct sockaddr *)&at, sizeof(at)) && !listen(fd, 1))
+    if (!bind(fd, (const struct sockaddr *)&at, sizeof(at)) && !listen(fd, GDB_BACKLOG))
         return fd;
     r = -errno;
     close(fd);
