@@ -27,13 +27,18 @@ const char *vm_arch_debian_name(enum vm_arch arch); /* riscv64 arm64 amd64 */
 int vm_technique_parse(const char *name);
 const char *vm_technique_name(enum vm_technique technique);
 
-enum { VM_NAME_MAX = 63, VM_DISKS_MAX = 8, VM_CPUS_MAX = 64 };
+enum { VM_NAME_MAX = 63, VM_DISKS_MAX = 8, VM_NETS_MAX = 4, VM_CPUS_MAX = 64 };
 
 struct vm_disk {
     char *path;
     char *format;      /* "raw" or "qcow2"; never probed */
     char *backing_dir; /* where files behind a qcow2 image may lie; NULL: none are allowed */
     bool read_only;
+};
+
+struct vm_net {
+    char *network; /* "user" (once at most), a network's name, or "tap:IFNAME[,BRIDGE]" */
+    char mac[18];  /* "02:..."; made with the guest */
 };
 
 struct vm_config {
@@ -56,9 +61,9 @@ struct vm_config {
     bool tty;             /* the command gets a terminal */
     bool open_stdin;      /* the command's standard input stays open */
     bool auto_remove;
-    char *net;         /* "user", a network's name, "tap:IFNAME[,BRIDGE]"; NULL: none */
-    char mac[18];      /* "02:..." once there is a network */
-    char **ports;      /* forwards of a user network, "127.0.0.1:8080:80/tcp"; NULL: none */
+    struct vm_net net[VM_NETS_MAX]; /* eth0 and so on */
+    unsigned net_count;
+    char **ports;      /* forwards of the user network, "127.0.0.1:8080:80/tcp"; NULL: none */
     unsigned gdb_port; /* 0: none */
     char *trace;       /* trace classes, NULL: off */
     bool perf_map;     /* names for perf, in /tmp/perf-PID.map */

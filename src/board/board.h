@@ -27,6 +27,11 @@ struct board_host {
     void *arg;
 };
 
+struct board_net {
+    struct netdev *backend; /* stays the caller's */
+    uint8_t mac[NET_MAC_SIZE];
+};
+
 struct board_config {
     struct engine *engine; /* its vCPUs exist */
     struct mem *mem;       /* empty: the board adds RAM and the register space */
@@ -39,8 +44,8 @@ struct board_config {
     struct chardev *console, *virtio_console, *agent; /* may be NULL */
     struct blockdev *disk[VM_DISKS_MAX];              /* stay the caller's */
     unsigned disk_count;
-    struct netdev *net; /* NULL: no network device */
-    uint8_t mac[NET_MAC_SIZE];
+    struct board_net net[VM_NETS_MAX];
+    unsigned net_count;
 };
 
 /* Where a kernel's parts go; all addresses are guest-physical. */

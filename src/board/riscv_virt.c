@@ -309,6 +309,7 @@ static int virt_add_virtio_devices(struct riscv_virt *b, struct err *err)
         {.chardev = b->config.agent, .name = AGENT_PORT},
     };
     unsigned port_count = b->config.agent ? 2 : 1;
+    unsigned pairs = b->config.cpus < VIRTIO_NET_PAIRS_MAX ? b->config.cpus : VIRTIO_NET_PAIRS_MAX;
     int r = virt_add_virtio(b, SLOT_CONSOLE, virtio_console_new("console", ports, port_count), err);
 
     if (!r)
@@ -320,9 +321,14 @@ static int virt_add_virtio_devices(struct riscv_virt *b, struct err *err)
         r = virt_add_virtio(b, SLOT_DISK + i, virtio_blk_new(name, b->config.disk[i], name, 1),
                             err);
     }
-    if (!r && b->config.net)
-        r = virt_add_virtio(b, SLOT_NET, virtio_net_new("net", b->config.net, b->config.mac, 1),
+    for (unsigned i = 0; !r && i < b->config.net_count; i++) {
+        const struct board_net *net = &b->config.net[i];
+        char name[16];
+
+        snprintf(name, sizeof(name), "net%u", i);
+        r = virt_add_virtio(b, SLOT_NET + i, virtio_net_new(name, net->backend, net->mac, pairs),
                             err);
+    }
     return r;
 }
 

@@ -23,6 +23,14 @@ static int option_port(const char *text, char **ret, struct err *err)
     return *ret ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
+static bool option_has_user(const struct vm_config *config)
+{
+    for (unsigned i = 0; i < config->net_count; i++)
+        if (!strcmp(config->net[i].network, NETWORK_USER))
+            return true;
+    return false;
+}
+
 static int option_ports(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     unsigned count = 0;
@@ -34,7 +42,7 @@ static int option_ports(const struct cli_args *args, struct vm_config *config, s
         return 0;
     if (count > NET_FORWARDS_MAX)
         return err_set(err, -EINVAL, "--port: at most %d of them", NET_FORWARDS_MAX);
-    if (!config->net || strcmp(config->net, NETWORK_USER) != 0)
+    if (!option_has_user(config))
         return err_set(err, -EINVAL,
                        "--port: only a user network has ports to forward; use it "
                        "with --net user");
@@ -54,19 +62,45 @@ static const char *option_default(const struct cli_args *args, const struct vm_c
     return config->image && net_user_available() ? NETWORK_USER : NULL;
 }
 
-int run_net_options(const struct cli_args *args, struct vm_config *config, struct err *err)
+static int option_net(struct vm_config *config, const char *net, struct err *err)
 {
-    const char *net = cli_value(args, "net");
-    int r = net ? network_check(net, err) : 0;
+    unsigned i = config->net_count;
+    int r = network_check(net, err);
 
     if (r < 0)
         return r;
-    if (!net)
+    if (!strcmp(net, NETWORK_NONE))
+        return err_set(err, -EINVAL, "--net none: leaves no room for another --net");
+    if (!strcmp(net, NETWORK_USER) && option_has_user(config))
+        return err_set(err, -EINVAL, "--net user: once is enough");
+    if (i == VM_NETS_MAX)
+        return err_set(err, -EINVAL, "--net: at most %d of them", VM_NETS_MAX);
+    config->net[i].network = strdup(net);
+    if (!config->net[i].network)
+        return err_set(err, -ENOMEM, "out of memory");
+    config->net_count++;
+    return 0;
+}
+
+static int option_nets(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *net = cli_value(args, "net");
+    int r = 0;
+
+    if (!net) {
         net = option_default(args, config);
-    if (net && strcmp(net, NETWORK_NONE) != 0) {
-        config->net = strdup(net);
-        if (!config->net)
-            return err_set(err, -ENOMEM, "out of memory");
+        return net ? option_net(config, net, err) : 0;
     }
-    return option_ports(args, config, err);
+    if (!strcmp(net, NETWORK_NONE) && !cli_nth(args, "net", 1))
+        return 0;
+    for (unsigned i = 0; !r && (net = cli_nth(args, "net", i)); i++)
+        r = option_net(config, net, err);
+    return r;
+}
+
+int run_net_options(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    int r = option_nets(args, config, err);
+
+    return r ? r : option_ports(args, config, err);
 }

@@ -158,8 +158,6 @@ static const struct field config_fields[] = {
     FIELD(vm_config, FIELD_BOOL, open_stdin),
     FIELD(vm_config, FIELD_BOOL, auto_remove),
     FIELD(vm_config, FIELD_UINT, gdb_port),
-    FIELD(vm_config, FIELD_TEXT, net),
-    FIELD(vm_config, FIELD_ARRAY, mac),
     FIELD(vm_config, FIELD_LIST, ports),
     FIELD(vm_config, FIELD_TEXT, trace),
     FIELD(vm_config, FIELD_BOOL, perf_map),
@@ -172,6 +170,12 @@ static const struct field disk_fields[] = {
     FIELD(vm_disk, FIELD_TEXT, format),
     FIELD(vm_disk, FIELD_TEXT, backing_dir),
     FIELD(vm_disk, FIELD_BOOL, read_only),
+    {0},
+};
+
+static const struct field net_fields[] = {
+    FIELD(vm_net, FIELD_TEXT, network),
+    FIELD(vm_net, FIELD_ARRAY, mac),
     {0},
 };
 
@@ -279,17 +283,55 @@ static int fields_add(const struct field *fields, const void *object, json_t *js
     return 0;
 }
 
-/* --- disks --- */
+/* --- lists of objects --- */
 
-static json_t *disks_to_json(const struct vm_config *config)
+struct list {
+    const char *key;
+    const struct field *fields; /* the first one is a text that must be there */
+    size_t offset, size;        /* the items in struct vm_config, one item */
+    size_t count;               /* unsigned, in struct vm_config */
+    unsigned max;
+};
+
+#define LIST(name, table, type, items, number)                                                     \
+    {                                                                                              \
+        name, table, offsetof(struct vm_config, items), sizeof(struct type),                       \
+            offsetof(struct vm_config, number), ARRAY_LEN(((struct vm_config *)NULL)->items)       \
+    }
+
+static const struct list config_lists[] = {
+    LIST("disks", disk_fields, vm_disk, disk, disk_count),
+    LIST("nets", net_fields, vm_net, net, net_count),
+};
+
+static const struct list *list_find(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(config_lists); i++)
+        if (!strcmp(config_lists[i].key, key))
+            return &config_lists[i];
+    return NULL;
+}
+
+static unsigned list_count(const struct list *l, const struct vm_config *config)
+{
+    return *(const unsigned *)((const char *)config + l->count);
+}
+
+static void *list_item(const struct list *l, struct vm_config *config, unsigned i)
+{
+    return (char *)config + l->offset + i * l->size;
+}
+
+static json_t *list_to_json(const struct list *l, const struct vm_config *config)
 {
     json_t *array = json_array();
 
-    for (unsigned i = 0; array && i < config->disk_count; i++) {
-        json_t *disk = json_object();
+    for (unsigned i = 0; array && i < list_count(l, config); i++) {
+        const void *item = list_item(l, (struct vm_config *)(uintptr_t)config, i);
+        json_t *object = json_object();
 
-        if (!disk || fields_add(disk_fields, &config->disk[i], disk) < 0 ||
-            json_array_append_new(array, disk) < 0) {
+        if (!object || fields_add(l->fields, item, object) < 0 ||
+            json_array_append_new(array, object) < 0) {
             json_decref(array);
             return NULL;
         }
@@ -297,32 +339,37 @@ static json_t *disks_to_json(const struct vm_config *config)
     return array;
 }
 
-static int disk_from_json(const json_t *json, struct vm_disk *disk, struct err *err)
+static int item_from_json(const struct list *l, const json_t *json, void *item, struct err *err)
 {
     const char *key;
     json_t *value;
 
     if (!json_is_object(json))
-        return err_set(err, -EINVAL, "disks: expected a list of objects");
+        return err_set(err, -EINVAL, "%s: expected a list of objects", l->key);
     json_object_foreach((json_t *)(uintptr_t)json, key, value)
     {
-        const struct field *f = field_find(disk_fields, key);
+        const struct field *f = field_find(l->fields, key);
 
         if (!f)
-            return fields_unknown(disk_fields, key, err);
-        if (field_from_json(f, disk, value) < 0)
-            return err_set(err, -EINVAL, "disks: key '%s' has a wrong value", key);
+            return fields_unknown(l->fields, key, err);
+        if (field_from_json(f, item, value) < 0)
+            return err_set(err, -EINVAL, "%s: key '%s' has a wrong value", l->key, key);
     }
-    return disk->path ? 0 : err_set(err, -EINVAL, "disks: a disk has no path");
+    return *(char *const *)((const char *)item + l->fields->offset)
+               ? 0
+               : err_set(err, -EINVAL, "%s: one has no %s", l->key, l->fields->key);
 }
 
-static int disks_from_json(const json_t *array, struct vm_config *config, struct err *err)
+static int list_from_json(const struct list *l, const json_t *array, struct vm_config *config,
+                          struct err *err)
 {
-    if (!json_is_array(array) || json_array_size(array) > VM_DISKS_MAX)
-        return err_set(err, -EINVAL, "disks: expected a list of at most %d", VM_DISKS_MAX);
-    while (config->disk_count < json_array_size(array)) {
-        unsigned i = config->disk_count++; /* counted first: done() frees a half-read one */
-        int r = disk_from_json(json_array_get(array, i), &config->disk[i], err);
+    unsigned *count = (unsigned *)(void *)((char *)config + l->count);
+
+    if (!json_is_array(array) || json_array_size(array) > l->max)
+        return err_set(err, -EINVAL, "%s: expected a list of at most %u", l->key, l->max);
+    while (*count < json_array_size(array)) {
+        unsigned i = (*count)++; /* counted first: done() frees a half-read one */
+        int r = item_from_json(l, json_array_get(array, i), list_item(l, config, i), err);
 
         if (r < 0)
             return r;
@@ -336,24 +383,38 @@ json_t *vm_config_to_json(const struct vm_config *config)
 {
     json_t *json = json_object();
 
-    if (!json || fields_add(config_fields, config, json) < 0 ||
-        json_object_set_new(json, "disks", disks_to_json(config)) < 0) {
-        json_decref(json);
-        return NULL;
-    }
-    return json;
+    bool fine = json && fields_add(config_fields, config, json) == 0;
+
+    for (size_t i = 0; fine && i < ARRAY_LEN(config_lists); i++)
+        fine = json_object_set_new(json, config_lists[i].key,
+                                   list_to_json(&config_lists[i], config)) == 0;
+    if (fine)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+/* Until guests had several networks, one was two keys of the guest's own. */
+static int config_old_key(struct vm_config *config, const char *key, const json_t *value)
+{
+    const struct field *f = &net_fields[strcmp(key, "net") != 0];
+
+    config->net_count = 1;
+    return field_from_json(f, &config->net[0], value);
 }
 
 static int config_key(struct vm_config *config, const char *key, const json_t *value,
                       struct err *err)
 {
     const struct field *f = field_find(config_fields, key);
+    const struct list *l = list_find(key);
+    bool old = !strcmp(key, "net") || !strcmp(key, "mac");
 
-    if (!strcmp(key, "disks"))
-        return disks_from_json(value, config, err);
-    if (!f)
+    if (l)
+        return list_from_json(l, value, config, err);
+    if (!f && !old)
         return fields_unknown(config_fields, key, err);
-    if (field_from_json(f, config, value) < 0)
+    if ((old ? config_old_key(config, key, value) : field_from_json(f, config, value)) < 0)
         return err_set(err, -EINVAL, "key '%s' has a wrong value", key);
     return 0;
 }
@@ -392,8 +453,9 @@ static void fields_done(const struct field *fields, void *object)
 
 void vm_config_done(struct vm_config *config)
 {
-    for (unsigned i = 0; i < config->disk_count; i++)
-        fields_done(disk_fields, &config->disk[i]);
+    for (size_t l = 0; l < ARRAY_LEN(config_lists); l++)
+        for (unsigned i = 0; i < list_count(&config_lists[l], config); i++)
+            fields_done(config_lists[l].fields, list_item(&config_lists[l], config, i));
     fields_done(config_fields, config);
     *config = (struct vm_config){0};
 }

@@ -19,6 +19,9 @@ static void config_survives_json(void **state)
     a.auto_remove = true;
     a.disk[0] = (struct vm_disk){strdup("/a b.img"), strdup("raw"), NULL, true};
     a.disk_count = 1;
+    a.net[0] = (struct vm_net){strdup("yard"), "02:00:00:00:00:01"};
+    a.net[1] = (struct vm_net){strdup("user"), "02:00:00:00:00:02"};
+    a.net_count = 2;
     assert_int_equal(vm_strings_copy(command, 3, &a.command), 0);
     json = vm_config_to_json(&a);
     assert_int_equal(vm_config_from_json(json, &b, NULL), 0);
@@ -29,6 +32,8 @@ static void config_survives_json(void **state)
     assert_null(b.kernel);
     assert_int_equal(b.memory, 3ull << 30);
     assert_string_equal(b.disk[0].path, "/a b.img");
+    assert_string_equal(b.net[1].network, "user");
+    assert_string_equal(b.net[1].mac, "02:00:00:00:00:02");
     vm_config_done(&a);
     vm_config_done(&b);
     json_decref(json);
@@ -49,6 +54,9 @@ static void config_refuses_what_it_does_not_know(void **state)
         "{\"command\": [\"a\", 5]}",
         "{\"disks\": [{\"path\": \"a\", \"size\": 1}]}",
         "{\"disks\": [{}]}",
+        "{\"nets\": [{\"mac\": \"02:00:00:00:00:01\"}]}",
+        "{\"nets\": [{\"network\": \"a\", \"mac\": \"02:00:00:00:00:01:02\"}]}",
+        "{\"nets\": [1,2,3,4,5]}",
         "{\"disks\": [1,2,3,4,5,6,7,8,9]}",
     };
     struct vm_config config;
@@ -63,6 +71,19 @@ static void config_refuses_what_it_does_not_know(void **state)
             assert_string_equal(err.text, "unknown key 'memroy'; did you mean 'memory'?");
         json_decref(json);
     }
+}
+
+static void one_network_of_old_is_a_list(void **state)
+{
+    json_t *json = json_loads("{\"mac\": \"02:00:00:00:00:01\", \"net\": \"user\"}", 0, NULL);
+    struct vm_config config;
+
+    assert_int_equal(vm_config_from_json(json, &config, NULL), 0);
+    assert_int_equal(config.net_count, 1);
+    assert_string_equal(config.net[0].network, "user");
+    assert_string_equal(config.net[0].mac, "02:00:00:00:00:01");
+    vm_config_done(&config);
+    json_decref(json);
 }
 
 static void names_are_checked(void **state)
@@ -86,4 +107,4 @@ static void names_are_checked(void **state)
 
 RUN_TESTS(cmocka_unit_test(config_survives_json),
           cmocka_unit_test(config_refuses_what_it_does_not_know),
-          cmocka_unit_test(names_are_checked))
+          cmocka_unit_test(one_network_of_old_is_a_list), cmocka_unit_test(names_are_checked))

@@ -51,20 +51,19 @@ int monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *ret_pid, 
 static pid_t keeper_start(struct guest *guest)
 {
     struct vm_config config = {0};
-    struct network_place place = {.fd = -1};
+    struct networks net;
     pid_t pid;
 
-    if (!guest_read_config(guest, &config, NULL))
-        network_prepare(&config, STDERR_FILENO, &place);
+    (void)!guest_read_config(guest, &config, NULL); /* the monitor says what is wrong with it */
+    networks_prepare(&net, &config, STDERR_FILENO);
     vm_config_done(&config);
     sandbox_prepare_child();
     pid = fork();
     if (pid == 0) {
         process_set_name("posada-guest");
-        _exit(monitor_main(guest, MONITOR_OWNER_FD, &place));
+        _exit(monitor_main(guest, MONITOR_OWNER_FD, &net));
     }
-    if (place.fd >= 0)
-        close(place.fd);
+    networks_close(&net);
     if (pid > 0)
         (void)!guest_write_pid(guest, pid, NULL);
     return pid;
@@ -98,7 +97,7 @@ static void keeper_clean(struct guest *guest)
     guest_remove_run_dir(guest->name);
     if (guest_read_config(guest, &config, NULL) < 0)
         return;
-    network_tidy(&config);
+    networks_tidy(&config);
     if (config.auto_remove)
         (void)!store_remove_locked(guest, NULL);
     vm_config_done(&config);

@@ -292,14 +292,17 @@ static int machine_make_board(struct machine *m, const struct board_ops *ops,
         .console = io->console,
         .virtio_console = io->virtio_console,
         .agent = io->agent,
-        .net = io->net,
         .disk_count = m->config->disk_count,
+        .net_count = m->config->net_count,
     };
 
     memcpy(config.disk, m->disk, sizeof(config.disk));
-    if (io->net && !net_mac_parse(m->config->mac, config.mac))
-        return err_set(err, -EINVAL, "MAC address '%s': expected such as 02:00:5e:10:00:01",
-                       m->config->mac);
+    for (unsigned i = 0; i < m->config->net_count; i++) {
+        config.net[i].backend = io->net[i];
+        if (!net_mac_parse(m->config->net[i].mac, config.net[i].mac))
+            return err_set(err, -EINVAL, "MAC address '%s': expected such as 02:00:5e:10:00:01",
+                           m->config->net[i].mac);
+    }
     return ops->create(&config, &m->board, err);
 }
 

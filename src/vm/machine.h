@@ -20,10 +20,10 @@ struct loop;
 struct machine;
 
 struct machine_io {
-    struct chardev *console;        /* behind the 16550 UART: the kernel's console */
-    struct chardev *virtio_console; /* behind hvc0; may be NULL */
-    struct chardev *agent;          /* behind the port AGENT_PORT; may be NULL */
-    struct netdev *net;             /* behind eth0; NULL: no such device */
+    struct chardev *console;         /* behind the 16550 UART: the kernel's console */
+    struct chardev *virtio_console;  /* behind hvc0; may be NULL */
+    struct chardev *agent;           /* behind the port AGENT_PORT; may be NULL */
+    struct netdev *net[VM_NETS_MAX]; /* behind the configuration's net[i] */
 };
 
 struct machine_events {

@@ -13,9 +13,7 @@
 #include "host/loop.h"
 #include "host/memory_use.h"
 #include "host/sandbox.h"
-#include "net/port.h"
 #include "vm/monitor_state.h"
-#include "vm/network.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <posada/log.h>
@@ -245,27 +243,23 @@ static void monitor_carrier(const struct chardev *dev)
         dev->front.peer(dev->front.arg, true);
 }
 
-static void monitor_on_net_lost(void *arg)
+static void monitor_on_net_lost(void *arg, const char *network)
 {
     const struct monitor *m = arg;
 
     log_warn("guest '%s': network '%s' is gone: its helper process has ended; the guest goes on "
              "without",
-             m->guest->name, m->config.net);
+             m->guest->name, network);
 }
 
 /* Helper processes are children nobody waits for; they end with their socket, at the latest.
  * Without one nothing changes: what a child inherits is not ours to decide. */
 static int monitor_open_net(struct monitor *m, struct err *err)
 {
-    const struct network_config config = {.vm = &m->config,
-                                          .place = m->place,
-                                          .log_fd = STDERR_FILENO,
-                                          .lost = monitor_on_net_lost,
-                                          .arg = m};
-    int r = network_open(m->loop, &config, &m->net, err);
+    const struct networks_events events = {.lost = monitor_on_net_lost, .arg = m};
+    int r = networks_open(&m->net, m->loop, &m->config, &events, STDERR_FILENO, err);
 
-    if (m->net)
+    if (m->config.net_count)
         signal(SIGCHLD, SIG_IGN);
     return r;
 }
@@ -275,10 +269,13 @@ static int monitor_build(struct monitor *m, struct err *err)
     struct machine_io io = {
         .console = console_chardev(m->console),
         .agent = agent_host_chardev(m->agent),
-        .net = m->net,
     };
     struct machine_events events = {monitor_on_power, monitor_on_failed, m};
-    int r = machine_new(&m->config, m->loop, &m->lock, &io, &events, &m->machine, err);
+    int r;
+
+    for (unsigned i = 0; i < VM_NETS_MAX; i++)
+        io.net[i] = m->net.net[i].dev;
+    r = machine_new(&m->config, m->loop, &m->lock, &io, &events, &m->machine, err);
 
     if (r < 0)
         return r;
@@ -440,7 +437,7 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
 static void monitor_free(struct monitor *m)
 {
     machine_free(m->machine);
-    netdev_close(m->net);
+    networks_close(&m->net);
     command_free(m->command);
     agent_host_free(m->agent);
     control_free(m->control);
@@ -490,10 +487,10 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
     return r;
 }
 
-int monitor_main(struct guest *guest, int owner_fd, const struct network_place *place)
+int monitor_main(struct guest *guest, int owner_fd, const struct networks *net)
 {
     struct monitor m = {
-        .guest = guest, .place = place, .lock = PTHREAD_MUTEX_INITIALIZER, .memory_fd = -1};
+        .guest = guest, .net = *net, .lock = PTHREAD_MUTEX_INITIALIZER, .memory_fd = -1};
     struct err err = {0};
     int r;
 

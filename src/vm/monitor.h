@@ -8,7 +8,7 @@
 
 #include "vm/store.h"
 
-struct network_place;
+struct networks;
 
 enum { MONITOR_OWNER_FD = 3, MONITOR_LOCK_FD = 4 }; /* what the started program finds open */
 
@@ -22,5 +22,5 @@ int must_use monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *
 /* The started program's main: keeper, then monitor in a child. The exit code. */
 int keeper_main(const char *name);
 
-/* The child: returns the exit code. place: on its network, if it has to have one. */
-int monitor_main(struct guest *guest, int owner_fd, const struct network_place *place);
+/* The child: returns the exit code. net: with the places the keeper took. */
+int monitor_main(struct guest *guest, int owner_fd, const struct networks *net);

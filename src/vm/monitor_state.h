@@ -7,6 +7,7 @@
 #include "vm/console.h"
 #include "vm/control.h"
 #include "vm/machine.h"
+#include "vm/network.h"
 #include "vm/store.h"
 #include <pthread.h>
 
@@ -24,8 +25,7 @@ struct monitor {
     struct machine *machine;
     struct guest_log *console_log, *output_log;
     struct console *console;
-    struct netdev *net; /* NULL: none */
-    const struct network_place *place;
+    struct networks net;
     struct agent_host *agent;
     struct command *command; /* the guest's own; NULL: none, or ended */
     struct control *control;

@@ -10,6 +10,7 @@
 #include "vm/config.h"
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char network_tap[] = "tap:";
 
@@ -18,11 +19,9 @@ static bool network_is_tap(const char *net)
     return !strncmp(net, network_tap, strlen(network_tap));
 }
 
-/* Shared by name with other guests. */
-static bool network_is_named(const char *net)
+bool network_is_named(const char *net)
 {
-    return net && strcmp(net, NETWORK_USER) != 0 && strcmp(net, NETWORK_NONE) != 0 &&
-           !network_is_tap(net);
+    return strcmp(net, NETWORK_USER) != 0 && strcmp(net, NETWORK_NONE) != 0 && !network_is_tap(net);
 }
 
 int network_check(const char *net, struct err *err)
@@ -35,78 +34,114 @@ int network_check(const char *net, struct err *err)
     return 0;
 }
 
-void network_prepare(const struct vm_config *vm, int log_fd, struct network_place *ret_place)
+/* --- In the keeper --- */
+void networks_prepare(struct networks *n, const struct vm_config *config, int log_fd)
 {
-    *ret_place = (struct network_place){.fd = -1};
-    if (network_is_named(vm->net))
-        (void)!net_hub_join(vm->net, log_fd, &ret_place->fd, &ret_place->err);
+    *n = (struct networks){0};
+    for (unsigned i = 0; i < VM_NETS_MAX; i++)
+        n->net[i].place.fd = -1;
+    for (unsigned i = 0; i < config->net_count; i++) {
+        struct network_place *place = &n->net[i].place;
+
+        if (network_is_named(config->net[i].network))
+            (void)!net_hub_join(config->net[i].network, log_fd, &place->fd, &place->err);
+    }
 }
 
-void network_tidy(const struct vm_config *vm)
+void networks_tidy(const struct vm_config *config)
 {
-    if (network_is_named(vm->net))
-        net_hub_tidy(vm->net);
+    for (unsigned i = 0; i < config->net_count; i++)
+        if (network_is_named(config->net[i].network))
+            net_hub_tidy(config->net[i].network);
 }
 
-static int network_open_user(struct loop *loop, const struct network_config *config,
-                             struct netdev **ret_dev, struct err *err)
+/* --- In the monitor --- */
+static void network_lost(void *arg)
+{
+    const struct network *net = arg;
+
+    net->events->lost(net->events->arg, net->name);
+}
+
+static int network_open_user(struct network *net, struct loop *loop, const struct vm_config *config,
+                             const char *mac, int log_fd, struct err *err)
 {
     const struct net_user_config user = {
-        .guest = config->vm->name,
-        .uuid = config->vm->uuid,
-        .mac = config->vm->mac,
-        .forward = config->vm->ports,
-        .log_fd = config->log_fd,
-        .lost = config->lost,
-        .arg = config->arg,
+        .guest = config->name,
+        .uuid = config->uuid,
+        .mac = mac,
+        .forward = config->ports,
+        .log_fd = log_fd,
+        .lost = network_lost,
+        .arg = net,
     };
 
-    return net_user_new(loop, &user, ret_dev, err);
+    return net_user_new(loop, &user, &net->dev, err);
 }
 
 /* A segment could meet a guest that cannot take it, so frames are whole packets, as large as all
  * guests there are told they may be. */
-static int network_open_named(struct loop *loop, const struct network_config *config,
-                              struct netdev **ret_dev, struct err *err)
+static int network_open_named(struct network *net, struct loop *loop, struct err *err)
 {
     const struct net_port_config port = {.kind = "hub",
-                                         .name = config->vm->net,
+                                         .name = net->name,
                                          .offloads = (uint32_t)BIT(NET_F_CSUM),
                                          .mtu = NET_HUB_MTU,
-                                         .lost = config->lost,
-                                         .arg = config->arg};
+                                         .lost = network_lost,
+                                         .arg = net};
+    int fd = net->place.fd;
 
-    if (config->place->fd < 0)
-        return err_set(err, config->place->err.code, "%s", config->place->err.text);
-    return net_port_new(loop, config->place->fd, &port, ret_dev, err);
+    if (fd < 0)
+        return err_set(err, net->place.err.code, "%s", net->place.err.text);
+    net->place.fd = -1;
+    return net_port_new(loop, fd, &port, &net->dev, err);
 }
 
-static int network_open_tap(struct loop *loop, const struct network_config *config,
-                            struct netdev **ret_dev, struct err *err)
+static int network_open_tap(struct network *net, struct loop *loop, struct err *err)
 {
     const struct net_port_config port = {
         .kind = "tap",
-        .name = config->vm->net,
+        .name = net->name,
         .offloads = (uint32_t)(BIT(NET_F_CSUM) | BIT(NET_F_GUEST_TSO4) | BIT(NET_F_GUEST_TSO6) |
                                BIT(NET_F_GUEST_ECN) | BIT(NET_F_HOST_TSO4) | BIT(NET_F_HOST_TSO6) |
                                BIT(NET_F_HOST_ECN)),
-        .lost = config->lost,
-        .arg = config->arg};
-    int fd = -1, r = net_tap_open(config->vm->net + strlen(network_tap), &fd, err);
+        .lost = network_lost,
+        .arg = net};
+    int fd = -1, r = net_tap_open(net->name + strlen(network_tap), &fd, err);
 
-    return r ? r : net_port_new(loop, fd, &port, ret_dev, err);
+    return r ? r : net_port_new(loop, fd, &port, &net->dev, err);
 }
 
-int network_open(struct loop *loop, const struct network_config *config, struct netdev **ret_dev,
-                 struct err *err)
+static int network_open(struct network *net, struct loop *loop, const struct vm_config *config,
+                        const char *mac, int log_fd, struct err *err)
 {
-    const char *net = config->vm->net;
+    if (!strcmp(net->name, NETWORK_USER))
+        return network_open_user(net, loop, config, mac, log_fd, err);
+    return network_is_tap(net->name) ? network_open_tap(net, loop, err)
+                                     : network_open_named(net, loop, err);
+}
 
-    *ret_dev = NULL;
-    if (!net || !strcmp(net, NETWORK_NONE))
-        return 0;
-    if (!strcmp(net, NETWORK_USER))
-        return network_open_user(loop, config, ret_dev, err);
-    return network_is_tap(net) ? network_open_tap(loop, config, ret_dev, err)
-                               : network_open_named(loop, config, ret_dev, err);
+int networks_open(struct networks *n, struct loop *loop, const struct vm_config *config,
+                  const struct networks_events *events, int log_fd, struct err *err)
+{
+    int r = 0;
+
+    n->events = *events;
+    for (unsigned i = 0; !r && i < config->net_count; i++) {
+        struct network *net = &n->net[i];
+
+        net->events = &n->events;
+        net->name = config->net[i].network;
+        r = network_open(net, loop, config, config->net[i].mac, log_fd, err);
+    }
+    return r;
+}
+
+void networks_close(struct networks *n)
+{
+    for (unsigned i = 0; i < VM_NETS_MAX; i++) {
+        netdev_close(n->net[i].dev);
+        if (n->net[i].place.fd >= 0)
+            close(n->net[i].place.fd);
+    }
 }

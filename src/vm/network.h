@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest's network as its configuration wants it: which back end, and what to say when it fails.
- * Values: "user", "none" (or NULL), "tap:IFNAME[,BRIDGE]", else the name of a network.
+ * A guest's networks as its configuration wants them: which back ends, and what to say when one
+ * fails. Values: "user", "tap:IFNAME[,BRIDGE]", else the name of a network; "none" in --net only.
  */
 #pragma once
 
@@ -13,28 +13,40 @@ struct loop;
 #define NETWORK_USER "user"
 #define NETWORK_NONE "none"
 
-/* What the keeper prepares, because it must not be the monitor's child: a place on a named
- * network. */
-struct network_place {
-    int fd;         /* -1: none */
-    struct err err; /* why not; code 0: nothing was wanted, or fd is there */
-};
-void network_prepare(const struct vm_config *vm, int log_fd, struct network_place *ret_place);
-/* After the guest's end: nothing of its network is left behind. */
-void network_tidy(const struct vm_config *vm);
-
-struct network_config {
-    const struct vm_config *vm;
-    const struct network_place *place;
-    int log_fd; /* for helper processes */
-    void (*lost)(void *arg);
+struct networks_events {
+    /* A network's helper process has ended; the guest's cable is out. */
+    void (*lost)(void *arg, const char *network);
     void *arg;
 };
 
-/* Opens the back end, starting what processes it needs: before the sandbox. NULL in *ret_dev when
- * the guest has no network. netdev_close() (net/port.h) ends it. */
-int must_use network_open(struct loop *loop, const struct network_config *config,
-                          struct netdev **ret_dev, struct err *err);
+/* A place on a named network, which the keeper takes: a hub must not be the monitor's child. */
+struct network_place {
+    int fd;         /* -1: none */
+    struct err err; /* why not */
+};
+
+struct network {
+    struct netdev *dev;
+    struct network_place place;
+    const struct networks_events *events;
+    const char *name;
+};
+
+struct networks {
+    struct network net[VM_NETS_MAX]; /* as in the configuration */
+    struct networks_events events;
+};
+
+/* In the keeper: takes the places that config needs. */
+void networks_prepare(struct networks *n, const struct vm_config *config, int log_fd);
+/* In the monitor, before the sandbox: opens the back ends, starting what processes they need, whose
+ * complaints go to log_fd. n and config stay where they are until networks_close(). */
+int must_use networks_open(struct networks *n, struct loop *loop, const struct vm_config *config,
+                           const struct networks_events *events, int log_fd, struct err *err);
+void networks_close(struct networks *n);
+/* After the guest's end: nothing of its networks is left behind. */
+void networks_tidy(const struct vm_config *config);
 
 /* --net's value: what can be told without trying. */
 int must_use network_check(const char *net, struct err *err);
+bool network_is_named(const char *net); /* shared by name with other guests */

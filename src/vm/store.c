@@ -165,8 +165,9 @@ int store_create(struct vm_config *config, struct guest *ret_guest, struct err *
         r = store_lock(store_fd, &lock_fd, err);
     if (!config->uuid[0])
         vm_uuid_new(config->uuid);
-    if (config->net && !config->mac[0])
-        vm_mac_new(config->mac);
+    for (unsigned i = 0; i < config->net_count; i++)
+        if (!config->net[i].mac[0])
+            vm_mac_new(config->net[i].mac);
     if (!r)
         r = store_make(store_fd, config, &guest, err);
     if (!r)
