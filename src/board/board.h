@@ -48,21 +48,38 @@ struct board_config {
     unsigned net_count;
 };
 
-/* Where a kernel's parts go; all addresses are guest-physical. */
-struct board_places {
-    uint64_t firmware; /* raw firmware's start: the lowest RAM */
-    uint64_t kernel;   /* an Image's start */
-    uint64_t initrd;   /* page-aligned */
-    uint64_t low_end;  /* end of what the board keeps free for kernel and initrd */
+enum board_image_kind {
+    BOARD_IMAGE_NONE,
+    BOARD_IMAGE_RAW,   /* bytes for the board to place */
+    BOARD_IMAGE_ELF,   /* segments at physical addresses of their own */
+    BOARD_IMAGE_LINUX, /* position-independent kernel: placed by the board */
 };
 
-/* How vCPU 0 starts. The images are in RAM already. */
+/* What a board has to know of an opened file to find a place for it. */
+struct board_image {
+    enum board_image_kind kind;
+    uint64_t entry;       /* physical; from the image's start for RAW and LINUX */
+    uint64_t lowest, end; /* ELF: of its segments, physical */
+    uint64_t text_offset; /* LINUX: wanted offset from a 2 MiB boundary */
+    uint64_t memory_size; /* RAW and LINUX: bytes of memory from its start */
+};
+
+/* All that a machine starts from. */
+struct board_files {
+    uint64_t memory; /* bytes of RAM */
+    struct board_image firmware, kernel;
+    uint64_t initrd_len; /* 0: none */
+    const char *append;  /* kernel command line, "" for none; lives on */
+};
+
+/* Where the files go and how vCPU 0 starts; addresses are guest-physical. */
 struct board_boot {
+    uint64_t firmware_at, kernel_at; /* added to the images' own addresses */
     uint64_t entry;
     bool bare;                   /* highest privilege: firmware or a bare program; else a kernel */
     uint64_t next;               /* with firmware: the kernel it goes on to, 0 for none */
-    uint64_t initrd, initrd_len; /* len 0: none */
-    const char *append;          /* kernel command line, "" for none */
+    uint64_t initrd, initrd_len; /* page-aligned; len 0: none */
+    const char *append;
 };
 
 /* What a vCPU does after its environment call. */
@@ -74,10 +91,10 @@ struct board_ops {
     const struct cpu_ops *cpu_ops;
     uint64_t memory_max; /* bytes */
     unsigned cpus_max;
-    /* Plans RAM: -ENOMEM with a sentence when the parts do not fit. text_offset and kernel_len of
-     * a Linux Image (kernel_len 0: none). */
-    int must_use (*place)(uint64_t memory, uint64_t text_offset, uint64_t kernel_len,
-                          uint64_t initrd_len, struct board_places *ret_places, struct err *err);
+    /* Plans RAM and the way in: -ENOMEM with a sentence when the parts do not fit, -EINVAL for
+     * files this board cannot start together. */
+    int must_use (*plan)(const struct board_files *files, struct board_boot *ret_boot,
+                         struct err *err);
     int must_use (*create)(const struct board_config *config, struct board **ret_board,
                            struct err *err);
     void (*destroy)(struct board *board); /* NULL is fine */

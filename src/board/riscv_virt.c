@@ -434,29 +434,58 @@ static uint64_t virt_tables(uint64_t memory)
     return align_down(virt_ram_base() + low - TABLES_SIZE, GUEST_PAGE_SIZE);
 }
 
-static int virt_plan(uint64_t memory, uint64_t text_offset, uint64_t kernel_len,
-                     uint64_t initrd_len, struct board_places *ret_places, struct err *err)
+/* Places an Image and the initrd: the kernel low, the initrd below the tables. */
+static int virt_place_files(const struct board_files *files, uint64_t *ret_kernel,
+                            uint64_t *ret_initrd, struct err *err)
 {
-    struct board_places p = {.firmware = virt_ram_base(), .kernel = virt_ram_base() + KERNEL_ALIGN};
-    uint64_t room;
+    bool is_linux = files->kernel.kind == BOARD_IMAGE_LINUX;
+    uint64_t kernel_len = is_linux ? files->kernel.memory_size : 0, room;
+    uint64_t kernel = virt_ram_base() + KERNEL_ALIGN, end = virt_tables(files->memory);
 
-    if (text_offset > KERNEL_ALIGN)
-        p.kernel = virt_ram_base() + text_offset;
-    if (memory <= TABLES_SIZE || virt_tables(memory) <= p.kernel)
+    if (is_linux && files->kernel.text_offset > KERNEL_ALIGN)
+        kernel = virt_ram_base() + files->kernel.text_offset;
+    if (files->memory <= TABLES_SIZE || end <= kernel)
         return err_set(err, -ENOMEM,
                        "%llu MiB of memory are too few for this board; give more "
                        "with --memory",
-                       (unsigned long long)(memory >> 20));
-    p.low_end = virt_tables(memory);
-    room = p.low_end - p.kernel;
-    if (kernel_len > room || align_up(initrd_len, GUEST_PAGE_SIZE) > room - kernel_len)
+                       (unsigned long long)(files->memory >> 20));
+    room = end - kernel;
+    if (kernel_len > room || align_up(files->initrd_len, GUEST_PAGE_SIZE) > room - kernel_len)
         return err_set(err, -ENOMEM,
                        "kernel (%llu MiB) and initrd (%llu MiB) do not fit the guest's %llu MiB of "
                        "memory; give more with --memory",
                        (unsigned long long)(kernel_len >> 20),
-                       (unsigned long long)(initrd_len >> 20), (unsigned long long)(memory >> 20));
-    p.initrd = align_down(p.low_end - initrd_len, GUEST_PAGE_SIZE);
-    *ret_places = p;
+                       (unsigned long long)(files->initrd_len >> 20),
+                       (unsigned long long)(files->memory >> 20));
+    *ret_kernel = kernel;
+    *ret_initrd = align_down(end - files->initrd_len, GUEST_PAGE_SIZE);
+    return 0;
+}
+
+/* There are three ways in: a Linux kernel in S mode, the SBI being served here; firmware in M
+ * mode, with or without a kernel to go on to; a bare ELF program in M mode. A vmlinux (an ELF file
+ * linked below RAM) is a kernel. */
+static int virt_plan(const struct board_files *files, struct board_boot *ret_boot, struct err *err)
+{
+    const struct board_image *kernel = &files->kernel, *firmware = &files->firmware;
+    bool bare_kernel = kernel->kind == BOARD_IMAGE_ELF && kernel->lowest >= virt_ram_base();
+    struct board_boot b = {.initrd_len = files->initrd_len, .append = files->append};
+    uint64_t place = 0, kernel_entry;
+    int r = virt_place_files(files, &place, &b.initrd, err);
+
+    if (r)
+        return r;
+    b.firmware_at = firmware->kind == BOARD_IMAGE_RAW ? virt_ram_base() : 0;
+    b.kernel_at = bare_kernel ? 0 : place;
+    kernel_entry = b.kernel_at + kernel->entry;
+    if (firmware->kind) {
+        b.entry = b.firmware_at + firmware->entry;
+        b.next = kernel->kind ? kernel_entry : 0;
+    } else {
+        b.entry = kernel_entry;
+    }
+    b.bare = bare_kernel || firmware->kind;
+    *ret_boot = b;
     return 0;
 }
 
@@ -546,7 +575,7 @@ const struct board_ops riscv_virt_ops = {
     .cpu_ops = &riscv_cpu_ops,
     .memory_max = MEMORY_MAX,
     .cpus_max = VM_CPUS_MAX,
-    .place = virt_plan,
+    .plan = virt_plan,
     .create = virt_create,
     .destroy = virt_destroy,
     .reset = virt_reset,

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Boot plans. There are three: a Linux kernel entered directly, the board serving its firmware
- * calls; firmware at the highest privilege, with or without a kernel to go on to; a bare ELF
- * program at the highest privilege. A vmlinux (an ELF file linked below RAM) is a kernel.
- * Contract: boot.h.
+ * What a machine starts from. The files are opened here; where they go and how the first vCPU
+ * enters them is the board's plan. Contract: boot.h.
  */
 #include "vm/boot.h"
 #include <errno.h>
@@ -33,20 +31,26 @@ static int boot_open_files(struct boot *boot, const struct vm_config *config, st
     return r;
 }
 
-static uint64_t boot_lowest(const struct loader_image *image)
+static struct board_image boot_describe(const struct loader_image *image)
 {
-    uint64_t lowest = UINT64_MAX;
+    static const enum board_image_kind kinds[] = {[LOADER_LINUX] = BOARD_IMAGE_LINUX,
+                                                  [LOADER_ELF] = BOARD_IMAGE_ELF,
+                                                  [LOADER_RAW] = BOARD_IMAGE_RAW};
+    struct board_image b = {.entry = image->entry,
+                            .lowest = UINT64_MAX,
+                            .text_offset = image->text_offset,
+                            .memory_size = image->memory_size};
 
-    for (unsigned i = 0; i < image->segment_count; i++)
-        if (image->segment[i].address < lowest)
-            lowest = image->segment[i].address;
-    return lowest;
-}
+    if (!image->segment_count)
+        return (struct board_image){0};
+    b.kind = kinds[image->kind];
+    for (unsigned i = 0; i < image->segment_count; i++) {
+        const struct loader_segment *s = &image->segment[i];
 
-/* A program linked for RAM, as opposed to a vmlinux, which is linked from 0 on. */
-static bool boot_is_bare(const struct boot *boot, const struct board_places *places)
-{
-    return boot->kernel.kind == LOADER_ELF && boot_lowest(&boot->kernel) >= places->firmware;
+        b.lowest = s->address < b.lowest ? s->address : b.lowest;
+        b.end = s->address + s->memory_len > b.end ? s->address + s->memory_len : b.end;
+    }
+    return b;
 }
 
 static int boot_plan_tohost(struct boot *boot, const struct vm_config *config, struct err *err)
@@ -62,58 +66,33 @@ static int boot_plan_tohost(struct boot *boot, const struct vm_config *config, s
     return 0;
 }
 
-static void boot_plan_entry(struct boot *boot, const struct board_places *places)
-{
-    bool bare = boot->kernel.segment_count && boot_is_bare(boot, places);
-    uint64_t kernel_entry;
-
-    boot->firmware_at = boot->firmware.kind == LOADER_RAW ? places->firmware : 0;
-    boot->kernel_at = bare ? 0 : places->kernel;
-    boot->initrd_at = places->initrd;
-    kernel_entry = boot->kernel_at + boot->kernel.entry;
-    if (boot->firmware.segment_count) {
-        boot->board.entry = boot->firmware_at + boot->firmware.entry;
-        boot->board.next = boot->kernel.segment_count ? kernel_entry : 0;
-    } else {
-        boot->board.entry = kernel_entry;
-    }
-    boot->board.bare = bare || boot->firmware.segment_count;
-}
-
 static int boot_plan(struct boot *boot, const struct vm_config *config,
                      const struct board_ops *board, struct err *err)
 {
-    const struct loader_image *kernel = &boot->kernel;
-    bool is_image = kernel->segment_count && kernel->kind == LOADER_LINUX;
-    struct board_places places;
+    const struct board_files files = {
+        .memory = config->memory,
+        .firmware = boot_describe(&boot->firmware),
+        .kernel = boot_describe(&boot->kernel),
+        .initrd_len = boot->initrd.bytes.len,
+        .append = config->append ? config->append : "",
+    };
     int r = boot_plan_tohost(boot, config, err);
 
-    if (!r)
-        r = board->place(config->memory, is_image ? kernel->text_offset : 0,
-                         is_image ? kernel->memory_size : 0, boot->initrd.bytes.len, &places, err);
-    if (r)
-        return r;
-    boot_plan_entry(boot, &places);
-    boot->board.initrd = places.initrd;
-    boot->board.initrd_len = boot->initrd.bytes.len;
-    boot->board.append = config->append ? config->append : "";
-    return 0;
+    return r ? r : board->plan(&files, &boot->board, err);
 }
 
 int boot_open(struct boot *ret_boot, const struct vm_config *config, const struct board_ops *board,
               struct err *err)
 {
-    struct boot boot = {0};
     int r = boot_check_config(config, err);
 
+    *ret_boot = (struct boot){0};
     if (!r)
-        r = boot_open_files(&boot, config, err);
+        r = boot_open_files(ret_boot, config, err);
     if (!r)
-        r = boot_plan(&boot, config, board, err);
+        r = boot_plan(ret_boot, config, board, err);
     if (r)
-        boot_close(&boot);
-    else
-        *ret_boot = boot;
+        boot_close(ret_boot);
     return r;
 }
 
@@ -126,9 +105,9 @@ void boot_close(struct boot *boot)
 
 int boot_write(struct boot *boot, struct mem *mem, struct err *err)
 {
-    int r = loader_write(&boot->firmware, mem, boot->firmware_at, err);
+    int r = loader_write(&boot->firmware, mem, boot->board.firmware_at, err);
 
     if (!r)
-        r = loader_write(&boot->kernel, mem, boot->kernel_at, err);
-    return r ? r : loader_write(&boot->initrd, mem, boot->initrd_at, err);
+        r = loader_write(&boot->kernel, mem, boot->board.kernel_at, err);
+    return r ? r : loader_write(&boot->initrd, mem, boot->board.initrd, err);
 }

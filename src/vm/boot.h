@@ -10,13 +10,13 @@
 
 struct boot {
     struct loader_image firmware, kernel, initrd; /* absent ones are zeroed */
-    uint64_t firmware_at, kernel_at, initrd_at;   /* added to the images' own addresses */
     struct board_boot board;
     bool has_tohost;
     uint64_t tohost;
 };
 
-/* Opens and checks the configuration's files and plans RAM. The configuration must live on. */
+/* Opens and checks the configuration's files and plans RAM. Configuration and *ret_boot stay where
+ * they are; nothing is left open on failure. */
 int must_use boot_open(struct boot *ret_boot, const struct vm_config *config,
                        const struct board_ops *board, struct err *err);
 void boot_close(struct boot *boot); /* a zeroed one is fine */
