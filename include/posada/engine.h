@@ -58,6 +58,7 @@ struct engine_stat {
 struct engine_ops {
     const char *name;      /* "interp", "jit", "kvm" */
     const char *technique; /* "emulate", "hardware", ... */
+    const char *isa;       /* cpu_ops.isa of its guests; NULL: any whose cpu_ops can lift */
     /* 0 when this host can run it; else -EOPNOTSUPP with the reason and what to do instead. */
     int must_use (*probe)(struct err *err);
     int must_use (*create)(const struct engine_config *config, struct engine **ret_engine,
@@ -84,5 +85,17 @@ struct engine {
 /* "tlb,links" to enum engine_stress; -EINVAL with the names there are. */
 int must_use engine_stress_parse(const char *list, unsigned *ret_stress, struct err *err);
 
-/* All engines, of each technique the best first, NULL-terminated (src/engine/registry.c). */
+/* All engines, the best first, NULL-terminated (src/engine/registry.c). */
 extern const struct engine_ops *const engine_registry[];
+
+struct engine_wish {
+    const char *technique;         /* NULL: any */
+    const char *name;              /* of an engine, NULL or "": any of the technique */
+    const struct cpu_ops *cpu_ops; /* of the guest's board */
+};
+/* The best engine that can run such a guest on this host. -EINVAL for a name that does not exist;
+ * -EOPNOTSUPP with what is missing and what to use instead. */
+int must_use engine_choose(const struct engine_wish *wish, const struct engine_ops **ret_ops,
+                           struct err *err);
+/* Whether it runs guests of this ISA at all, on any host. */
+bool engine_runs(const struct engine_ops *ops, const struct cpu_ops *cpu_ops);

@@ -2,6 +2,7 @@
 /* From an image's name to the files of a guest; and whether an engine here can run it. */
 #include "cli/run.h"
 
+#include "board/board.h"
 #include "cli/progress.h"
 #include "image/image.h"
 #include <errno.h>
@@ -36,42 +37,21 @@ int run_resolve_image(struct vm_config *config, struct err *err)
     return 0;
 }
 
-static int find_named_engine(const struct vm_config *config, struct err *err)
-{
-    for (const struct engine_ops *const *ops = engine_registry; *ops; ops++)
-        if (!strcmp((*ops)->name, config->engine))
-            return (*ops)->probe(err);
-    return err_set(err, -EINVAL, "--engine %s: no such engine; posada doctor lists them",
-                   config->engine);
-}
-
-/* The first engine of the technique; auto takes any that this host can run. */
-static int find_engine(const struct vm_config *config, struct err *err)
-{
-    bool any = config->technique == TECHNIQUE_AUTO;
-    int r = -EOPNOTSUPP;
-
-    if (config->engine[0])
-        return find_named_engine(config, err);
-    err_set(err, r,
-            "--technique %s: this version of Posada has no engine for it; use --technique %s",
-            vm_technique_name(config->technique), vm_technique_name(TECHNIQUE_EMULATE));
-    for (const struct engine_ops *const *ops = engine_registry; *ops && r; ops++)
-        if (any || !strcmp((*ops)->technique, vm_technique_name(config->technique)))
-            r = (*ops)->probe(err);
-    return r;
-}
-
 int run_check_engine(const struct vm_config *config, struct err *err)
 {
-    int r = find_engine(config, err);
+    const struct board_ops *board = board_find(config->arch);
+    const struct engine_ops *ops;
+    struct engine_wish wish = {
+        .technique =
+            config->technique == TECHNIQUE_AUTO ? NULL : vm_technique_name(config->technique),
+        .name = config->engine,
+    };
 
-    if (r < 0)
-        return r;
-    if (config->arch != ARCH_RISCV64)
+    if (!board)
         return err_set(err, -EOPNOTSUPP,
                        "--arch %s: no engine of this version of Posada runs such guests; use "
                        "--arch riscv64",
                        vm_arch_debian_name(config->arch));
-    return 0;
+    wish.cpu_ops = board->cpu_ops;
+    return engine_choose(&wish, &ops, err);
 }

@@ -200,29 +200,17 @@ static void machine_call_vcpus(void *arg, unsigned caller, uint64_t mask,
 }
 
 /* --- Building --- */
-/* The engine by name, or the first of the technique that this host can run. */
-static int machine_find_engine(const struct vm_config *config, const struct engine_ops **ret_ops,
-                               struct err *err)
+static int machine_find_engine(const struct vm_config *config, const struct cpu_ops *cpu_ops,
+                               const struct engine_ops **ret_ops, struct err *err)
 {
-    const char *technique = config->technique == TECHNIQUE_AUTO
-                                ? vm_technique_name(TECHNIQUE_EMULATE)
-                                : vm_technique_name(config->technique);
-    int r = 0;
+    const struct engine_wish wish = {
+        .technique =
+            config->technique == TECHNIQUE_AUTO ? NULL : vm_technique_name(config->technique),
+        .name = config->engine,
+        .cpu_ops = cpu_ops,
+    };
 
-    for (const struct engine_ops *const *ops = engine_registry; *ops; ops++) {
-        if (config->engine[0] ? strcmp((*ops)->name, config->engine)
-                              : strcmp((*ops)->technique, technique))
-            continue;
-        r = (*ops)->probe(err);
-        if (r)
-            continue;
-        *ret_ops = *ops;
-        return 0;
-    }
-    if (r)
-        return r;
-    return err_set(err, -EOPNOTSUPP, "technique '%s': no engine of Posada can do it yet; use %s",
-                   technique, vm_technique_name(TECHNIQUE_EMULATE));
+    return engine_choose(&wish, ret_ops, err);
 }
 
 static int machine_make_engine(struct machine *m, const struct cpu_ops *cpu_ops, struct err *err)
@@ -238,7 +226,7 @@ static int machine_make_engine(struct machine *m, const struct cpu_ops *cpu_ops,
         .symbols = m->config->symbols,
     };
     const struct engine_ops *ops = NULL;
-    int r = machine_find_engine(m->config, &ops, err);
+    int r = machine_find_engine(m->config, cpu_ops, &ops, err);
 
     return r ? r : ops->create(&config, &m->engine, err);
 }
