@@ -7,14 +7,22 @@
 
 #include <posada/err.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 struct cli_args;
 
 struct cli_option {
-    const char *name;  /* long form without the dashes; NULL ends a table */
-    char letter;       /* short form, 0: none */
-    const char *value; /* what --help calls its value; NULL: a switch */
-    const char *help;  /* one line, no full stop */
+    const char *name; /* long form without the dashes; NULL ends a table */
+    char letter;      /* short form, 0: none */
+    /* What --help calls its value; NULL: a switch. Its first word in capitals says what completion
+     * offers (FILE, GUEST...: complete.c); words in small letters, "auto|none", are offered. */
+    const char *value;
+    const char *help; /* one line, no full stop */
+    unsigned flags;   /* enum cli_option_flag */
+};
+enum cli_option_flag {
+    CLI_REPEAT = 1 << 0,  /* may be given several times; a list in a guest file */
+    CLI_NO_FILE = 1 << 1, /* of the command line only: no key of a guest file */
 };
 #define CLI_OPTIONS_END                                                                            \
     {                                                                                              \
@@ -27,6 +35,7 @@ struct cli_verb {
     const char *summary;                 /* one line, no full stop */
     const char *details;                 /* paragraphs for --help and the manual page; NULL: none */
     const struct cli_option *options;    /* NULL: none but --help */
+    const struct cli_option *shared;     /* more of them, shared with other verbs; NULL: none */
     const struct cli_verb *const *verbs; /* verbs of its own, NULL-terminated; then no run() */
     unsigned min, max;                   /* number of operands */
     bool command;                        /* the first operand ends the options (run, exec) */
@@ -52,6 +61,13 @@ struct cli_args {
 /* Sorted table of all verbs, NULL-terminated (verbs.c). */
 extern const struct cli_verb *const cli_verbs[];
 
+/* The option behind this one, NULL: the first; NULL behind the last, which is --help. */
+const struct cli_option *cli_next_option(const struct cli_verb *verb,
+                                         const struct cli_option *option);
+/* The words that call it: "image ls". */
+void cli_verb_name(const struct cli_verb *const *verbs, const struct cli_verb *verb, char *buf,
+                   size_t size);
+
 /* Finds the verb (and the verb of that verb) argv starts with and reads its options and operands.
  * On failure err carries one sentence with a did-you-mean where there is one. */
 int must_use cli_parse(const struct cli_verb *const *verbs, int argc, char *const *argv,
@@ -69,8 +85,19 @@ int must_use cli_parse_size(const char *what, const char *text, uint64_t *ret, s
 int must_use cli_parse_number(const char *what, const char *text, uint64_t min, uint64_t max,
                               uint64_t *ret, struct err *err);
 
-void cli_help_all(void);                         /* posada --help */
-void cli_help_verb(const struct cli_verb *verb); /* posada VERB --help */
+void cli_help_all(FILE *out);                               /* posada --help */
+void cli_help_verb(FILE *out, const struct cli_verb *verb); /* posada VERB --help */
+/* The manual page of a verb, with the verbs it has; NULL: posada(1) itself. */
+void cli_manual_page(FILE *out, const struct cli_verb *verb);
+/* The script that teaches a shell to complete our words; -EINVAL for an unknown shell. */
+int must_use cli_completion(FILE *out, const char *shell, struct err *err);
+
+/* About the program as a whole (about.c); NULL name ends a list. */
+struct cli_about {
+    const char *name, *text;
+};
+extern const char cli_about_posada[];
+extern const struct cli_about cli_about_exit[], cli_about_environment[], cli_about_files[];
 
 /* Prints "posada: TEXT" on stderr and returns the exit code that err stands for. */
 int cli_fail(const struct err *err);

@@ -5,60 +5,67 @@
 #include <stdio.h>
 #include <string.h>
 
-static void help_option(const struct cli_option *o)
+enum { LEFT_WIDTH = 30 };
+
+static void help_option(FILE *out, const struct cli_option *o)
 {
     char left[64];
+    int n = snprintf(left, sizeof(left), "%c%c%c --%s%s%s", o->letter ? '-' : ' ',
+                     o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name,
+                     o->value ? " " : "", o->value ? o->value : "");
 
-    snprintf(left, sizeof(left), "%c%c%c --%s%s%s", o->letter ? '-' : ' ',
-             o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name, o->value ? " " : "",
-             o->value ? o->value : "");
-    printf("  %-30s %s\n", left, o->help);
+    if (n > LEFT_WIDTH)
+        fprintf(out, "  %s\n  %*s %s\n", left, LEFT_WIDTH, "", o->help);
+    else
+        fprintf(out, "  %-*s %s\n", LEFT_WIDTH, left, o->help);
 }
 
-static void help_verbs(const struct cli_verb *const *verbs)
+static void help_verbs(FILE *out, const struct cli_verb *const *verbs)
 {
     for (; *verbs; verbs++)
         if (!(*verbs)->hidden)
-            printf("  %-12s %s\n", (*verbs)->name, (*verbs)->summary);
+            fprintf(out, "  %-12s %s\n", (*verbs)->name, (*verbs)->summary);
 }
 
-void cli_help_all(void)
+void cli_help_all(FILE *out)
 {
-    printf("Posada runs guests of any architecture, each in a process of its own.\n\n"
-           "Usage: posada COMMAND [OPTIONS] [ARGUMENTS]\n\nCommands:\n");
-    help_verbs(cli_verbs);
-    printf("\nposada COMMAND --help explains one command. First steps:\n"
-           "  posada run --rm --arch riscv64 tiny uname -a    run one command in a new guest\n"
-           "  posada run --rm -it --arch riscv64 tiny         a shell in a new guest\n"
-           "  posada doctor                                   what this host can do\n");
+    fprintf(out, "Posada runs guests of any architecture, each in a process of its own.\n\n"
+                 "Usage: posada COMMAND [OPTIONS] [ARGUMENTS]\n\nCommands:\n");
+    help_verbs(out, cli_verbs);
+    fprintf(out,
+            "\nposada COMMAND --help explains one command; so does man posada-COMMAND. First "
+            "steps:\n"
+            "  posada run --rm --arch riscv64 tiny uname -a    run one command in a new guest\n"
+            "  posada run --rm -it --arch riscv64 tiny         a shell in a new guest\n"
+            "  posada doctor                                   what this host can do\n");
 }
 
-/* The words that lead to a verb, "image ls": only one level exists. */
-static void help_name(const struct cli_verb *verb, char *buf, size_t size)
+/* Only one level exists. */
+void cli_verb_name(const struct cli_verb *const *verbs, const struct cli_verb *verb, char *buf,
+                   size_t size)
 {
     snprintf(buf, size, "%s", verb->name);
-    for (const struct cli_verb *const *v = cli_verbs; *v; v++)
+    for (const struct cli_verb *const *v = verbs; *v; v++)
         for (const struct cli_verb *const *sub = (*v)->verbs; sub && *sub; sub++)
             if (*sub == verb)
                 snprintf(buf, size, "%s %s", (*v)->name, verb->name);
 }
 
-void cli_help_verb(const struct cli_verb *verb)
+void cli_help_verb(FILE *out, const struct cli_verb *verb)
 {
     char name[64];
 
-    help_name(verb, name, sizeof(name));
+    cli_verb_name(cli_verbs, verb, name, sizeof(name));
     if (verb->verbs) {
-        printf("Usage: posada %s COMMAND\n\n%s.\n\nCommands:\n", name, verb->summary);
-        help_verbs(verb->verbs);
+        fprintf(out, "Usage: posada %s COMMAND\n\n%s.\n\nCommands:\n", name, verb->summary);
+        help_verbs(out, verb->verbs);
         return;
     }
-    printf("Usage: posada %s [OPTIONS]%s%s\n\n%s.\n", name, verb->operands ? " " : "",
-           verb->operands ? verb->operands : "", verb->summary);
+    fprintf(out, "Usage: posada %s [OPTIONS]%s%s\n\n%s.\n", name, verb->operands ? " " : "",
+            verb->operands ? verb->operands : "", verb->summary);
     if (verb->details)
-        printf("\n%s\n", verb->details);
-    printf("\nOptions:\n");
-    for (const struct cli_option *o = verb->options; o && o->name; o++)
-        help_option(o);
-    help_option(&(struct cli_option){"help", 'h', NULL, "show this help"});
+        fprintf(out, "\n%s\n", verb->details);
+    fprintf(out, "\nOptions:\n");
+    for (const struct cli_option *o = NULL; (o = cli_next_option(verb, o));)
+        help_option(out, o);
 }

@@ -16,7 +16,7 @@ static bool main_early(int argc, char *const *argv)
 {
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
         !strcmp(argv[1], "help")) {
-        cli_help_all();
+        cli_help_all(stdout);
         return true;
     }
     if (!strcmp(argv[1], "--version")) {
@@ -61,7 +61,7 @@ int main(int argc, char *argv[])
     if (cli_parse(cli_verbs, argc - 1, argv + 1, &args, &err) < 0)
         return cli_fail(&err);
     if (args.help) {
-        cli_help_verb(args.verb);
+        cli_help_verb(stdout, args.verb);
         code = EXIT_OK;
     } else {
         code = args.verb->run(&args);

@@ -26,12 +26,31 @@ struct parse {
     struct err *err;
 };
 
+static bool parse_in_table(const struct cli_option *table, const struct cli_option *option)
+{
+    for (; table && table->name; table++)
+        if (table == option)
+            return true;
+    return false;
+}
+
+const struct cli_option *cli_next_option(const struct cli_verb *verb,
+                                         const struct cli_option *option)
+{
+    bool own = !option || parse_in_table(verb->options, option);
+    const struct cli_option *next = option ? option + 1 : verb->options;
+
+    if (option == &cli_help_option)
+        return NULL;
+    if (own && !(next && next->name))
+        next = verb->shared;
+    return next && next->name ? next : &cli_help_option;
+}
+
 static const struct cli_option *parse_long(const struct cli_verb *verb, const char *name,
                                            size_t len)
 {
-    if (len == 4 && !strncmp(name, "help", 4))
-        return &cli_help_option;
-    for (const struct cli_option *o = verb->options; o && o->name; o++)
+    for (const struct cli_option *o = NULL; (o = cli_next_option(verb, o));)
         if (strlen(o->name) == len && !strncmp(o->name, name, len))
             return o;
     return NULL;
@@ -39,17 +58,17 @@ static const struct cli_option *parse_long(const struct cli_verb *verb, const ch
 
 static const struct cli_option *parse_letter(const struct cli_verb *verb, char letter)
 {
-    for (const struct cli_option *o = verb->options; o && o->name; o++)
+    for (const struct cli_option *o = NULL; (o = cli_next_option(verb, o));)
         if (o->letter == letter)
             return o;
-    return letter == 'h' ? &cli_help_option : NULL;
+    return NULL;
 }
 
 static int parse_unknown_long(const struct parse *p, const char *word)
 {
     struct suggest s = {.word = word};
 
-    for (const struct cli_option *o = p->args->verb->options; o && o->name; o++)
+    for (const struct cli_option *o = NULL; (o = cli_next_option(p->args->verb, o));)
         suggest_offer(&s, o->name);
     if (s.best)
         return err_set(p->err, -EINVAL, "%s: unknown option --%s; did you mean --%s?", p->verb_name,

@@ -2,14 +2,16 @@
 /* Shared by run and exec: what surrounds a command in a guest. */
 #pragma once
 
+#include "cli/cli.h"
 #include <posada/vm.h>
 
-struct cli_args;
+extern const struct cli_option run_guest_options[];
 
 #define RUN_COMMAND_OPTIONS                                                                        \
     {"interactive", 'i', NULL, "pass standard input to the command"},                              \
         {"tty", 't', NULL, "give the command a terminal"},                                         \
-        {"env", 'e', "KEY=VALUE", "set an environment variable; KEY alone copies yours"},          \
+        {"env", 'e', "KEY=VALUE", "set an environment variable; KEY alone copies yours",           \
+         CLI_REPEAT},                                                                              \
         {"user", 'u', "USER", "run the command as this user of the guest"},                        \
     {                                                                                              \
         "workdir", 'w', "DIR", "run the command in this directory of the guest"                    \

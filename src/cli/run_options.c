@@ -16,6 +16,33 @@
 
 enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20 };
 
+/* The options of a guest: of run and create, and the keys of a guest file. */
+const struct cli_option run_guest_options[] = {
+    {"rm", 0, NULL, "remove the guest when it has ended"},
+    {"name", 0, "NAME", "its name (default: one is made up)"},
+    {"arch", 0, "ARCH", "riscv64, arm64 or amd64 (default: riscv64)"},
+    {"technique", 0, "TECHNIQUE", "auto, emulate, full, hardware, para or container"},
+    {"engine", 0, "NAME", "interp or jit, as doctor lists them (default: the technique's first)"},
+    {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G)"},
+    {"cpus", 0, "N", "number of processors (default: 1)"},
+    RUN_COMMAND_OPTIONS,
+    {"disk", 0, "PATH[,format=F][,ro][,backing=DIR]",
+     "attach a disk image, raw or qcow2; repeatable", CLI_REPEAT},
+    {"net", 0, "NETWORK",
+     "user, none, a name (shared with guests), or tap:IFNAME[,BRIDGE]; repeatable", CLI_REPEAT},
+    {"port", 'p', "[IP:]HOST:GUEST[/udp]", "forward a port of this host; repeatable", CLI_REPEAT},
+    {"kernel", 0, "FILE", "boot this kernel instead of an image's"},
+    {"initrd", 0, "FILE", "with this initial RAM disk"},
+    {"append", 0, "TEXT", "and this command line"},
+    {"firmware", 0, "FILE", "run this firmware in machine mode, before the kernel"},
+    {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'"},
+    {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost"},
+    {"trace", 0, "FILE[:CLASSES]", "record insn,mem,irq,mmio,mmu,block for tracecat"},
+    {"perf-map", 0, NULL, "let perf name translated code (/tmp/perf-PID.map)"},
+    {"symbols", 0, "FILE", "with names of guest functions from this vmlinux or System.map"},
+    CLI_OPTIONS_END,
+};
+
 int run_exit_code(int code)
 {
     return code == EXIT_FAILED ? EXIT_RUN_FAILED : code;

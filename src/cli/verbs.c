@@ -2,8 +2,11 @@
 /* The table of verbs, sorted by name: a new verb is a file and a line here. */
 #include "cli/verbs.h"
 
+/* One a line, so that two additions do not collide. */
+/* clang-format off */
 const struct cli_verb *const cli_verbs[] = {
     &cli_attach_verb,
+    &cli_completion_verb,
     &cli_console_verb,
     &cli_disk_verb,
     &cli_doctor_verb,
@@ -12,6 +15,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_inspect_verb,
     &cli_kill_verb,
     &cli_logs_verb,
+    &cli_manual_verb,
     &cli_monitor_verb,
     &cli_net_hub_verb,
     &cli_net_user_verb,
@@ -27,3 +31,4 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_wait_verb,
     NULL,
 };
+/* clang-format on */

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct cli_verb cli_attach_verb;
+extern const struct cli_verb cli_completion_verb;
 extern const struct cli_verb cli_console_verb;
 extern const struct cli_verb cli_disk_verb;
 extern const struct cli_verb cli_doctor_verb;
@@ -13,6 +14,7 @@ extern const struct cli_verb cli_image_verb;
 extern const struct cli_verb cli_inspect_verb;
 extern const struct cli_verb cli_kill_verb;
 extern const struct cli_verb cli_logs_verb;
+extern const struct cli_verb cli_manual_verb;
 extern const struct cli_verb cli_monitor_verb;
 extern const struct cli_verb cli_net_hub_verb;
 extern const struct cli_verb cli_net_user_verb;
