@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jump caches: one for each code address space and context key that a vCPU has used lately.
+ */
+#include "jit/emit/mxcsr.h"
+#include "jit/internal.h"
+#include <stdatomic.h>
+#include <string.h>
+
+void jit_sync_fp(struct cpu *cpu)
+{
+    cpu->fp_flags |= mxcsr_take_flags();
+}
+
+static void context_clear(struct jit_context *ctx)
+{
+    memset(ctx->jumps, 0xff, JUMP_TABLE * sizeof(*ctx->jumps));
+}
+
+static bool context_matches(const struct jit_context *ctx, const struct mmu_space *space,
+                            uint32_t key)
+{
+    return ctx->valid && ctx->key == key && ctx->space[0] == space->key[0] &&
+           ctx->space[1] == space->key[1];
+}
+
+static struct jit_context *context_find(struct jit_vcpu *v, const struct mmu_space *space,
+                                        uint32_t key)
+{
+    struct jit_context *oldest = &v->context[0];
+
+    for (unsigned i = 0; i < JIT_CONTEXTS; i++) {
+        struct jit_context *ctx = &v->context[i];
+
+        if (context_matches(ctx, space, key))
+            return ctx;
+        if (ctx->last_used < oldest->last_used)
+            oldest = ctx;
+    }
+    *oldest = (struct jit_context){
+        .jumps = oldest->jumps,
+        .key = key,
+        .space = {space->key[0], space->key[1]},
+        .epoch = space->code_epoch,
+        .rounding = v->jit->ops->rounding(key & ~JIT_KEY_COUNT),
+        .valid = true,
+    };
+    context_clear(oldest);
+    return oldest;
+}
+
+void jit_select_context(struct jit_vcpu *v)
+{
+    const struct mmu_space *space = v->cpu->mmu->code;
+    uint32_t key = v->cpu->context | (v->cpu->count_instret ? JIT_KEY_COUNT : 0);
+    uint64_t evicted = atomic_load_explicit(&v->jit->evicted, memory_order_acquire);
+
+    if (v->cleared != evicted) {
+        for (unsigned i = 0; i < JIT_CONTEXTS; i++)
+            context_clear(&v->context[i]);
+        v->cleared = evicted;
+    }
+    if (!v->current || !context_matches(v->current, space, key)) {
+        jit_sync_fp(v->cpu);
+        v->current = context_find(v, space, key);
+        v->switches++;
+        _mm_setcsr(mxcsr_guest(v->current->rounding));
+    }
+    v->current->last_used = ++v->tick;
+    if (v->current->epoch != space->code_epoch) {
+        context_clear(v->current);
+        v->current->epoch = space->code_epoch;
+    }
+    v->cpu->jit.jumps = v->current->jumps;
+}
+
+const uint8_t *jit_find_jump(const struct jit_vcpu *v, uint64_t pc)
+{
+    const struct jump_entry *jumps = v->current->jumps;
+    const struct jump_entry *first = &jumps[jump_index(pc)];
+    const struct jump_entry *second = &jumps[jump_second_index(pc)];
+
+    if (first->pc == pc)
+        return first->host;
+    return second->pc == pc ? second->host : NULL;
+}
+
+void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block)
+{
+    struct jump_entry *e;
+
+    if (v->jit->stress & STRESS_LINKS)
+        return;
+    e = &v->current->jumps[jump_index(pc)];
+    if (e->pc != pc && e->pc != UINT64_MAX)
+        v->current->jumps[jump_second_index(e->pc)] = *e;
+
+    *e = (struct jump_entry){pc, codemem_exec(&v->jit->cache.mem, block->outer)};
+}

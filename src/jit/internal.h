@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside src/jit: a machine's JIT, its vCPUs, and what their files call of each other.
+ * Locking: `lock` guards the store and the generator. Evicting a segment additionally needs every
+ * vCPU out of translated code: `halting` counts who asks, vcpu.inside says who is in. The evictor
+ * waits without holding `lock`, since a vCPU inside may wait for the machine lock whose holder
+ * reports a code write.
+ */
+#pragma once
+
+#include "ir/ir.h"
+#include "jit/cache.h"
+#include "jit/gen.h"
+#include "jit/jit.h"
+#include <pthread.h>
+
+struct lockstep;
+struct perf_map;
+
+enum { JIT_CONTEXTS = 16, JIT_STUB_BYTES = 16384, JIT_BLOCK_ROOM = 160 * 1024 };
+enum { JIT_KEY_COUNT = 1u << 31 }; /* generator flag beside the context key */
+
+/* Jump cache of one code address space under one context key. */
+struct jit_context {
+    uint64_t space[2], epoch, last_used;
+    uint32_t key;
+    unsigned rounding;
+    bool valid;
+    struct jump_entry *jumps;
+};
+
+struct jit_vcpu {
+    struct jit *jit;
+    struct cpu *cpu;
+    struct jit_pages pages;
+    struct jit_context *current;
+    struct jit_context context[JIT_CONTEXTS];
+    struct jump_entry *tables;
+    struct jit_vcpu *next;
+    struct lockstep *lockstep; /* or NULL */
+    uint64_t compared;         /* blocks executed twice */
+    uint64_t tick, cleared;    /* evictions this vCPU has cleared its jump caches for */
+    _Atomic bool inside;
+    uint64_t enters, links, switches, interpreted;
+    uint64_t exits[GEN_EXITS];
+};
+
+struct jit {
+    const struct cpu_ops *ops;
+    struct mem *mem;
+    unsigned stress;
+    struct cache cache;
+    struct jit_stubs stubs;
+    pthread_mutex_t lock;
+    _Atomic unsigned halting;
+    _Atomic uint64_t evicted;
+    struct jit_vcpu *vcpus;
+    struct perf_map *perf_map; /* NULL: not asked for */
+    struct gen gen;
+    struct ir_block ir;
+    uint32_t target_key; /* of the block being generated */
+    uint64_t target_page;
+    uint64_t translated, translated_insns, translated_bytes;
+};
+
+/* --- context.c --- */
+/* Merges the host's sticky flags, which are the guest's while translated code may run. */
+void jit_sync_fp(struct cpu *cpu);
+/* The context that code must run in now; clears what a flush or an eviction made void. */
+void jit_select_context(struct jit_vcpu *v);
+/* Where code at the guest-virtual pc is, if the current jump cache knows it; else NULL. */
+const uint8_t *jit_find_jump(const struct jit_vcpu *v, uint64_t pc);
+void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block);
+
+/* --- translate.c --- */
+/* The translation at pc. NULL: none can be made, or cpu->fault is pending. */
+struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc);
+/* For perf maps. */
+void jit_name_stubs(const struct jit *jit, size_t bytes);
