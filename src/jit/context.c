@@ -72,6 +72,8 @@ void jit_select_context(struct jit_vcpu *v)
         v->current->epoch = space->code_epoch;
     }
     v->cpu->jit.jumps = v->current->jumps;
+    v->cpu->jit.key = key;
+    v->cpu->jit.epoch = space->code_epoch;
 }
 
 const uint8_t *jit_find_jump(const struct jit_vcpu *v, uint64_t pc)
@@ -83,6 +85,17 @@ const uint8_t *jit_find_jump(const struct jit_vcpu *v, uint64_t pc)
     if (first->pc == pc)
         return first->host;
     return second->pc == pc ? second->host : NULL;
+}
+
+void jit_forget_jump(struct jit_vcpu *v, uint64_t pc)
+{
+    struct jump_entry *first = &v->current->jumps[jump_index(pc)];
+    struct jump_entry *second = &v->current->jumps[jump_second_index(pc)];
+
+    if (first->pc == pc)
+        first->pc = UINT64_MAX;
+    if (second->pc == pc)
+        second->pc = UINT64_MAX;
 }
 
 void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block)

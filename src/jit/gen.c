@@ -377,6 +377,6 @@ bool gen_block(struct gen *g)
     }
     g->stale = g->c.at;
     x86_mov_imm(&g->c, RDX, b->pc & (GUEST_PAGE_SIZE - 1));
-    x86_jmp_to(&g->c, g->stubs->dispatch);
+    x86_jmp_to(&g->c, g->stubs->stale);
     return !g->c.full;
 }

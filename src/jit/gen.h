@@ -38,18 +38,22 @@ struct jit_stubs {
     const uint8_t *enter;     /* int (*)(struct cpu *, const void *host) through exec mapping */
     const uint8_t *attention; /* edx: page offset of the pc */
     const uint8_t *dispatch;  /* edx: page offset of the pc */
-    const uint8_t *link;      /* edx: page offset of the target; rcx: address of the rel32 */
-    const uint8_t *second;    /* rax: pc; looks in the jump cache's second level */
-    const uint8_t *jump;      /* rax: pc; jump cache missed */
-    const uint8_t *load[4];   /* rax: va, edx: insn offset; returns rax, by log2 of the size */
-    const uint8_t *store[4];  /* rax: va, rcx: value, edx: insn offset */
-    const uint8_t *helper;    /* r15: function, rax rdx rcx: a b c, cpu->jit.insn set; rax result */
+    const uint8_t *stale;     /* edx: page offset of the dropped code */
+    const uint8_t *changed;  /* called; edx: page offset of the pc to go on at. Returns when code of
+                              * the same context may go on: nothing wants attention either */
+    const uint8_t *link;     /* edx: page offset of the target; rcx: address of the rel32 */
+    const uint8_t *second;   /* rax: pc; looks in the jump cache's second level */
+    const uint8_t *jump;     /* rax: pc; jump cache missed */
+    const uint8_t *load[4];  /* rax: va, edx: insn offset; returns rax, by log2 of the size */
+    const uint8_t *store[4]; /* rax: va, rcx: value, edx: insn offset */
+    const uint8_t *helper;   /* r15: function, rax rdx rcx: a b c, cpu->jit.insn set; rax result */
 };
 
 /* What a call of the JIT's dispatcher is told when translated code leaves. */
 enum gen_exit {
     GEN_EXIT_ATTENTION,
     GEN_EXIT_DISPATCH,
+    GEN_EXIT_STALE, /* the code was dropped; a jump cache may still lead there */
     GEN_EXIT_LINK,
     GEN_EXIT_JUMP,
     GEN_EXIT_FAULT,
@@ -66,6 +70,7 @@ struct jump_entry {
  * go to the dispatcher for ever. */
 enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
 enum { JUMP_SECOND_BITS = 10, JUMP_TABLE = JUMP_ENTRIES + (1 << JUMP_SECOND_BITS) };
+enum { GEN_KEY_COUNT_BIT = 31 }; /* of a translation's key: counts instructions */
 #define JUMP_SECOND_FACTOR UINT32_C(0x9e3779b1)
 
 /* The page takes part: hot functions at the same offset of different pages are common. */

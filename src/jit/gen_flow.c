@@ -3,7 +3,7 @@
  * Leaving a block. Inside the page: a direct jump, linked when the target is known. Elsewhere: the
  * jump cache. Interrupts are looked for on backward and indirect jumps only, so every loop passes
  * a check. After an instruction that called a helper the context or the mappings may have changed:
- * then the dispatcher decides.
+ * a stub looks, and if so the dispatcher decides.
  */
 #include "jit/gen.h"
 
@@ -19,16 +19,20 @@ static bool flow_may_link(int64_t off)
     return off >= 0 && off < GUEST_PAGE_SIZE - 2;
 }
 
-/* Did the current guest instruction do what may change context, mappings or code? */
-static bool flow_after_change(const struct gen *g)
+enum flow_change { FLOW_SAME, FLOW_HELPER, FLOW_CODE };
+
+/* Did the current guest instruction do what may change context and mappings, or code? */
+static enum flow_change flow_after(const struct gen *g)
 {
     const struct ir_insn *op = g->op;
 
-    for (unsigned i = g->index; i-- > 0 && g->block->op[i].insn == op->insn;)
-        if (g->block->op[i].op == IR_HELPER ||
-            (g->block->op[i].op == IR_FENCE && g->block->op[i].aux == IR_FENCE_CODE))
-            return true;
-    return false;
+    for (unsigned i = g->index; i-- > 0 && g->block->op[i].insn == op->insn;) {
+        if (g->block->op[i].op == IR_HELPER)
+            return FLOW_HELPER;
+        if (g->block->op[i].op == IR_FENCE && g->block->op[i].aux == IR_FENCE_CODE)
+            return FLOW_CODE;
+    }
+    return FLOW_SAME;
 }
 
 static void flow_count(struct gen *g)
@@ -116,7 +120,15 @@ static void flow_exit(struct gen *g, const struct ir_insn *op)
     uint64_t pc = (uint64_t)op->imm;
     int64_t off = flow_offset(g, pc);
 
-    if (!flow_after_change(g)) {
+    enum flow_change change = flow_after(g);
+
+    if (change == FLOW_HELPER && off == (int32_t)off && !g->count) {
+        /* Mostly it changed something else: sstatus.SUM, a timer, a page nobody executes. */
+        x86_mov_imm(&g->c, RDX, (uint32_t)off);
+        x86_call_to(&g->c, g->stubs->changed);
+        change = FLOW_SAME;
+    }
+    if (change == FLOW_SAME) {
         flow_to(g, pc);
         return;
     }
@@ -151,7 +163,7 @@ static void flow_jump(struct gen *g, const struct ir_insn *op)
 {
     gen_src_to(g, RAX, op->a);
     flow_count(g);
-    if (flow_after_change(g)) {
+    if (flow_after(g) != FLOW_SAME) {
         x86_jmp_to(&g->c, g->stubs->jump);
         return;
     }

@@ -18,7 +18,7 @@ struct lockstep;
 struct perf_map;
 
 enum { JIT_CONTEXTS = 16, JIT_STUB_BYTES = 16384, JIT_BLOCK_ROOM = 160 * 1024 };
-enum { JIT_KEY_COUNT = 1u << 31 }; /* generator flag beside the context key */
+enum { JIT_KEY_COUNT = 1u << GEN_KEY_COUNT_BIT }; /* generator flag beside the context key */
 
 /* Jump cache of one code address space under one context key. */
 struct jit_context {
@@ -70,6 +70,7 @@ void jit_sync_fp(struct cpu *cpu);
 void jit_select_context(struct jit_vcpu *v);
 /* Where code at the guest-virtual pc is, if the current jump cache knows it; else NULL. */
 const uint8_t *jit_find_jump(const struct jit_vcpu *v, uint64_t pc);
+void jit_forget_jump(struct jit_vcpu *v, uint64_t pc);
 void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block);
 
 /* --- translate.c --- */

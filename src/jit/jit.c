@@ -193,6 +193,7 @@ unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
         {"jit_lockstep_blocks", sum[4], false},
         {"jit_exits_attention", sum[5 + GEN_EXIT_ATTENTION], false},
         {"jit_exits_dispatch", sum[5 + GEN_EXIT_DISPATCH], false},
+        {"jit_exits_stale", sum[5 + GEN_EXIT_STALE], false},
         {"jit_exits_link", sum[5 + GEN_EXIT_LINK], false},
         {"jit_exits_jump", sum[5 + GEN_EXIT_JUMP], false},
         {"jit_exits_fault", sum[5 + GEN_EXIT_FAULT], false},

@@ -24,7 +24,8 @@ static void jit_link(struct jit_vcpu *v, const struct jit_block *block, uint64_t
     pthread_mutex_unlock(&jit->lock);
 }
 
-static bool jit_enter(struct jit_vcpu *v, const struct jit_block *block, int *ret_code)
+/* host: where the code at cpu->pc is, in the exec mapping. */
+static bool jit_enter(struct jit_vcpu *v, const uint8_t *host, int *ret_code)
 {
     struct jit *jit = v->jit;
     int (*enter)(struct cpu *, const void *, uint64_t);
@@ -39,7 +40,7 @@ static bool jit_enter(struct jit_vcpu *v, const struct jit_block *block, int *re
             sched_yield();
         return false;
     }
-    *ret_code = enter(v->cpu, codemem_exec(&jit->cache.mem, block->outer), v->cpu->pc);
+    *ret_code = enter(v->cpu, host, v->cpu->pc);
     atomic_store_explicit(&v->inside, false, memory_order_release);
     return true;
 }
@@ -52,32 +53,50 @@ static void jit_note_pc(struct cpu *cpu, bool retired)
         cpu->instret++;
 }
 
-/* Enters the block; in lockstep, it runs before and is compared after. */
-static void jit_run_block(struct jit_vcpu *v, const struct jit_block *block, int *ret_code)
+static void jit_run_host(struct jit_vcpu *v, const uint8_t *host, int *ret_code)
 {
     struct cpu *cpu = v->cpu;
-    bool expect = v->lockstep && lockstep_expect(v->lockstep, cpu, block->lifted);
 
+    v->enters++;
+    if (v->jit->stress & STRESS_IRQ)
+        cpu_attend(cpu, ATTENTION_IRQ);
     *ret_code = GEN_EXIT_DISPATCH;
-    if (!jit_enter(v, block, ret_code))
+    if (!jit_enter(v, host, ret_code))
         return;
-    if (*ret_code == GEN_EXIT_FAULT)
+    if (*ret_code == GEN_EXIT_STALE)
+        jit_forget_jump(v, cpu->pc);
+    else if (*ret_code == GEN_EXIT_FAULT)
         jit_note_pc(cpu, false);
     else if (*ret_code == GEN_EXIT_CPU)
         jit_note_pc(cpu, cpu->exit == CPU_EXIT_HALT || cpu->exit == CPU_EXIT_HYPERCALL);
+}
+
+/* Enters the block; in lockstep, it runs before and is compared after. */
+static void jit_run_block(struct jit_vcpu *v, const struct jit_block *block, int *ret_code)
+{
+    bool expect = v->lockstep && lockstep_expect(v->lockstep, v->cpu, block->lifted);
+
+    jit_run_host(v, codemem_exec(&v->jit->cache.mem, block->outer), ret_code);
     if (!expect)
         return;
     v->compared++;
-    lockstep_check(v->lockstep, cpu, block->lifted);
+    lockstep_check(v->lockstep, v->cpu, block->lifted);
 }
 
-/* One entry into translated code and what its way out asks for. False: *ret_exit is the answer. */
-static bool jit_step(struct jit_vcpu *v, bool link, uint64_t evicted, int *code,
-                     enum jit_exit *ret_exit)
+/* One entry into translated code: *code is the last way out, then the next. False: *ret_exit is the
+ * answer. */
+static bool jit_step(struct jit_vcpu *v, uint64_t evicted, int *code, enum jit_exit *ret_exit)
 {
     struct cpu *cpu = v->cpu;
-    struct jit_block *block = jit_find(v, cpu->pc);
+    bool link = *code == GEN_EXIT_LINK;
+    const uint8_t *host = link ? NULL : jit_find_jump(v, cpu->pc);
+    struct jit_block *block;
 
+    if (host) {
+        jit_run_host(v, host, code);
+        return true;
+    }
+    block = jit_find(v, cpu->pc);
     if (!block) {
         *ret_exit = cpu->fault.pending ? JIT_EXIT_FAULT : JIT_EXIT_MISS;
         v->interpreted += *ret_exit == JIT_EXIT_MISS;
@@ -87,9 +106,6 @@ static bool jit_step(struct jit_vcpu *v, bool link, uint64_t evicted, int *code,
         jit_link(v, block, evicted);
     if (!link)
         jit_fill_jump(v, cpu->pc, block);
-    v->enters++;
-    if (v->jit->stress & STRESS_IRQ)
-        cpu_attend(cpu, ATTENTION_IRQ);
     jit_run_block(v, block, code);
     return true;
 }
@@ -105,7 +121,7 @@ static enum jit_exit jit_loop(struct jit_vcpu *v)
         if (atomic_load_explicit(&cpu->attention, memory_order_relaxed))
             return JIT_EXIT_ATTENTION;
         jit_select_context(v);
-        if (!jit_step(v, code == GEN_EXIT_LINK, evicted, &code, &answer))
+        if (!jit_step(v, evicted, &code, &answer))
             return answer;
         evicted = v->cleared;
         v->exits[code]++;

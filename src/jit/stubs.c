@@ -78,6 +78,32 @@ static const uint8_t *stub_offset(struct x86_code *c, const struct cpu_ops *ops,
     return at;
 }
 
+/* A helper has run: may code of the same context and code space go on behind it? */
+static const uint8_t *stub_changed(struct x86_code *c, const uint8_t *dispatch)
+{
+    const uint8_t *at = c->at;
+    uint8_t *leave[3];
+
+    x86_alu_mem_imm(c, X86_CMP, false, RBP, CPU_DISP(attention), 0);
+    leave[0] = x86_jcc(c, X86_NE);
+    x86_rm(c, X86_MOVZX8, false, RAX, RBP, CPU_DISP(count_instret));
+    x86_shift_imm(c, X86_SHL, false, RAX, GEN_KEY_COUNT_BIT);
+    x86_alu_rm(c, X86_OR, false, RAX, RBP, CPU_DISP(context));
+    x86_alu_rm(c, X86_CMP, false, RAX, RBP, CPU_DISP(jit.key));
+    leave[1] = x86_jcc(c, X86_NE);
+    x86_rm(c, X86_MOV_LOAD, true, RAX, RBP, CPU_DISP(mmu));
+    x86_rm(c, X86_MOV_LOAD, true, RAX, RAX, (int32_t)offsetof(struct mmu, code));
+    x86_rm(c, X86_MOV_LOAD, true, RAX, RAX, (int32_t)offsetof(struct mmu_space, code_epoch));
+    x86_alu_rm(c, X86_CMP, true, RAX, RBP, CPU_DISP(jit.epoch));
+    leave[2] = x86_jcc(c, X86_NE);
+    x86_byte(c, 0xc3);
+    for (unsigned i = 0; i < ARRAY_LEN(leave); i++)
+        x86_patch(leave[i], c->at);
+    x86_alu_imm(c, X86_ADD, true, RSP, 8);
+    x86_jmp_to(c, dispatch);
+    return at;
+}
+
 /* rax: pc that the first level does not know */
 static const uint8_t *stub_second(struct x86_code *c, const uint8_t *jump)
 {
@@ -177,6 +203,8 @@ void stubs_emit(struct x86_code *c, struct jit_stubs *s, const struct cpu_ops *o
     s->enter = stub_enter(c, ops);
     s->attention = stub_offset(c, ops, GEN_EXIT_ATTENTION, leave);
     s->dispatch = stub_offset(c, ops, GEN_EXIT_DISPATCH, leave);
+    s->stale = stub_offset(c, ops, GEN_EXIT_STALE, leave);
+    s->changed = stub_changed(c, s->dispatch);
     s->link = stub_offset(c, ops, GEN_EXIT_LINK, leave);
     s->jump = stub_jump(c, ops, leave);
     s->second = stub_second(c, s->jump);

@@ -52,6 +52,8 @@ static uint32_t cpu_context_key(const struct riscv_cpu *rv)
         key |= (uint32_t)(dirty ? CONTEXT_FS_DIRTY : CONTEXT_FS_CLEAN) << CONTEXT_FS_SHIFT;
         key |= (uint32_t)rv->frm << CONTEXT_FRM_SHIFT;
     }
+    if (riscv_cbo_enabled(rv, 4))
+        key |= CONTEXT_CBZE;
     return key;
 }
 
@@ -304,7 +306,7 @@ const struct cpu_ops riscv_cpu_ops = {
     .instance_size = sizeof(struct riscv_cpu),
     .global_count = RISCV_SLOTS,
     .globals = riscv_slot_names,
-    .context_name = "privilege:2 mmu:1 fs:2(off clean dirty) frm:3",
+    .context_name = "privilege:2 mmu:1 fs:2(off clean dirty) frm:3 cbze:1",
     .hot_globals = cpu_hot_slots,
     .hot_global_count = ARRAY_LEN(cpu_hot_slots),
     .slot_0_is_zero = true,

@@ -260,6 +260,7 @@ static uint64_t csr_envcfg(uint64_t old, uint64_t val, uint64_t mask)
 void csr_write_senvcfg(struct riscv_cpu *rv, unsigned number, uint64_t val)
 {
     rv->senvcfg = csr_envcfg(rv->senvcfg, val, csr_envcfg_mask(rv));
+    riscv_settle_fp(rv); /* a debugger may write it in U mode */
 }
 
 void csr_write_menvcfg(struct riscv_cpu *rv, unsigned number, uint64_t val)
@@ -271,6 +272,7 @@ void csr_write_menvcfg(struct riscv_cpu *rv, unsigned number, uint64_t val)
     if (riscv_has(rv, RISCV_EXT_Sstc))
         mask |= MENVCFG_STCE;
     rv->menvcfg = csr_envcfg(old, val, mask);
+    riscv_settle_fp(rv);
     if ((old ^ rv->menvcfg) & MENVCFG_ADUE)
         riscv_flush_all(rv);
     if ((old ^ rv->menvcfg) & MENVCFG_STCE) {

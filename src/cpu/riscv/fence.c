@@ -66,8 +66,8 @@ void riscv_fence_vma(struct cpu *cpu, uint64_t start, uint64_t size, bool has_as
         fence_page(rv, page << GUEST_PAGE_SHIFT, has_asid, asid);
 }
 
-/* cbo.inval is 0, clean 1, flush 2, zero 4: menvcfg governs S and U, senvcfg U (volume I, CMO). */
-static bool cbo_enabled(const struct riscv_cpu *rv, unsigned which)
+/* menvcfg governs S and U, senvcfg U (volume I, CMO). */
+bool riscv_cbo_enabled(const struct riscv_cpu *rv, unsigned which)
 {
     uint64_t bits = which == 4 ? ENVCFG_CBZE : which == 0 ? ENVCFG_CBIE : ENVCFG_CBCFE;
 
@@ -82,11 +82,11 @@ uint64_t riscv_cbo_helper(struct cpu *cpu, uint64_t insn, uint64_t va, uint64_t 
     unsigned which = (unsigned)(insn >> 20);
     struct cpu_translation t;
 
-    if (!cbo_enabled(rv, which)) {
+    if (!riscv_cbo_enabled(rv, which)) {
         cpu_raise(cpu, CAUSE_ILLEGAL, insn);
         return 0;
     }
-    if (which == 4 || !riscv_translate(cpu, GVA(va), CPU_LOAD, false, &t))
+    if (!riscv_translate(cpu, GVA(va), CPU_LOAD, false, &t))
         return 0;
     /* Faults of block management are a store's. */
     cpu->fault.cause = cpu->fault.cause == CAUSE_LOAD_PAGE ? CAUSE_STORE_PAGE : CAUSE_STORE_ACCESS;

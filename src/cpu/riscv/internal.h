@@ -58,6 +58,7 @@ enum riscv_cause {
 
 /* Context key: what a lift depends on. */
 enum { CONTEXT_PRIV = 3, CONTEXT_MMU = 1 << 2, CONTEXT_FS_SHIFT = 3, CONTEXT_FRM_SHIFT = 5 };
+enum { CONTEXT_CBZE = 1 << 8 }; /* cbo.zero is permitted */
 enum context_fs { CONTEXT_FS_OFF, CONTEXT_FS_CLEAN, CONTEXT_FS_DIRTY };
 
 static inline enum context_fs context_fs(uint32_t context)
@@ -84,7 +85,7 @@ static inline unsigned riscv_data_privilege(const struct riscv_cpu *rv)
 
 /* cpu.c */
 void riscv_settle(struct riscv_cpu *rv);       /* context key and MMU spaces from the registers */
-void riscv_settle_fp(struct riscv_cpu *rv);    /* the same when only FS or frm changed */
+void riscv_settle_fp(struct riscv_cpu *rv);    /* the same when no space changed */
 void riscv_recheck_irq(struct riscv_cpu *rv);  /* something may have become deliverable */
 void riscv_flush_all(struct riscv_cpu *rv);    /* cached translations */
 void riscv_timer_settle(struct riscv_cpu *rv); /* tells the board about stimecmp */
@@ -119,6 +120,8 @@ int riscv_translate(struct cpu *cpu, gva_t va, enum cpu_access access, bool prob
                     struct cpu_translation *ret_t);
 /* fence.c: SFENCE.VMA and SINVAL.VMA; cache-block operations. */
 uint64_t riscv_sfence_helper(struct cpu *cpu, uint64_t insn, uint64_t va, uint64_t asid);
+/* The rights to use cbo.inval (0), clean (1), flush (2) and zero (4) now. */
+bool riscv_cbo_enabled(const struct riscv_cpu *rv, unsigned which);
 uint64_t riscv_cbo_helper(struct cpu *cpu, uint64_t insn, uint64_t va, uint64_t c);
 uint64_t riscv_fs_dirty_helper(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c);
 

@@ -58,6 +58,9 @@ void lift_cbo(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
 
 void lift_cbo_zero(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
 {
-    lift_cbo(l, i, arg);
+    if (!(l->context & CONTEXT_CBZE)) {
+        lift_refuse(l, i);
+        return;
+    }
     ir_emit_imm(l->b, IR_BZERO, IR_64, 0, i->rs1, RISCV_CACHE_BLOCK);
 }
