@@ -77,10 +77,12 @@ struct cpu {
     void (*sync_fp)(struct cpu *cpu);
     /* Where translated code keeps what it needs of itself (src/jit). */
     struct {
-        uint64_t page;    /* guest-virtual page of the running translation */
-        uint64_t epoch;   /* code_epoch of the code space it runs in */
-        uint32_t key;     /* it was made for */
-        void *jumps;      /* current jump cache */
+        uint64_t page;  /* guest-virtual page of the running translation */
+        uint64_t epoch; /* code_epoch of the code space it runs in */
+        uint32_t key;   /* it was made for */
+        void *jumps;    /* current jump cache */
+        void *places;   /* translations by host address of the guest's code and place_key */
+        uint64_t place_key;
         const void *link; /* jump that asked to be linked */
         uint32_t insn;    /* page offset of the instruction in a stub, length << 16 */
     } jit;

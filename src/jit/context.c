@@ -4,6 +4,9 @@
  */
 #include "jit/emit/mxcsr.h"
 #include "jit/internal.h"
+#include "mem/mem.h"
+#include "mmu/mmu.h"
+#include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -49,6 +52,15 @@ static struct jit_context *context_find(struct jit_vcpu *v, const struct mmu_spa
     return oldest;
 }
 
+/* The key in PLACE_KEY_BITS bits: the count flag moves down beside the ISA's. */
+static uint64_t context_place_key(uint32_t key)
+{
+    const uint32_t count = UINT32_C(1) << (PLACE_KEY_BITS - 1);
+
+    assert((key & ~JIT_KEY_COUNT) < count);
+    return key & JIT_KEY_COUNT ? (key & ~JIT_KEY_COUNT) | count : key;
+}
+
 void jit_select_context(struct jit_vcpu *v)
 {
     const struct mmu_space *space = v->cpu->mmu->code;
@@ -58,6 +70,7 @@ void jit_select_context(struct jit_vcpu *v)
     if (v->cleared != evicted) {
         for (unsigned i = 0; i < JIT_CONTEXTS; i++)
             context_clear(&v->context[i]);
+        memset(v->places, 0, PLACE_ENTRIES * sizeof(*v->places));
         v->cleared = evicted;
     }
     if (!v->current || !context_matches(v->current, space, key)) {
@@ -73,6 +86,8 @@ void jit_select_context(struct jit_vcpu *v)
     }
     v->cpu->jit.jumps = v->current->jumps;
     v->cpu->jit.key = key;
+    v->cpu->jit.places = v->places;
+    v->cpu->jit.place_key = context_place_key(key);
     v->cpu->jit.epoch = space->code_epoch;
 }
 
@@ -98,8 +113,18 @@ void jit_forget_jump(struct jit_vcpu *v, uint64_t pc)
         second->pc = UINT64_MAX;
 }
 
+static void jit_fill_place(struct jit_vcpu *v, gpa_t gpa, const uint8_t *host)
+{
+    const char *page = mem_page(v->jit->mem, gpa);
+    uint64_t code = (uintptr_t)page + (gpa.v & (GUEST_PAGE_SIZE - 1));
+
+    v->places[place_index(code)] =
+        (struct place_entry){code << PLACE_KEY_BITS | v->cpu->jit.place_key, host};
+}
+
 void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block)
 {
+    const uint8_t *host = codemem_exec(&v->jit->cache.mem, block->outer);
     struct jump_entry *e;
 
     if (v->jit->stress & STRESS_LINKS)
@@ -107,6 +132,7 @@ void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *bloc
     e = &v->current->jumps[jump_index(pc)];
     if (e->pc != pc && e->pc != UINT64_MAX)
         v->current->jumps[jump_second_index(e->pc)] = *e;
-
-    *e = (struct jump_entry){pc, codemem_exec(&v->jit->cache.mem, block->outer)};
+    *e = (struct jump_entry){pc, host};
+    if (!block->gpa2)
+        jit_fill_place(v, GPA(block->gpa), host);
 }

@@ -43,7 +43,8 @@ struct jit_stubs {
                               * the same context may go on: nothing wants attention either */
     const uint8_t *link;     /* edx: page offset of the target; rcx: address of the rel32 */
     const uint8_t *second;   /* rax: pc; looks in the jump cache's second level */
-    const uint8_t *jump;     /* rax: pc; jump cache missed */
+    const uint8_t *place;    /* rax: pc; looks the code's place up by the code TLB */
+    const uint8_t *jump;     /* rax: pc; leaves */
     const uint8_t *load[4];  /* rax: va, edx: insn offset; returns rax, by log2 of the size */
     const uint8_t *store[4]; /* rax: va, rcx: value, edx: insn offset */
     const uint8_t *helper;   /* r15: function, rax rdx rcx: a b c, cpu->jit.insn set; rax result */
@@ -72,6 +73,20 @@ enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
 enum { JUMP_SECOND_BITS = 10, JUMP_TABLE = JUMP_ENTRIES + (1 << JUMP_SECOND_BITS) };
 enum { GEN_KEY_COUNT_BIT = 31 }; /* of a translation's key: counts instructions */
 #define JUMP_SECOND_FACTOR UINT32_C(0x9e3779b1)
+
+/* Behind both, for all address spaces of a vCPU: translations by where their first byte is in host
+ * memory (shifted by PLACE_KEY_BITS, a context's place_key below). A new process that runs known
+ * code finds it here. */
+struct place_entry {
+    uint64_t place; /* 0: empty */
+    const uint8_t *host;
+};
+enum { PLACE_BITS = 15, PLACE_ENTRIES = 1 << PLACE_BITS, PLACE_KEY_BITS = 16 };
+
+static inline unsigned place_index(uint64_t code)
+{
+    return (uint32_t)code * JUMP_SECOND_FACTOR >> (32 - PLACE_BITS);
+}
 
 /* The page takes part: hot functions at the same offset of different pages are common. */
 static inline unsigned jump_index(uint64_t pc)
@@ -138,6 +153,8 @@ void gen_init(struct gen *g, const struct cpu_ops *ops);
 unsigned gen_pinned_slot(unsigned i); /* host register of the i-th hot global */
 void stubs_emit(struct x86_code *c, struct jit_stubs *ret_stubs, const struct cpu_ops *ops);
 
+/* rcx = address of the jump cache's first-level entry for the pc in rax; uses rdx */
+void gen_jump_entry(struct x86_code *c);
 /* Jump to the pc in rax by way of the jump cache, or to miss. */
 void gen_jump_cached(struct x86_code *c, const uint8_t *miss);
 

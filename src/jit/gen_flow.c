@@ -69,13 +69,18 @@ static void flow_link(struct gen *g, int cc, int64_t off)
     cold->value = off;
 }
 
-void gen_jump_cached(struct x86_code *c, const uint8_t *miss)
+void gen_jump_entry(struct x86_code *c)
 {
     x86_rorx(c, false, RDX, RAX, 9); /* jump_index() * 16, pc being even */
     x86_lea_scaled(c, RCX, RAX, 3);
     x86_alu_rr(c, X86_XOR, false, RCX, RDX);
     x86_alu_imm(c, X86_AND, false, RCX, (JUMP_ENTRIES - 1) << 4);
     x86_alu_rm(c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.jumps));
+}
+
+void gen_jump_cached(struct x86_code *c, const uint8_t *miss)
+{
+    gen_jump_entry(c);
     x86_alu_rm(c, X86_CMP, true, RAX, RCX, 0);
     x86_patch(x86_jcc(c, X86_NE), miss);
     x86_rm(c, 0xff, false, 4, RCX, (int32_t)offsetof(struct jump_entry, host));

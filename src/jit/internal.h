@@ -36,6 +36,7 @@ struct jit_vcpu {
     struct jit_context *current;
     struct jit_context context[JIT_CONTEXTS];
     struct jump_entry *tables;
+    struct place_entry *places; /* empty under STRESS_LINKS */
     struct jit_vcpu *next;
     struct lockstep *lockstep; /* or NULL */
     uint64_t compared;         /* blocks executed twice */

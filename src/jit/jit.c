@@ -110,9 +110,11 @@ int jit_vcpu_new(struct jit *jit, struct cpu *cpu, const struct jit_pages *pages
 
     if (v)
         v->tables = calloc(JIT_CONTEXTS, JUMP_TABLE * sizeof(*v->tables));
+    if (v)
+        v->places = calloc(PLACE_ENTRIES, sizeof(*v->places));
     if (v && jit->stress & STRESS_LOCKSTEP)
         v->lockstep = lockstep_new();
-    if (!v || !v->tables || (jit->stress & STRESS_LOCKSTEP && !v->lockstep)) {
+    if (!v || !v->tables || !v->places || (jit->stress & STRESS_LOCKSTEP && !v->lockstep)) {
         jit_vcpu_free(v);
         return err_set(err, -ENOMEM, "engine 'jit': no memory for a vCPU");
     }
@@ -143,6 +145,7 @@ void jit_vcpu_free(struct jit_vcpu *v)
         pthread_mutex_unlock(&v->jit->lock);
     }
     free(v->tables);
+    free(v->places);
     free(v->lockstep);
     free(v);
 }

@@ -104,19 +104,71 @@ static const uint8_t *stub_changed(struct x86_code *c, const uint8_t *dispatch)
     return at;
 }
 
+/* rcx = offset of the entry that reg hashes to, in a table of 1 << bits */
+static void stub_hash(struct x86_code *c, unsigned reg, unsigned bits)
+{
+    x86_imul_imm(c, false, RCX, reg, (int32_t)JUMP_SECOND_FACTOR);
+    x86_shift_imm(c, X86_SHR, false, RCX, 32 - bits);
+    x86_shift_imm(c, X86_SHL, false, RCX, 4);
+}
+
 /* rax: pc that the first level does not know */
-static const uint8_t *stub_second(struct x86_code *c, const uint8_t *jump)
+static const uint8_t *stub_second(struct x86_code *c, const uint8_t *miss)
 {
     const int32_t table = JUMP_ENTRIES * (int32_t)sizeof(struct jump_entry);
     const uint8_t *at = c->at;
 
-    x86_imul_imm(c, false, RCX, RAX, (int32_t)JUMP_SECOND_FACTOR);
-    x86_shift_imm(c, X86_SHR, false, RCX, 32 - JUMP_SECOND_BITS);
-    x86_shift_imm(c, X86_SHL, false, RCX, 4);
+    stub_hash(c, RAX, JUMP_SECOND_BITS);
     x86_alu_rm(c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.jumps));
     x86_alu_rm(c, X86_CMP, true, RAX, RCX, table);
-    x86_patch(x86_jcc(c, X86_NE), jump);
+    x86_patch(x86_jcc(c, X86_NE), miss);
     x86_rm(c, 0xff, false, 4, RCX, table + (int32_t)offsetof(struct jump_entry, host));
+    return at;
+}
+
+/* Puts rax and its code r12 into the jump cache; what was there moves to the second level. */
+static void stub_remember(struct x86_code *c)
+{
+    const int32_t host = (int32_t)offsetof(struct jump_entry, host);
+    const int32_t second = JUMP_ENTRIES * (int32_t)sizeof(struct jump_entry);
+
+    gen_jump_entry(c);
+    x86_rm(c, X86_MOV_LOAD, true, R13, RCX, 0);
+    x86_rm(c, X86_MOV_LOAD, true, R14, RCX, host);
+    x86_rm(c, X86_MOV_STORE, true, RAX, RCX, 0);
+    x86_rm(c, X86_MOV_STORE, true, R12, RCX, host);
+    stub_hash(c, R13, JUMP_SECOND_BITS);
+    x86_alu_rm(c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.jumps));
+    x86_rm(c, X86_MOV_STORE, true, R13, RCX, second);
+    x86_rm(c, X86_MOV_STORE, true, R14, RCX, second + host);
+}
+
+/* rax: pc that the jump cache does not know. Code that crosses a page's end is left out. */
+static const uint8_t *stub_place(struct x86_code *c, const uint8_t *jump)
+{
+    const int32_t table = (int32_t)offsetof(struct mmu_space, code);
+    const uint8_t *at = c->at;
+
+    x86_rm(c, X86_MOV_LOAD, true, RDX, RBP, CPU_DISP(mmu));
+    x86_rm(c, X86_MOV_LOAD, true, RDX, RDX, (int32_t)offsetof(struct mmu, code));
+    x86_rorx(c, true, RCX, RAX, GUEST_PAGE_SHIFT - 4);
+    x86_alu_imm(c, X86_AND, false, RCX, (TLB_SIZE - 1) << 4);
+    x86_alu_rr(c, X86_ADD, true, RCX, RDX);
+    x86_rm(c, X86_MOV_LOAD, true, RDX, RCX, table);
+    x86_alu_rr(c, X86_XOR, true, RDX, RAX);
+    x86_alu_imm(c, X86_CMP, true, RDX, GUEST_PAGE_SIZE - 4);
+    x86_patch(x86_jcc(c, X86_A), jump);
+    x86_rm(c, X86_MOV_LOAD, true, RDX, RCX, table + (int32_t)offsetof(struct tlb_entry, addend));
+    x86_alu_rr(c, X86_ADD, true, RDX, RAX);
+    stub_hash(c, RDX, PLACE_BITS);
+    x86_alu_rm(c, X86_ADD, true, RCX, RBP, CPU_DISP(jit.places));
+    x86_shift_imm(c, X86_SHL, true, RDX, PLACE_KEY_BITS);
+    x86_alu_rm(c, X86_OR, true, RDX, RBP, CPU_DISP(jit.place_key));
+    x86_alu_rm(c, X86_CMP, true, RDX, RCX, (int32_t)offsetof(struct place_entry, place));
+    x86_patch(x86_jcc(c, X86_NE), jump);
+    x86_rm(c, X86_MOV_LOAD, true, R12, RCX, (int32_t)offsetof(struct place_entry, host));
+    stub_remember(c);
+    x86_rr(c, 0xff, false, 4, R12); /* jmp r12 */
     return at;
 }
 
@@ -207,7 +259,8 @@ void stubs_emit(struct x86_code *c, struct jit_stubs *s, const struct cpu_ops *o
     s->changed = stub_changed(c, s->dispatch);
     s->link = stub_offset(c, ops, GEN_EXIT_LINK, leave);
     s->jump = stub_jump(c, ops, leave);
-    s->second = stub_second(c, s->jump);
+    s->place = stub_place(c, s->jump);
+    s->second = stub_second(c, s->place);
     s->helper = stub_helper(c, ops, leave);
     for (unsigned i = 0; i < 4; i++) {
         s->load[i] = stub_memory(c, ops, false, 1u << i, leave);
