@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Block back end: what virtio-blk and every other disk front end stands on. Requests are
- * asynchronous and may complete in any order; a completion runs on the event loop with the machine
- * lock held, never inside blk_submit(). Buffers are host memory and stay the caller's until done.
+ * asynchronous and may complete in any order; a completion runs with the machine lock held, on any
+ * thread: also inside start() and drain(), never inside submit(). Buffers are host memory and stay
+ * the caller's until done. The caller of any function holds the machine lock, if
+ * anything else can run that might want it.
  */
 #pragma once
 
@@ -28,6 +30,7 @@ struct blk_info {
     uint64_t size;       /* bytes */
     uint32_t block_size; /* smallest unit of access, 512 or 4096 */
     bool read_only, can_discard, can_write_zeroes;
+    bool write_through; /* every write is as if it had BLK_FUA */
 };
 
 struct blockdev {
@@ -40,7 +43,16 @@ struct blockdev_ops {
     const char *format; /* "raw", "qcow2", ... */
     /* Takes the request; an invalid one is completed with -EINVAL, like any other failure. */
     void (*submit)(struct blockdev *dev, struct blk_req *req);
+    /* Sets going what was submitted: call it after a batch. NULL: submit() has done that. A
+     * completion must not call it. */
+    void (*start)(struct blockdev *dev);
     /* Waits until nothing is in flight. */
     void (*drain)(struct blockdev *dev);
     void (*close)(struct blockdev *dev); /* drains, closes, frees */
 };
+
+static inline void blk_start(struct blockdev *dev)
+{
+    if (dev->ops->start)
+        dev->ops->start(dev);
+}

@@ -33,6 +33,7 @@ struct vm_disk {
     char *path;
     char *format;      /* "raw" or "qcow2"; never probed */
     char *backing_dir; /* where files behind a qcow2 image may lie; NULL: none are allowed */
+    char *cache, *aio; /* QEMU's words; NULL: "writeback", what the host has */
     bool read_only;
 };
 

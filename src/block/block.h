@@ -9,8 +9,12 @@
 
 struct loop;
 
-/* Completions run on the loop (machine lock held). The image is locked: one writer, or any number
- * of readers. Errors name the path. */
+/* What QEMU's words for a disk's cache and its way to the file mean here (docs/disks.md). */
+int must_use blk_source_set_cache(struct blk_source *source, const char *word, struct err *err);
+int must_use blk_source_set_aio(struct blk_source *source, const char *word, struct err *err);
+
+/* Completions run with the loop's lock (the machine lock) held. The image is locked: one writer, or
+ * any number of readers. Errors name the path. */
 int must_use blockdev_open(const struct blk_source *source, struct loop *loop,
                            struct blockdev **ret_dev, struct err *err);
 /* Closes (drains first); NULL is fine. Machine lock held, or no loop running any more. */

@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -58,11 +60,69 @@ static int file_descriptor(const struct blk_source *source, int dir_fd)
     return (int)syscall(SYS_openat2, dir_fd, source->path, &how, sizeof(how));
 }
 
+/* --- Direct I/O --- */
+/* Whether sectors can be read one by one. Those of a device or file system with larger blocks
+ * cannot; a disk of 512-byte sectors does not work there. */
+static int must_use direct_try(int fd)
+{
+    uint8_t *buf = aligned_alloc(4096, 4096);
+    ssize_t n = -ENOMEM;
+
+    if (buf) {
+        n = pread(fd, buf + RAW_DIRECT_ALIGN, RAW_DIRECT_ALIGN, RAW_DIRECT_ALIGN);
+        n = n < 0 ? -errno : n;
+        free(buf);
+    }
+    return n < 0 ? (int)n : 0;
+}
+
+static int must_use data_refused(const struct blk_source *source, int code, struct err *err)
+{
+    bool alignment = source->direct && code == -EINVAL;
+
+    return err_set(err, alignment ? -EOPNOTSUPP : code, "disk '%s': %s%s", source->path,
+                   alignment ? "where it lies there is no direct I/O of single sectors (cache=none)"
+                             : strerror(-code),
+                   source->direct ? "; use cache=writeback or cache=writethrough" : "");
+}
+
+/* A description of its own, by way of the first (a name could have moved on). Also without direct
+ * I/O: an io_uring keeps its files open for a while after its process has ended, and with them
+ * would keep the lock. */
+static int must_use data_open(const struct blk_source *source, struct image_file *file,
+                              struct err *err)
+{
+    char path[64];
+    int fd, r;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+    fd = open(path, (source->read_only ? O_RDONLY : O_RDWR) | (source->direct ? O_DIRECT : 0) |
+                        O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && !source->direct)
+        return 0; /* without /proc: the first one serves */
+    r = fd < 0 ? -errno : source->direct ? direct_try(fd) : 0;
+    if (!r)
+        file->data = (struct raw_file){fd, source->direct ? RAW_DIRECT_ALIGN : 1};
+    else if (fd >= 0)
+        (void)close(fd);
+    return r ? data_refused(source, r, err) : 0;
+}
+
+void image_file_close(const struct image_file *file)
+{
+    if (file->data.fd >= 0 && file->data.fd != file->fd)
+        (void)close(file->data.fd);
+    if (file->fd >= 0)
+        (void)close(file->fd);
+}
+
 int image_file_open(const struct blk_source *source, int dir_fd, struct image_file *ret_file,
                     struct err *err)
 {
     struct image_file file = {.fd = file_descriptor(source, dir_fd)};
     int r;
+
+    file.data = (struct raw_file){file.fd, 1};
 
     if (file.fd < 0) {
         bool denied = !source->read_only && (errno == EACCES || errno == EROFS || errno == EPERM);
@@ -76,8 +136,10 @@ int image_file_open(const struct blk_source *source, int dir_fd, struct image_fi
                     source->path);
     else
         r = file_lock(source, file.fd, err);
+    if (!r)
+        r = data_open(source, &file, err);
     if (r < 0)
-        (void)close(file.fd);
+        image_file_close(&file);
     else
         *ret_file = file;
     return r;

@@ -6,13 +6,16 @@
  */
 #pragma once
 
+#include "raw_io.h"
+
 #include <posada/err.h>
 #include <stdbool.h>
 
 struct blk_source;
 
 struct image_file {
-    int fd;
+    int fd;               /* through the page cache: what the format itself reads and writes */
+    struct raw_file data; /* for the disk's contents: a description of its own, without the lock */
     uint64_t size;
 };
 
@@ -20,6 +23,8 @@ struct image_file {
  * directory, symbolic links included. -EBUSY when another process uses the image. */
 int must_use image_file_open(const struct blk_source *source, int dir_fd,
                              struct image_file *ret_file, struct err *err);
+
+void image_file_close(const struct image_file *file);
 
 /* Whole transfers of one buffer: 0, -EIO where the file ends first, or another negative errno. */
 int must_use image_read(int fd, uint64_t offset, void *buf, size_t len);

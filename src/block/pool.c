@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store behind the block back end's contract, over a small pool of worker threads.
- * submit() only queues; a worker does the system calls; an eventfd tells the loop, where done()
- * runs with the machine lock held. No allocation after opening, and nothing a completion needs can
- * fail. A flush covers the requests completed before it was submitted, as virtio asks.
- * Not modelled: growing the disk while it is open, O_DIRECT, io_uring.
+ * A store's requests on a few worker threads. A worker does the system calls and then calls done()
+ * itself if it gets the machine lock at once; otherwise an eventfd tells the loop, which does.
+ * (A worker must never wait for that lock: who drains holds it and waits for the worker.)
+ * No allocation after opening, and nothing a completion needs can fail. A flush covers the requests
+ * completed before it was submitted, as virtio asks.
  */
 #include "pool.h"
 
 #include "host/loop.h"
+#include "req_list.h"
 #include "store.h"
 
 #include <errno.h>
@@ -22,85 +23,95 @@
 
 enum { POOL_WORKERS = 4 };
 
-struct req_list {
-    struct blk_req *head, **tail;
-};
-
-struct pool {
-    struct blockdev dev; /* must be first */
+struct blk_pool {
     struct blk_store *store;
     int event_fd;
     struct loop *loop;
+    pthread_mutex_t *machine; /* the machine lock; NULL: only the loop completes */
     pthread_t worker[POOL_WORKERS];
     unsigned workers;
 
-    pthread_mutex_t lock;      /* protects what follows */
+    pthread_mutex_t lock;      /* protects what follows; taken after the machine lock */
     pthread_cond_t work, idle; /* something queued or closing; nothing queued or running */
     struct req_list queued, done;
     unsigned running;
     bool closing;
 };
 
-static void list_init(struct req_list *list)
+/* --- Completion, machine lock held --- */
+static struct blk_req *pool_take_done(struct blk_pool *pool)
 {
-    list->head = NULL;
-    list->tail = &list->head;
-}
+    struct blk_req *req;
 
-static void list_push(struct req_list *list, struct blk_req *req)
-{
-    req->next = NULL;
-    *list->tail = req;
-    list->tail = &req->next;
-}
-
-static struct blk_req *list_pop(struct req_list *list)
-{
-    struct blk_req *req = list->head;
-
-    if (!req)
-        return NULL;
-    list->head = req->next;
-    if (!list->head)
-        list->tail = &list->head;
+    pthread_mutex_lock(&pool->lock);
+    req = req_list_pop(&pool->done);
+    pthread_mutex_unlock(&pool->lock);
     return req;
 }
 
-static struct pool *pool_of(struct blockdev *dev)
+static bool pool_complete(struct blk_pool *pool)
 {
-    return container_of(dev, struct pool, dev);
+    struct blk_req *req;
+    bool any = false;
+
+    while ((req = pool_take_done(pool))) {
+        req->done(req, req->result);
+        any = true;
+    }
+    return any;
 }
 
-/* --- Workers --- */
-static void announce(const struct pool *pool)
+static void pool_ready(void *arg, int fd, unsigned events)
+{
+    uint64_t count;
+
+    if (read(fd, &count, sizeof(count)) < 0)
+        return; /* another thread took the count */
+    (void)pool_complete(arg);
+}
+
+/* Tells the loop. Fails only when the counter is full, and then the loop has been told already. */
+static void pool_announce(const struct blk_pool *pool)
 {
     uint64_t one = 1;
 
-    /* Fails only when the counter is full, and then the loop has been told already. */
     if (write(pool->event_fd, &one, sizeof(one)) < 0)
         return;
 }
 
+/* --- Workers --- */
+static void pool_hand_over(struct blk_pool *pool)
+{
+    if (!pool->machine || pthread_mutex_trylock(pool->machine)) {
+        pool_announce(pool);
+        return;
+    }
+    (void)pool_complete(pool);
+    pthread_mutex_unlock(pool->machine);
+}
+
 static void *pool_worker(void *arg)
 {
-    struct pool *pool = arg;
+    struct blk_pool *pool = arg;
     struct blk_req *req;
 
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         while (!pool->queued.head && !pool->closing)
             pthread_cond_wait(&pool->work, &pool->lock);
-        req = list_pop(&pool->queued);
+        req = req_list_pop(&pool->queued);
         if (!req)
             break;
         pool->running++;
         pthread_mutex_unlock(&pool->lock);
         req->result = blk_store_io(pool->store, req);
         pthread_mutex_lock(&pool->lock);
-        list_push(&pool->done, req);
-        if (!--pool->running)
+        req_list_push(&pool->done, req);
+        pthread_mutex_unlock(&pool->lock);
+        pool_hand_over(pool);
+        pthread_mutex_lock(&pool->lock);
+        if (!--pool->running) /* only now: who drains without the machine lock relies on it */
             pthread_cond_broadcast(&pool->idle);
-        announce(pool);
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -108,7 +119,7 @@ static void *pool_worker(void *arg)
 
 /* Workers take no signals: those belong to the loop. They start with the first request, not with
  * the disk: by then the process is in its sandbox, and threads inherit that. */
-static int pool_start_workers(struct pool *pool)
+static int pool_start_workers(struct blk_pool *pool)
 {
     sigset_t all, old;
     int r = 0;
@@ -124,72 +135,45 @@ static int pool_start_workers(struct pool *pool)
     return pool->workers ? 0 : -r; /* one will do */
 }
 
-static void pool_submit(struct blockdev *dev, struct blk_req *req)
+/* --- Requests --- */
+void blk_pool_answer(struct blk_pool *pool, struct blk_req *req, int result)
 {
-    struct pool *pool = pool_of(dev);
-
     pthread_mutex_lock(&pool->lock);
-    req->result = pool->workers ? 0 : pool_start_workers(pool);
-    list_push(req->result ? &pool->done : &pool->queued, req);
-    if (req->result)
-        announce(pool);
+    req->result = result;
+    req_list_push(&pool->done, req);
+    pthread_mutex_unlock(&pool->lock);
+    pool_announce(pool);
+}
+
+void blk_pool_add(struct blk_pool *pool, struct blk_req *req)
+{
+    int r = pool->workers ? 0 : pool_start_workers(pool);
+
+    if (r) {
+        blk_pool_answer(pool, req, r);
+        return;
+    }
+    pthread_mutex_lock(&pool->lock);
+    req_list_push(&pool->queued, req);
     pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* --- Completion, on the loop --- */
-static struct blk_req *take_done(struct pool *pool)
+bool blk_pool_drain(struct blk_pool *pool)
 {
-    struct blk_req *req;
-
-    pthread_mutex_lock(&pool->lock);
-    req = list_pop(&pool->done);
-    pthread_mutex_unlock(&pool->lock);
-    return req;
-}
-
-static void pool_complete(struct pool *pool)
-{
-    struct blk_req *req;
-
-    while ((req = take_done(pool)))
-        req->done(req, req->result);
-}
-
-static void pool_ready(void *arg, int fd, unsigned events)
-{
-    uint64_t count;
-
-    if (read(fd, &count, sizeof(count)) < 0)
-        return; /* a drain was here before us and another thread took the count */
-    pool_complete(arg);
-}
-
-/* Waits for the workers; false when nothing is left for done() either. */
-static bool pool_settle(struct pool *pool)
-{
-    bool more;
-
     pthread_mutex_lock(&pool->lock);
     while (pool->queued.head || pool->running)
         pthread_cond_wait(&pool->idle, &pool->lock);
-    more = pool->done.head != NULL;
     pthread_mutex_unlock(&pool->lock);
-    return more;
-}
-
-static void pool_drain(struct blockdev *dev)
-{
-    struct pool *pool = pool_of(dev);
-
-    while (pool_settle(pool)) /* a done() may submit again */
-        pool_complete(pool);
+    return pool_complete(pool);
 }
 
 /* --- Opening and closing --- */
 /* Accepts a half-open one: what was not opened is -1 or 0. */
-static void pool_free(struct pool *pool)
+void blk_pool_free(struct blk_pool *pool)
 {
+    if (!pool)
+        return;
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
     pthread_cond_broadcast(&pool->work);
@@ -200,62 +184,43 @@ static void pool_free(struct pool *pool)
         loop_unwatch(pool->loop, pool->event_fd);
         (void)close(pool->event_fd);
     }
-    /* The last flush told what matters; an error of what came after it has nobody to hear it. */
-    (void)blk_store_close(pool->store);
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->idle);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }
 
-static void pool_close(struct blockdev *dev)
-{
-    pool_drain(dev);
-    pool_free(pool_of(dev));
-}
-
-static const struct blockdev_ops pool_ops = {
-    .submit = pool_submit,
-    .drain = pool_drain,
-    .close = pool_close,
-};
-
-static int must_use pool_watch(struct pool *pool, struct err *err)
+static int must_use pool_watch(struct blk_pool *pool, struct err *err)
 {
     int r;
 
     pool->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r = pool->event_fd < 0 ? -errno
                            : loop_watch(pool->loop, pool->event_fd, EPOLLIN, pool_ready, pool);
-    return r < 0 ? err_set(err, r, "disk '%s': cannot watch for completions: %s", pool->dev.name,
+    return r < 0 ? err_set(err, r, "disk '%s': cannot watch for completions: %s", pool->store->name,
                            strerror(-r))
                  : 0;
 }
 
-int blk_pool_new(struct blk_store *store, struct loop *loop, struct blockdev **ret_dev,
+int blk_pool_new(struct blk_store *store, struct loop *loop, struct blk_pool **ret_pool,
                  struct err *err)
 {
-    struct pool *pool = calloc(1, sizeof(*pool));
+    struct blk_pool *pool = calloc(1, sizeof(*pool));
     int r;
 
     if (!pool)
         return err_set(err, -ENOMEM, "disk '%s': out of memory", store->name);
-    pool->dev.ops = &pool_ops;
-    pool->dev.info = store->info;
-    memcpy(pool->dev.name, store->name, sizeof(pool->dev.name));
-    pool->event_fd = -1;
-    pool->loop = loop;
-    list_init(&pool->queued);
-    list_init(&pool->done);
+    *pool = (struct blk_pool){
+        .store = store, .event_fd = -1, .loop = loop, .machine = loop_given_lock(loop)};
+    req_list_init(&pool->queued);
+    req_list_init(&pool->done);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->idle, NULL);
     r = pool_watch(pool, err);
-    if (r < 0) {
-        pool_free(pool);
-        return r;
-    }
-    pool->store = store;
-    *ret_dev = &pool->dev;
-    return 0;
+    if (r < 0)
+        blk_pool_free(pool);
+    else
+        *ret_pool = pool;
+    return r;
 }

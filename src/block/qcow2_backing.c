@@ -79,6 +79,7 @@ int qcow2_open_backing(struct qcow2 *q, const struct blk_source *source, unsigne
         .name = q->store.name,
         .backing_dir = source->backing_dir,
         .read_only = true,
+        .direct = source->direct,
     };
     int r;
 

@@ -65,6 +65,11 @@ static struct qcow2_slot *cache_victim(const struct qcow2_cache *cache, uint64_t
     return best;
 }
 
+bool qcow2_cache_has(const struct qcow2_cache *cache, uint64_t offset)
+{
+    return cache_find(cache, offset) != NULL;
+}
+
 int qcow2_cache_get(struct qcow2_cache *cache, int fd, uint64_t offset, bool write,
                     uint8_t **ret_data)
 {

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "file.h"
 #include "qcow2.h"
 
 #include <pthread.h>
@@ -25,6 +26,7 @@
 enum { QCOW2_DIRTY = 1 << 0, QCOW2_CORRUPT = 1 << 1, QCOW2_COMPRESSION = 1 << 3 };
 enum { QCOW2_LAZY = 1 << 0 };
 enum { QCOW2_BACKING_MAX = 1023, QCOW2_FORMAT_MAX = 15, QCOW2_SECTOR = 512 };
+enum { QCOW2_DIRECT_CLUSTER_MIN = 4096 };
 enum { QCOW2_L1_BYTES_MAX = 32 << 20, QCOW2_TABLE_BYTES_MAX = 8 << 20 };
 enum { QCOW2_SNAPSHOTS_MAX = 4096, QCOW2_FREES = 1024 };
 
@@ -56,30 +58,26 @@ struct qcow2_set {
     size_t room, used;
 };
 
-/* Requests at work. */
-struct qcow2_claim {
-    uint64_t first, last; /* guest clusters */
-    bool exclusive;
-    struct qcow2_claim *next;
-};
-
 struct qcow2_run { /* host clusters */
     uint64_t first, count;
 };
 
 struct qcow2 {
     struct blk_store store; /* must be first */
-    int fd;
+    struct image_file file;
+    int fd; /* file.fd */
     struct qcow2_header h;
     uint8_t sector[QCOW2_SECTOR]; /* the header as it stands in the file */
     unsigned bits;                /* of a cluster */
     uint64_t cluster;             /* bytes */
     struct blk_store *backing;    /* NULL: none, or not needed */
 
-    pthread_mutex_t lock; /* protects what follows */
+    pthread_mutex_t claim_lock; /* protects claims; taken last, held for moments only */
     pthread_cond_t released;
-    struct qcow2_claim *claims;
-    uint64_t *l1; /* host order */
+    struct blk_claim *claims; /* guest clusters that requests work on */
+
+    pthread_mutex_t lock; /* protects what follows */
+    uint64_t *l1;         /* host order */
     uint64_t l1_dirty_first, l1_dirty_end;
     uint64_t *table; /* of refcount blocks; host order */
     uint64_t table_size;
@@ -123,6 +121,7 @@ void qcow2_cache_done(struct qcow2_cache *cache);
  * will be changed. -EAGAIN when every slot it could take is dirty. */
 int must_use qcow2_cache_get(struct qcow2_cache *cache, int fd, uint64_t offset, bool write,
                              uint8_t **ret_data);
+bool qcow2_cache_has(const struct qcow2_cache *cache, uint64_t offset);
 int must_use qcow2_cache_write(struct qcow2_cache *cache, int fd);
 /* Forgets what was cached of [offset, offset + len). */
 void qcow2_cache_drop(struct qcow2_cache *cache, uint64_t offset, uint64_t len);
@@ -160,6 +159,8 @@ struct qcow2_mapping {
 };
 /* Decodes one L2 entry; -EIO when it points where it must not. */
 int must_use qcow2_decode(struct qcow2 *q, uint64_t entry, struct qcow2_mapping *ret);
+/* qcow2_lookup() of cluster would read nothing from the file. */
+bool qcow2_lookup_ready(struct qcow2 *q, uint64_t cluster);
 /* The clusters from `cluster` on, at most max. */
 int must_use qcow2_lookup(struct qcow2 *q, uint64_t cluster, uint64_t max,
                           struct qcow2_mapping *ret);
@@ -170,9 +171,10 @@ int must_use qcow2_entry(struct qcow2 *q, uint64_t cluster, uint8_t **ret_entry)
 int must_use qcow2_replace(struct qcow2 *q, uint8_t *entry, uint64_t value);
 
 /* --- qcow2_claim.c --- */
-void qcow2_claim(struct qcow2 *q, struct qcow2_claim *claim); /* lock held; waits */
-void qcow2_release(struct qcow2 *q, struct qcow2_claim *claim);
-void *qcow2_scratch_get(struct qcow2 *q); /* 3 clusters; lock held; NULL without memory */
+void qcow2_claim(struct qcow2 *q, struct blk_claim *claim); /* lock held; waits without it */
+bool qcow2_try_claim(struct qcow2 *q, struct blk_claim *claim);
+void qcow2_release(struct qcow2 *q, struct blk_claim *claim); /* with the lock or without */
+void *qcow2_scratch_get(struct qcow2 *q); /* 3 clusters, aligned; lock held; NULL without memory */
 void qcow2_scratch_put(struct qcow2 *q, void *scratch);
 
 /* --- qcow2_unpack.c --- */
@@ -190,6 +192,12 @@ int must_use qcow2_open_at(const struct blk_source *source, int dir_fd, unsigned
 /* --- qcow2_backing.c --- */
 int must_use qcow2_open_backing(struct qcow2 *q, const struct blk_source *source, unsigned depth,
                                 struct err *err);
+
+/* --- qcow2_direct.c --- */
+bool qcow2_begin_direct(struct blk_store *store, const struct blk_req *req,
+                        struct blk_direct *ret_direct);
+void qcow2_end_direct(struct blk_store *store, struct blk_direct *direct);
+unsigned qcow2_files(struct blk_store *store, int *ret_fds, unsigned room);
 
 /* --- qcow2_io.c --- */
 int qcow2_io(struct blk_store *store, const struct blk_req *req);

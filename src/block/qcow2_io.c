@@ -7,7 +7,6 @@
 
 #include "base/iov.h"
 #include "file.h"
-#include "raw_io.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,7 +18,7 @@ enum { PIECES = 64 };
 struct piece {
     const struct blk_req *req;
     uint64_t at, skip, len;
-    struct qcow2_claim claim;
+    struct blk_claim claim;
 };
 
 static uint64_t min(uint64_t a, uint64_t b)
@@ -47,14 +46,14 @@ static void piece_claim(struct qcow2 *q, struct piece *p, bool exclusive)
 {
     uint64_t first = p->at >> q->bits;
 
-    p->claim = (struct qcow2_claim){
+    p->claim = (struct blk_claim){
         .first = first, .last = first + piece_clusters(q, p) - 1, .exclusive = exclusive};
     qcow2_claim(q, &p->claim);
 }
 
 /* --- Reading --- */
 /* The piece's buffers from or to the file, at host offset. */
-static int must_use transfer(const struct qcow2 *q, const struct piece *p, enum blk_op op,
+static int must_use transfer(const struct raw_file *file, const struct piece *p, enum blk_op op,
                              uint64_t host)
 {
     struct iovec iov[PIECES];
@@ -67,7 +66,7 @@ static int must_use transfer(const struct qcow2 *q, const struct piece *p, enum 
         req.iov_count =
             iov_window(p->req->iov, p->req->iov_count, p->skip + done, p->len - done, iov, PIECES);
         req.length = iov_length(iov, req.iov_count);
-        r = req.length ? raw_io(q->fd, &req) : -EINVAL;
+        r = req.length ? raw_io(file, &req) : -EINVAL;
         done += req.length;
     }
     return r;
@@ -83,6 +82,7 @@ static int must_use read_zeroes(const struct piece *p)
 /* The last cluster may be shorter in the file than a cluster is: the rest are zeroes. */
 static int must_use read_at_end(struct qcow2 *q, const struct piece *p, uint64_t host)
 {
+    const struct raw_file file = {q->fd, 1}; /* the end may be no sector's */
     struct piece head = *p, tail = *p;
     struct stat st;
     uint64_t size;
@@ -96,13 +96,13 @@ static int must_use read_at_end(struct qcow2 *q, const struct piece *p, uint64_t
     head.len = host < size ? size - host : 0;
     tail.skip += head.len;
     tail.len -= head.len;
-    r = head.len ? transfer(q, &head, BLK_READ, host) : 0;
+    r = head.len ? transfer(&file, &head, BLK_READ, host) : 0;
     return r ? r : read_zeroes(&tail);
 }
 
 static int must_use read_data(struct qcow2 *q, const struct piece *p, uint64_t host)
 {
-    int r = transfer(q, p, BLK_READ, host);
+    int r = transfer(&q->file.data, p, BLK_READ, host);
 
     return r == -EIO ? read_at_end(q, p, host) : r;
 }
@@ -203,7 +203,7 @@ static int must_use copy_old(struct qcow2 *q, const struct qcow2_mapping *m, uin
         iov = (struct iovec){scratch, len};
         r = read_mapped(q, &p, m);
         if (!r)
-            r = image_write(q->fd, host, scratch, len);
+            r = transfer(&q->file.data, &p, BLK_WRITE, host);
     }
     pthread_mutex_lock(&q->lock);
     if (scratch)
@@ -216,7 +216,8 @@ static int must_use write_payload(struct qcow2 *q, const struct piece *p, uint64
 {
     struct blk_req zeroes = {.op = BLK_WRITE_ZEROES, .offset = host, .length = p->len};
 
-    return p->req->op == BLK_WRITE ? transfer(q, p, BLK_WRITE, host) : raw_io(q->fd, &zeroes);
+    return p->req->op == BLK_WRITE ? transfer(&q->file.data, p, BLK_WRITE, host)
+                                   : raw_io(&q->file.data, &zeroes);
 }
 
 /* Head and tail of the old contents around the new; host: where the piece's first cluster goes. */
@@ -386,7 +387,7 @@ static int must_use zero_clusters(struct qcow2 *q, uint64_t first, uint64_t end,
     pthread_mutex_lock(&q->lock);
     while (!r && first < end) {
         uint64_t stop = min(end, first + step);
-        struct qcow2_claim claim = {.first = first, .last = stop - 1, .exclusive = true};
+        struct blk_claim claim = {.first = first, .last = stop - 1, .exclusive = true};
 
         qcow2_claim(q, &claim);
         for (; !r && first < stop; first++)

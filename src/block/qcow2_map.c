@@ -80,6 +80,15 @@ static uint64_t l2_place(const struct qcow2 *q, uint64_t cluster, uint64_t *ret_
     return (q->l1[cluster / l2_entries(q)] & QCOW2_OFFSET) + index / per_slice * q->l2.slice;
 }
 
+bool qcow2_lookup_ready(struct qcow2 *q, uint64_t cluster)
+{
+    uint64_t l1_index = cluster / l2_entries(q), index;
+
+    if (l1_index >= q->h.l1_size || !(q->l1[l1_index] & QCOW2_OFFSET))
+        return true;
+    return qcow2_cache_has(&q->l2, l2_place(q, cluster, &index));
+}
+
 int qcow2_lookup(struct qcow2 *q, uint64_t cluster, uint64_t max, struct qcow2_mapping *ret)
 {
     uint64_t l1_index = cluster / l2_entries(q), left = l2_entries(q) - cluster % l2_entries(q);

@@ -129,9 +129,9 @@ static void qcow2_dispose(struct qcow2 *q)
     while (q->scratch_count)
         free(q->scratch[--q->scratch_count]);
     (void)blk_store_close(q->backing);
-    if (q->fd >= 0)
-        (void)close(q->fd);
+    image_file_close(&q->file);
     pthread_cond_destroy(&q->released);
+    pthread_mutex_destroy(&q->claim_lock);
     pthread_mutex_destroy(&q->lock);
     free(q);
 }
@@ -152,6 +152,9 @@ static int qcow2_close(struct blk_store *store)
 static const struct blk_store_ops qcow2_ops = {
     .format = "qcow2",
     .io = qcow2_io,
+    .begin_direct = qcow2_begin_direct,
+    .end_direct = qcow2_end_direct,
+    .files = qcow2_files,
     .extent = qcow2_extent,
     .close = qcow2_close,
 };
@@ -172,8 +175,9 @@ static struct qcow2 *qcow2_new(const struct blk_source *source)
     (void)snprintf(q->store.name, sizeof(q->store.name), "%s",
                    source->name ? source->name : source->path);
     q->needs_counts = !source->read_only || source->tables_only;
-    q->fd = -1;
+    q->fd = q->file.fd = q->file.data.fd = -1;
     pthread_mutex_init(&q->lock, NULL);
+    pthread_mutex_init(&q->claim_lock, NULL);
     pthread_cond_init(&q->released, NULL);
     return q;
 }
@@ -198,18 +202,22 @@ static int must_use prepare_writing(struct qcow2 *q, struct err *err)
 static int must_use open_image(struct qcow2 *q, const struct blk_source *source, int dir_fd,
                                unsigned depth, struct err *err)
 {
-    struct image_file file;
-    int r = image_file_open(source, dir_fd, &file, err);
+    int r = image_file_open(source, dir_fd, &q->file, err);
 
     if (r)
         return r;
-    q->fd = file.fd;
-    r = qcow2_header_read(q, file.size, source->path, err);
+    q->fd = q->file.fd;
+    r = qcow2_header_read(q, q->file.size, source->path, err);
     if (r)
         return r;
     q->bits = q->h.cluster_bits;
     q->cluster = UINT64_C(1) << q->bits;
-    q->end = qcow2_clusters(q, file.size);
+    q->end = qcow2_clusters(q, q->file.size);
+    if (source->direct && q->cluster < QCOW2_DIRECT_CLUSTER_MIN)
+        return err_set(err, -EOPNOTSUPP,
+                       "disk '%s': direct I/O (cache=none) needs clusters of 4 KiB at least, these "
+                       "are smaller; use cache=writeback or convert the image",
+                       source->path);
     q->store.info.size = q->h.size;
     r = qcow2_load(q, err);
     if (!r && q->h.backing[0] && !source->tables_only)

@@ -13,14 +13,14 @@
 #include <time.h>
 
 /* Everything claimed, lock held; the claim is released by end_whole(). */
-static void begin_whole(struct qcow2 *q, struct qcow2_claim *claim)
+static void begin_whole(struct qcow2 *q, struct blk_claim *claim)
 {
-    *claim = (struct qcow2_claim){.last = UINT64_MAX, .exclusive = true};
+    *claim = (struct blk_claim){.last = UINT64_MAX, .exclusive = true};
     pthread_mutex_lock(&q->lock);
     qcow2_claim(q, claim);
 }
 
-static void end_whole(struct qcow2 *q, struct qcow2_claim *claim)
+static void end_whole(struct qcow2 *q, struct blk_claim *claim)
 {
     qcow2_release(q, claim);
     pthread_mutex_unlock(&q->lock);
@@ -51,7 +51,7 @@ int qcow2_resize(struct blk_store *store, uint64_t size, struct err *err)
 {
     struct qcow2 *q = qcow2_of(store);
     struct qcow2_plan plan = {.size = size};
-    struct qcow2_claim claim;
+    struct blk_claim claim;
     int r = writable(q, err);
 
     if (!r && size % QCOW2_SECTOR)
@@ -187,7 +187,7 @@ static int must_use change_snapshot(struct blk_store *store, enum change change,
                                     struct err *err)
 {
     struct qcow2 *q = qcow2_of(store);
-    struct qcow2_claim claim;
+    struct blk_claim claim;
     int r = writable(q, err);
 
     if (r)
@@ -288,7 +288,7 @@ int qcow2_check(struct blk_store *store, bool repair, struct qcow2_report *ret_r
                 struct err *err)
 {
     struct qcow2 *q = qcow2_of(store);
-    struct qcow2_claim claim;
+    struct blk_claim claim;
     int r;
 
     begin_whole(q, &claim);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Contract: raw.h. Not modelled: growing the disk while it is open, O_DIRECT, io_uring. */
+/* Contract: raw.h. Not modelled: growing the disk while it is open. */
 #include "raw.h"
 
 #include "file.h"
-#include "raw_io.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,7 +14,7 @@ enum { RAW_BLOCK = 512 };
 
 struct raw {
     struct blk_store store; /* must be first */
-    int fd;
+    struct image_file file;
 };
 
 static struct raw *raw_of(struct blk_store *store)
@@ -25,13 +24,34 @@ static struct raw *raw_of(struct blk_store *store)
 
 static int raw_store_io(struct blk_store *store, const struct blk_req *req)
 {
-    return raw_io(raw_of(store)->fd, req);
+    return raw_io(&raw_of(store)->file.data, req);
+}
+
+static bool raw_begin_direct(struct blk_store *store, const struct blk_req *req,
+                             struct blk_direct *ret_direct)
+{
+    const struct raw_file *data = &raw_of(store)->file.data;
+
+    *ret_direct = (struct blk_direct){
+        .store = store, .fd = data->fd, .offset = req->offset, .align = data->align};
+    return true;
+}
+
+static void raw_end_direct(struct blk_store *store, struct blk_direct *direct)
+{
+}
+
+static unsigned raw_files(struct blk_store *store, int *ret_fds, unsigned room)
+{
+    if (room)
+        ret_fds[0] = raw_of(store)->file.data.fd;
+    return room ? 1 : 0;
 }
 
 static int64_t raw_extent(struct blk_store *store, uint64_t offset, uint64_t length,
                           enum blk_extent_kind *ret_kind)
 {
-    int fd = raw_of(store)->fd;
+    int fd = raw_of(store)->file.fd;
     off_t data = lseek(fd, (off_t)offset, SEEK_DATA), end;
 
     *ret_kind = BLK_EXTENT_DATA;
@@ -50,7 +70,7 @@ static int raw_close(struct blk_store *store)
 {
     struct raw *raw = raw_of(store);
 
-    (void)close(raw->fd);
+    image_file_close(&raw->file);
     free(raw);
     return 0;
 }
@@ -58,6 +78,9 @@ static int raw_close(struct blk_store *store)
 static const struct blk_store_ops raw_ops = {
     .format = "raw",
     .io = raw_store_io,
+    .begin_direct = raw_begin_direct,
+    .end_direct = raw_end_direct,
+    .files = raw_files,
     .extent = raw_extent,
     .close = raw_close,
 };
@@ -85,10 +108,10 @@ int raw_open(const struct blk_source *source, int dir_fd, struct blk_store **ret
     r = raw_check(source, &file, err);
     raw = r < 0 ? NULL : calloc(1, sizeof(*raw));
     if (!raw) {
-        (void)close(file.fd);
+        image_file_close(&file);
         return r < 0 ? r : err_set(err, -ENOMEM, "disk %s: out of memory", source->path);
     }
-    raw->fd = file.fd;
+    raw->file = file;
     raw->store.ops = &raw_ops;
     raw->store.info = (struct blk_info){
         .size = file.size,

@@ -10,12 +10,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PIECES = 64, ZERO_PAGE = 4096 };
+enum { PIECES = 64, ZERO_PAGE = 4096, BOUNCE_MAX = 1 << 20 };
 
-static const uint8_t zero_page[ZERO_PAGE];
+static _Alignas(ZERO_PAGE) const uint8_t zero_page[ZERO_PAGE];
 
 /* The bytes of req from `done` on, as at most PIECES pieces: their number. */
 static int next_pieces(const struct blk_req *req, uint64_t done, struct iovec *ret_iov)
@@ -38,7 +39,7 @@ static int next_zeroes(const struct blk_req *req, uint64_t done, struct iovec *r
     return n;
 }
 
-static int must_use transfer(int fd, const struct blk_req *req,
+static int must_use transfer(const struct raw_file *file, const struct blk_req *req,
                              int (*next)(const struct blk_req *, uint64_t, struct iovec *))
 {
     struct iovec iov[PIECES];
@@ -50,16 +51,68 @@ static int must_use transfer(int fd, const struct blk_req *req,
 
         if (!count)
             return -EINVAL; /* buffers shorter than length */
-        ssize_t n = req->op == BLK_READ ? preadv(fd, iov, count, at) : pwritev(fd, iov, count, at);
+        ssize_t n = req->op == BLK_READ ? preadv(file->fd, iov, count, at)
+                                        : pwritev(file->fd, iov, count, at);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : -EIO;
+        if ((uint64_t)n % file->align)
+            return -EIO; /* the end of the file, in the middle of a block */
         done += (uint64_t)n;
     }
     return 0;
 }
+
+/* --- Direct I/O --- */
+bool raw_aligned(const struct blk_req *req, unsigned align)
+{
+    uint64_t bits = req->offset | req->length;
+
+    for (unsigned i = 0; i < req->iov_count; i++)
+        bits |= (uintptr_t)req->iov[i].iov_base | req->iov[i].iov_len;
+    return bits % align == 0;
+}
+
+/* Through a buffer that is aligned, a part at a time. */
+static int must_use bounce(const struct raw_file *file, const struct blk_req *req)
+{
+    size_t room = req->length < BOUNCE_MAX ? (size_t)req->length : BOUNCE_MAX;
+    uint8_t *buf = aligned_alloc(file->align, room);
+    int r = buf ? 0 : -ENOMEM;
+
+    for (uint64_t done = 0; !r && done < req->length; done += room) {
+        struct iovec iov = {buf, req->length - done < room ? (size_t)(req->length - done) : room};
+        const struct blk_req part = {.op = req->op,
+                                     .offset = req->offset + done,
+                                     .length = iov.iov_len,
+                                     .iov = &iov,
+                                     .iov_count = 1};
+
+        if (req->op == BLK_WRITE &&
+            iov_read(req->iov, req->iov_count, done, buf, iov.iov_len) != iov.iov_len)
+            r = -EINVAL;
+        if (!r)
+            r = transfer(file, &part, next_pieces);
+        if (!r && req->op == BLK_READ &&
+            iov_fill(req->iov, req->iov_count, done, buf, iov.iov_len) != iov.iov_len)
+            r = -EINVAL;
+    }
+    free(buf);
+    return r;
+}
+
+static int must_use read_write(const struct raw_file *file, const struct blk_req *req)
+{
+    if (file->align == 1 || raw_aligned(req, file->align))
+        return transfer(file, req, next_pieces);
+    if ((req->offset | req->length) % file->align)
+        return -EINVAL;
+    return bounce(file, req);
+}
+
+/* --- Requests --- */
 
 static int must_use sync_data(int fd)
 {
@@ -94,27 +147,27 @@ static int must_use discard(int fd, const struct blk_req *req)
     return unsupported(r) ? 0 : r;
 }
 
-static int must_use write_zeroes(int fd, const struct blk_req *req)
+static int must_use write_zeroes(const struct raw_file *file, const struct blk_req *req)
 {
     bool unmap = req->flags & BLK_MAY_UNMAP;
-    int r = allocate(fd, unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE, req);
+    int r = allocate(file->fd, unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE, req);
 
     if (unsupported(r))
-        r = transfer(fd, req, next_zeroes);
+        r = transfer(file, req, next_zeroes);
     return r;
 }
 
-int raw_io(int fd, const struct blk_req *req)
+int raw_io(const struct raw_file *file, const struct blk_req *req)
 {
     int r;
 
     switch (req->op) {
-    case BLK_READ: return transfer(fd, req, next_pieces);
-    case BLK_WRITE: r = transfer(fd, req, next_pieces); break;
-    case BLK_FLUSH: return sync_data(fd);
-    case BLK_DISCARD: return discard(fd, req);
-    case BLK_WRITE_ZEROES: r = write_zeroes(fd, req); break;
+    case BLK_READ: return read_write(file, req);
+    case BLK_WRITE: r = read_write(file, req); break;
+    case BLK_FLUSH: return sync_data(file->fd);
+    case BLK_DISCARD: return discard(file->fd, req);
+    case BLK_WRITE_ZEROES: r = write_zeroes(file, req); break;
     default: return -EOPNOTSUPP;
     }
-    return r < 0 ? r : sync_if_asked(fd, req);
+    return r < 0 ? r : sync_if_asked(file->fd, req);
 }

@@ -4,6 +4,17 @@
 
 #include <posada/blockdev.h>
 
-/* Carries req out on fd, retrying interrupted and short transfers. A read that meets the end of
- * the file (somebody has cut it) is -EIO, never made-up bytes. Blocks. */
-int must_use raw_io(int fd, const struct blk_req *req);
+struct raw_file {
+    int fd;
+    unsigned align; /* of buffers, offsets and lengths (O_DIRECT: RAW_DIRECT_ALIGN); 1: none */
+};
+
+/* What direct I/O needs at most where image_file_open() lets it through. */
+enum { RAW_DIRECT_ALIGN = 512 };
+
+/* Carries req out on the file, retrying interrupted and short transfers. A read that meets the end
+ * of the file (somebody has cut it) is -EIO, never made-up bytes. Buffers that direct I/O cannot
+ * take are copied. Blocks. */
+int must_use raw_io(const struct raw_file *file, const struct blk_req *req);
+/* Buffers, place and length are as `align` asks. */
+bool raw_aligned(const struct blk_req *req, unsigned align);

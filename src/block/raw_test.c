@@ -97,19 +97,36 @@ static void job_submit(struct fixture *f, struct job *job, enum blk_op op, unsig
                                 .iov = &job->iov,
                                 .iov_count = buf ? 1 : 0,
                                 .done = job_done};
+    pthread_mutex_lock(&f->lock);
     f->pending++;
     f->disk->ops->submit(f->disk, &job->req);
     assert_false(job->done); /* never inside submit */
+    blk_start(f->disk);
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* Runs the loop until nothing is in flight. */
+static void finish(struct fixture *f)
+{
+    struct err err = {0};
+    bool left;
+
+    do {
+        pthread_mutex_lock(&f->lock);
+        left = f->pending;
+        pthread_mutex_unlock(&f->lock);
+        if (left)
+            assert_int_equal(loop_run(f->loop, &err), 0);
+    } while (left);
 }
 
 static int run(struct fixture *f, enum blk_op op, unsigned flags, uint64_t offset, void *buf,
                uint64_t len)
 {
-    struct err err = {0};
     struct job job;
 
     job_submit(f, &job, op, flags, offset, buf, len);
-    assert_int_equal(loop_run(f->loop, &err), 0);
+    finish(f);
     assert_true(job.done);
     return job.result;
 }
@@ -224,7 +241,6 @@ static void test_many_in_flight(void **state)
     enum { JOBS = 200 };
     static uint8_t buf[JOBS][512], in[JOBS][512];
     static struct job job[JOBS];
-    struct err err = {0};
     struct fixture f;
 
     up(&f, false);
@@ -232,15 +248,15 @@ static void test_many_in_flight(void **state)
         memset(buf[i], (int)i, 512);
         job_submit(&f, &job[i], BLK_WRITE, 0, UINT64_C(512) * i, buf[i], 512);
     }
+    pthread_mutex_lock(&f.lock);
     f.disk->ops->drain(f.disk); /* runs what is done, here */
+    pthread_mutex_unlock(&f.lock);
     for (unsigned i = 0; i < JOBS; i++)
         assert_true(job[i].done && !job[i].result);
     assert_int_equal(f.pending, 0);
     for (unsigned i = 0; i < JOBS; i++)
         job_submit(&f, &job[i], BLK_READ, 0, UINT64_C(512) * i, in[i], 512);
-    assert_int_equal(loop_run(f.loop, &err), 0);
-    while (f.pending) /* the drain's stop may have been left over */
-        assert_int_equal(loop_run(f.loop, &err), 0);
+    finish(&f);
     assert_memory_equal(in, buf, sizeof(in));
     down(&f);
 }
@@ -318,7 +334,7 @@ static int io(int fd, enum blk_op op, void *buf, size_t len)
     struct iovec iov = {buf, len};
     struct blk_req req = {.op = op, .length = len, .iov = &iov, .iov_count = buf ? 1 : 0};
 
-    return raw_io(fd, &req);
+    return raw_io(&(const struct raw_file){fd, 1}, &req);
 }
 
 static void test_bad_descriptors(void **state)
@@ -353,11 +369,11 @@ static void test_scattered(void **state)
         memset(out[i], (int)i, sizeof(out[i]));
         iov[i] = (struct iovec){out[i], sizeof(out[i])};
     }
-    assert_int_equal(raw_io(fd, &req), 0);
+    assert_int_equal(raw_io(&(const struct raw_file){fd, 1}, &req), 0);
     assert_int_equal(pread(fd, in, sizeof(in), 0), sizeof(in));
     assert_memory_equal(in, out, sizeof(in));
     req.length++;
-    assert_int_equal(raw_io(fd, &req), -EINVAL);
+    assert_int_equal(raw_io(&(const struct raw_file){fd, 1}, &req), -EINVAL);
     close(fd);
 }
 

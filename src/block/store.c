@@ -26,7 +26,7 @@ int blk_store_open(const struct blk_source *source, struct blk_store **ret_store
                    source->format);
 }
 
-int blk_store_io(struct blk_store *store, const struct blk_req *req)
+int blk_store_check(const struct blk_store *store, const struct blk_req *req)
 {
     const struct blk_info *info = &store->info;
 
@@ -35,7 +35,14 @@ int blk_store_io(struct blk_store *store, const struct blk_req *req)
         return -EINVAL;
     if (info->read_only && req->op != BLK_READ && req->op != BLK_FLUSH)
         return -EROFS;
-    return store->ops->io(store, req);
+    return 0;
+}
+
+int blk_store_io(struct blk_store *store, const struct blk_req *req)
+{
+    int r = blk_store_check(store, req);
+
+    return r ? r : store->ops->io(store, req);
 }
 
 int blk_store_read(struct blk_store *store, uint64_t offset, void *buf, size_t len)

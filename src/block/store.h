@@ -13,6 +13,22 @@ struct blk_store {
     char name[64]; /* for messages: "disk 'x'" */
 };
 
+/* Units of the disk that somebody works on, as the store counts them. */
+struct blk_claim {
+    uint64_t first, last;
+    bool exclusive;
+    struct blk_claim *next;
+};
+
+/* One transfer between a request's buffers and a file that answers it. */
+struct blk_direct {
+    struct blk_store *store; /* to whose end_direct() it belongs */
+    int fd;
+    uint64_t offset;
+    unsigned align; /* of buffers, offset and length; 1: none is needed, the page cache is used */
+    struct blk_claim claim; /* the store's */
+};
+
 /* What a run of bytes of a disk is: for listings and for copies that skip what is not there. */
 enum blk_extent_kind { BLK_EXTENT_DATA, BLK_EXTENT_ZERO };
 
@@ -21,6 +37,14 @@ struct blk_store_ops {
     /* Carries req out (done() is not called): 0 or a negative errno. The request has been checked
      * by blk_store_io(). */
     int (*io)(struct blk_store *store, const struct blk_req *req);
+    /* Whether one transfer answers a READ or WRITE that has been checked; nothing that it needs
+     * changes until end_direct(). Neither waits for anything: false also where that would be
+     * needed. NULL: never. */
+    bool (*begin_direct)(struct blk_store *store, const struct blk_req *req,
+                         struct blk_direct *ret_direct);
+    void (*end_direct)(struct blk_store *store, struct blk_direct *direct);
+    /* The descriptors that begin_direct() may name, at most room: their number. */
+    unsigned (*files)(struct blk_store *store, int *ret_fds, unsigned room);
     /* The bytes from offset on, at most length, that are of one kind: their number, or a negative
      * errno. ZERO reads as zeroes; DATA may do so too. */
     int64_t (*extent)(struct blk_store *store, uint64_t offset, uint64_t length,
@@ -29,6 +53,8 @@ struct blk_store_ops {
     int (*close)(struct blk_store *store);
 };
 
+enum blk_aio { BLK_AIO_AUTO, BLK_AIO_URING, BLK_AIO_THREADS };
+
 /* How an image is opened. The format is always told, never probed. */
 struct blk_source {
     const char *format, *path;
@@ -36,11 +62,16 @@ struct blk_source {
     /* The folder that files behind the image (backing files) must lie in; NULL: none allowed. */
     const char *backing_dir;
     bool read_only;
+    bool direct;                      /* contents go past the host's page cache (O_DIRECT) */
+    bool write_through, ignore_flush; /* guests: every write is durable; no flush is */
+    enum blk_aio aio;                 /* guests: how transfers are made */
     bool tables_only; /* backing files are not opened: for what never reads the disk's contents */
 };
 
 int must_use blk_store_open(const struct blk_source *source, struct blk_store **ret_store,
                             struct err *err);
+/* 0, or the error of a request that cannot be carried out as it stands. */
+int must_use blk_store_check(const struct blk_store *store, const struct blk_req *req);
 /* Checks and carries out a request. */
 int must_use blk_store_io(struct blk_store *store, const struct blk_req *req);
 /* The same for one buffer. */

@@ -2,12 +2,9 @@
 /* The options of run, checked and made into a guest's configuration. */
 #include "cli/run.h"
 
-#include "block/store.h"
-
 #include "cli/cli.h"
 #include "vm/config.h"
 #include <errno.h>
-#include <posada/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +23,7 @@ const struct cli_option run_guest_options[] = {
     {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G)"},
     {"cpus", 0, "N", "number of processors (default: 1)"},
     RUN_COMMAND_OPTIONS,
-    {"disk", 0, "PATH[,format=F][,ro][,backing=DIR]",
+    {"disk", 0, "PATH[,format=F][,ro][,backing=DIR][,cache=MODE][,aio=WAY]",
      "attach a disk image, raw or qcow2; repeatable", CLI_REPEAT},
     {"net", 0, "NETWORK",
      "user, none, a name (shared with guests), or tap:IFNAME[,BRIDGE]; repeatable", CLI_REPEAT},
@@ -58,8 +55,7 @@ static int option_text(const struct cli_args *args, const char *name, char **ret
     return *ret ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
-/* A file the guest's process will open: by its absolute path, because that process lives in /. */
-static int option_file(const char *what, const char *path, char **ret, struct err *err)
+int run_file(const char *what, const char *path, char **ret, struct err *err)
 {
     *ret = realpath(path, NULL);
     if (!*ret)
@@ -74,7 +70,7 @@ static int option_file_named(const struct cli_args *args, const char *name, char
 {
     const char *path = cli_value(args, name);
 
-    return path ? option_file(name, path, ret, err) : 0;
+    return path ? run_file(name, path, ret, err) : 0;
 }
 
 /* --- the command --- */
@@ -186,79 +182,6 @@ static int option_arch(const struct cli_args *args, struct vm_config *config, st
     return 0;
 }
 
-/* What stands behind the path in --disk PATH[,format=F][,ro][,backing=DIR]. */
-static int option_disk_word(struct vm_disk *disk, const char *text, const char *word,
-                            struct err *err)
-{
-    char **target = NULL;
-    const char *value = strchr(word, '=');
-
-    if (!strcmp(word, "ro"))
-        disk->read_only = true;
-    else if (!strcmp(word, "format=raw") || !strcmp(word, "format=qcow2"))
-        target = &disk->format;
-    else if (!strncmp(word, "backing=", 8) && !disk->backing_dir)
-        return option_file("disk", value + 1, &disk->backing_dir, err);
-    else
-        return err_set(err, -EINVAL,
-                       "--disk %s: unknown '%s'; expected ro, format=raw, format=qcow2 or "
-                       "backing=DIR",
-                       text, word);
-    if (!target)
-        return 0;
-    free(*target);
-    *target = strdup(value + 1);
-    return *target ? 0 : err_set(err, -ENOMEM, "out of memory");
-}
-
-static int option_disk_check(struct vm_disk *disk, struct err *err)
-{
-    bool raw;
-
-    if (!disk->format)
-        disk->format = strdup("raw");
-    if (!disk->format)
-        return err_set(err, -ENOMEM, "out of memory");
-    raw = !strcmp(disk->format, "raw");
-    if (disk->backing_dir && raw)
-        return err_set(err, -EINVAL, "--disk %s: a raw disk has no backing files", disk->path);
-    if (!disk->read_only && access(disk->path, W_OK) < 0)
-        return err_set(err, -errno, "disk %s: %s; add ,ro to attach it read-only", disk->path,
-                       strerror(errno));
-    if (raw && blk_file_is_qcow2(disk->path))
-        log_warn("disk %s looks like a qcow2 image but is used as raw; if that is not meant, add "
-                 ",format=qcow2",
-                 disk->path);
-    return 0;
-}
-
-static int option_disk(struct vm_disk *disk, const char *text, struct err *err)
-{
-    char *copy = strdup(text), *save = NULL, *word = copy ? strtok_r(copy, ",", &save) : NULL;
-    int r = word ? option_file("disk", word, &disk->path, err)
-                 : err_set(err, -EINVAL, "--disk '%s': expected PATH[,format=F][,ro][,backing=DIR]",
-                           text);
-
-    while (!r && (word = strtok_r(NULL, ",", &save)))
-        r = option_disk_word(disk, text, word, err);
-    free(copy);
-    return r ? r : option_disk_check(disk, err);
-}
-
-static int option_disks(const struct cli_args *args, struct vm_config *config, struct err *err)
-{
-    const char *text;
-    int r = 0;
-
-    for (unsigned i = 0; !r && (text = cli_nth(args, "disk", i)); i++) {
-        if (i == VM_DISKS_MAX)
-            return err_set(err, -EINVAL, "--disk: at most %d disks", VM_DISKS_MAX);
-        config->disk_count = i + 1;
-        r = option_disk(&config->disk[i], text, err);
-    }
-    return r;
-}
-
 /* The guest's process lives in another directory than we do. */
 static int option_trace(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
@@ -337,7 +260,7 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
     if (!r)
         r = option_boot(args, config, err);
     if (!r)
-        r = option_disks(args, config, err);
+        r = run_disk_options(args, config, err);
     if (!r)
         r = option_operands(args, config, err);
     if (!r)

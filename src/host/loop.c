@@ -349,6 +349,11 @@ static int loop_open(struct loop *loop, struct err *err)
     return 0;
 }
 
+pthread_mutex_t *loop_given_lock(const struct loop *loop)
+{
+    return loop->lock;
+}
+
 int loop_new(pthread_mutex_t *lock, struct loop **ret_loop, struct err *err)
 {
     struct loop *loop = calloc(1, sizeof(*loop));

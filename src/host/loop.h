@@ -14,7 +14,9 @@ typedef void (*loop_fd_fn)(void *arg, int fd, unsigned events); /* EPOLLIN | EPO
 typedef void (*loop_fn)(void *arg);
 
 int must_use loop_new(pthread_mutex_t *lock, struct loop **ret_loop, struct err *err);
-void loop_free(struct loop *loop); /* watched descriptors stay open and the caller's */
+pthread_mutex_t *
+loop_given_lock(const struct loop *loop); /* what loop_new() was given; may be NULL */
+void loop_free(struct loop *loop);        /* watched descriptors stay open and the caller's */
 
 /* Watches fd for events (level-triggered); one registration a descriptor. A callback may remove
  * or change any registration, its own included. */

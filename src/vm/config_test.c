@@ -17,7 +17,10 @@ static void config_survives_json(void **state)
     a.memory = 3ull << 30;
     a.image = strdup("tiny");
     a.auto_remove = true;
-    a.disk[0] = (struct vm_disk){strdup("/a b.img"), strdup("raw"), NULL, true};
+    a.disk[0] = (struct vm_disk){.path = strdup("/a b.img"),
+                                 .format = strdup("raw"),
+                                 .cache = strdup("none"),
+                                 .read_only = true};
     a.disk_count = 1;
     a.net[0] = (struct vm_net){strdup("yard"), "02:00:00:00:00:01"};
     a.net[1] = (struct vm_net){strdup("user"), "02:00:00:00:00:02"};
@@ -32,6 +35,9 @@ static void config_survives_json(void **state)
     assert_null(b.kernel);
     assert_int_equal(b.memory, 3ull << 30);
     assert_string_equal(b.disk[0].path, "/a b.img");
+    assert_string_equal(b.disk[0].cache, "none");
+    assert_null(b.disk[0].aio);
+    assert_true(b.disk[0].read_only);
     assert_string_equal(b.net[1].network, "user");
     assert_string_equal(b.net[1].mac, "02:00:00:00:00:02");
     vm_config_done(&a);

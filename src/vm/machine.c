@@ -257,8 +257,12 @@ static int machine_open_disks(struct machine *m, struct err *err)
             .backing_dir = disk->backing_dir,
             .read_only = disk->read_only,
         };
-        int r = blockdev_open(&source, m->loop, &m->disk[i], err);
+        int r = disk->cache ? blk_source_set_cache(&source, disk->cache, err) : 0;
 
+        if (!r && disk->aio)
+            r = blk_source_set_aio(&source, disk->aio, err);
+        if (!r)
+            r = blockdev_open(&source, m->loop, &m->disk[i], err);
         if (r)
             return r;
     }

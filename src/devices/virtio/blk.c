@@ -76,7 +76,8 @@ struct virtio_blk {
     char serial[VIRTIO_BLK_SERIAL_MAX];
     struct blk_io *io; /* queue_count * VIRTIO_BLK_QUEUE_SIZE of them */
     struct blk_io *free;
-    bool write_through; /* the driver turned the write-back cache off */
+    struct virtq *serving; /* being served: who does that tells the driver in the end */
+    bool write_through;    /* the driver turned the write-back cache off */
 };
 
 static const struct state_field blk_state[] = {
@@ -118,7 +119,8 @@ static void blk_done(struct blk_req *req, int result)
     if (req->op == BLK_READ)
         chain_written(q, &io->chain, io->data_in); /* also after a failure: parts may be there */
     blk_finish(io, status_of(result));
-    virtq_notify(q);
+    if (q != io->blk->serving)
+        virtq_notify(q);
 }
 
 /* --- Requests --- */
@@ -209,7 +211,7 @@ static void blk_get_id(struct blk_io *io)
     blk_finish(io, STATUS_OK);
 }
 
-static void blk_start(struct blk_io *io)
+static void blk_begin(struct blk_io *io)
 {
     uint8_t header[HEADER_SIZE];
 
@@ -232,17 +234,20 @@ static void blk_handle(struct virtio_device *v, struct virtq *q)
     struct virtio_blk *blk = blk_of(v);
     struct blk_io *io;
 
+    blk->serving = q;
     /* A record is always free: each stands for at least one ring entry in flight. */
     while ((io = blk->free) && virtq_pop(q, &io->chain)) {
         if (io->chain.out_len < HEADER_SIZE || !io->chain.in_len) {
             virtio_broken(v, "queue %u: request without header or status", q->index);
-            return;
+            break;
         }
         blk->free = io->next_free;
         io->q = q;
         io->data_in = io->chain.in_len - 1;
-        blk_start(io);
+        blk_begin(io);
     }
+    blk_start(blk->backend);
+    blk->serving = NULL;
 }
 
 /* --- The device --- */
@@ -268,7 +273,7 @@ static void blk_reset(struct virtio_device *v, struct virtq *q)
 {
     blk_drain(blk_of(v));
     if (!q)
-        blk_set_write_through(blk_of(v), false);
+        blk_set_write_through(blk_of(v), blk_of(v)->backend->info.write_through);
 }
 
 static void blk_settle(struct device *dev)
@@ -350,7 +355,7 @@ static void blk_fill_config(struct virtio_blk *blk, unsigned queues)
     st_le32(config + CONFIG_MAX_ZEROES, ZEROES_MAX_SECTORS);
     st_le32(config + CONFIG_MAX_ZEROES_SEG, 1);
     config[CONFIG_ZEROES_MAY_UNMAP] = 1;
-    blk_set_write_through(blk, false);
+    blk_set_write_through(blk, info->write_through);
 }
 
 static int must_use blk_alloc_records(struct virtio_blk *blk, unsigned count)
