@@ -278,10 +278,9 @@ static int disk_ls(const struct cli_args *args)
         free(names[i]);
     }
     free(names);
-    if (!r)
-        cli_print_listing(args, rows, columns);
+    r = r < 0 ? cli_fail(&err) : cli_print_listing(args, rows, columns);
     json_decref(rows);
-    return r < 0 ? cli_fail(&err) : EXIT_OK;
+    return r;
 }
 
 static const struct cli_option disk_ls_table[] = {CLI_LISTING_OPTIONS, CLI_OPTIONS_END};
@@ -493,10 +492,9 @@ static int disk_snapshot_ls(const struct cli_args *args)
     if (!r)
         r = disk_close(store, path, qcow2_snapshot_list(store, disk_snapshot_row, rows, &err),
                        &err);
-    if (!r)
-        cli_print_listing(args, rows, columns);
+    r = r < 0 ? cli_fail(&err) : cli_print_listing(args, rows, columns);
     json_decref(rows);
-    return r < 0 ? cli_fail(&err) : EXIT_OK;
+    return r;
 }
 
 static const struct cli_verb disk_snapshot_ls_verb = {

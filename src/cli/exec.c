@@ -15,13 +15,14 @@
 enum { WAIT_DEFAULT = 60 /* seconds */, WAIT_STEPS = 10 /* looks a second */ };
 
 static const struct cli_option exec_options[] = {
+    {"detach", 'd', NULL, "leave it running; its output is lost"},
     RUN_COMMAND_OPTIONS,
     {"wait", 0, "SECONDS", "how long to wait for a guest that is still starting (default: 60)"},
     CLI_DETACH_OPTION,
     CLI_OPTIONS_END,
 };
 
-static json_t *exec_request(const struct vm_config *wanted)
+static json_t *exec_request(const struct vm_config *wanted, bool detach)
 {
     json_t *request = guests_request("exec"), *exec = vm_config_to_json(wanted);
     static const char *const keys[] = {"command", "env", "user", "workdir", "tty", "open_stdin"};
@@ -32,6 +33,7 @@ static json_t *exec_request(const struct vm_config *wanted)
             json_object_set(some, keys[i], json_object_get(exec, keys[i]));
     json_decref(exec);
     json_object_set_new(request, "exec", some);
+    json_object_set_new(request, "detach", json_boolean(detach));
     if (wanted->tty)
         attach_add_size(request);
     return request;
@@ -72,6 +74,8 @@ static int exec_open(const struct cli_args *args, struct vm_config *wanted, stru
     uint64_t seconds = WAIT_DEFAULT;
     int r = run_command_options(args, wanted, err);
 
+    if (!r && cli_has(args, "detach") && wanted->open_stdin)
+        r = err_set(err, -EINVAL, "exec: --detach leaves nobody who could feed --interactive");
     if (!r && text)
         r = cli_parse_number("--wait", text, 0, 86400, &seconds, err);
 
@@ -86,7 +90,7 @@ static int exec_open(const struct cli_args *args, struct vm_config *wanted, stru
     if (!r)
         r = client_connect(guest, ret_fd, err);
     if (!r)
-        r = client_ask(*ret_fd, exec_request(wanted), NULL, err);
+        r = client_ask(*ret_fd, exec_request(wanted, cli_has(args, "detach")), NULL, err);
     return r;
 }
 
@@ -108,12 +112,14 @@ static int exec_run(const struct cli_args *args)
         .keys = cli_value(args, "detach-keys"),
     };
 
-    if (!r)
+    if (!r && !cli_has(args, "detach"))
         r = attach_run(&attach, &result, &err);
     guest_close(&guest);
     vm_config_done(&wanted);
     if (r < 0)
         return run_exit_code(cli_fail(&err));
+    if (cli_has(args, "detach"))
+        return EXIT_OK;
     return attach_exit_code(&result);
 }
 

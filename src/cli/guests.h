@@ -19,6 +19,10 @@ int must_use guests_open(const char *name, struct guest *ret_guest, struct err *
 int guests_each(const struct cli_args *args, const char *done,
                 int (*fn)(const struct cli_args *args, struct guest *guest, struct err *err));
 
+/* Starts a guest in the background (start.c). */
+int must_use guests_start(struct guest *guest, struct err *err);
+/* Powers a guest down, kills it when that takes longer; 0 when it does not run (stop.c). */
+int must_use guests_stop(struct guest *guest, unsigned seconds, struct err *err);
 /* Ends a guest at once, even one whose process no longer answers (stop.c). */
 int must_use guests_kill(struct guest *guest, struct err *err);
 

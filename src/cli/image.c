@@ -57,10 +57,9 @@ static int image_ls(const struct cli_args *args)
 
     if (r == 0)
         r = image_list(image_add_row, rows, &err);
-    if (r == 0)
-        cli_print_listing(args, rows, columns);
+    r = r < 0 ? cli_fail(&err) : cli_print_listing(args, rows, columns);
     json_decref(rows);
-    return r < 0 ? cli_fail(&err) : EXIT_OK;
+    return r;
 }
 
 static const struct cli_option image_ls_options[] = {CLI_LISTING_OPTIONS, CLI_OPTIONS_END};

@@ -26,14 +26,15 @@ static json_t *ps_row(const struct guest *guest, const struct vm_config *config,
     guests_state_text(record, status, sizeof(status));
     guests_age_text(record->created, age, sizeof(age));
     guests_size_text(config->memory, memory, sizeof(memory));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:i, s:i, s:I}",
-                     "name", guest->name, "uuid", config->uuid, "state",
-                     vm_state_name(record->state), "reason", record->reason, "status", status,
-                     "arch", vm_arch_name(config->arch), "engine",
-                     record->engine[0] ? record->engine : "-", "image", image, "cpus",
-                     (int)config->cpus, "memory", (json_int_t)config->memory, "memory_text", memory,
-                     "age", age, "pid", (int)record->pid, "exit_code", (int)record->exit_code,
-                     "created", (json_int_t)record->created);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:i, s:i, s:i, s:s, s:I}",
+        "name", guest->name, "uuid", config->uuid, "state", vm_state_name(record->state), "reason",
+        record->reason, "status", status, "arch", vm_arch_name(config->arch), "engine",
+        record->engine[0] ? record->engine : "-", "image", image, "cpus", (int)config->cpus,
+        "memory", (json_int_t)config->memory, "memory_text", memory, "age", age, "pid",
+        (int)record->pid, "exit_code", (int)record->exit_code, "restarts", (int)record->restarts,
+        "restart", config->restart ? config->restart : "no", "created",
+        (json_int_t)record->created);
 }
 
 /* Guests that vanish while the list is made are no failure. */
@@ -58,6 +59,7 @@ static int ps_run(const struct cli_args *args)
     char **names = NULL;
     struct err err;
     json_t *rows;
+    int code;
 
     if (cli_listing_check(args, &err) < 0)
         return cli_fail(&err);
@@ -67,10 +69,10 @@ static int ps_run(const struct cli_args *args)
     rows = json_array();
     for (char **name = names; *name; name++)
         ps_add(rows, *name, cli_has(args, "all"));
-    cli_print_listing(args, rows, ps_columns);
+    code = cli_print_listing(args, rows, ps_columns);
     json_decref(rows);
     vm_strings_free(names);
-    return EXIT_OK;
+    return code;
 }
 
 const struct cli_verb cli_ps_verb = {

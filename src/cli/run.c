@@ -5,20 +5,18 @@
  */
 #include "cli/run.h"
 
-#include "base/cleanup.h"
 #include "cli/attach.h"
 #include "cli/guests.h"
+#include "cli/start.h"
 #include "cli/verbs.h"
-#include "host/process.h"
-#include "vm/client.h"
 #include "vm/config.h"
-#include "vm/monitor.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 static const struct cli_option run_verb_options[] = {
     {"detach", 'd', NULL, "leave it running and print its name"},
+    {"rm", 0, NULL, "remove the guest when it has ended"},
     CLI_DETACH_OPTION,
     CLI_OPTIONS_END,
 };
@@ -26,9 +24,7 @@ static const struct cli_option run_verb_options[] = {
 struct run {
     const struct cli_args *args;
     struct vm_config config;
-    struct guest guest; /* not locked: for looking at it */
-    int owner_fd;
-    pid_t keeper;
+    struct started started;
     bool detached;
 };
 
@@ -46,23 +42,45 @@ static int run_default_command(struct run *run, struct err *err)
     return 0;
 }
 
+static int run_check_restart(const struct run *run, struct err *err)
+{
+    if (!run->config.restart)
+        return 0;
+    if (run->config.auto_remove)
+        return err_set(err, -EINVAL, "--restart and --rm: a guest that is removed cannot restart");
+    if (!run->detached)
+        return err_set(err, -EINVAL,
+                       "--restart: a guest in the foreground ends with its command line; add -d");
+    return 0;
+}
+
+int run_configure(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    int r = run_options(args, config, err);
+
+    if (!r)
+        r = run_check_engine(config, err);
+    return r ? r : run_resolve_image(config, err);
+}
+
 static int run_prepare(struct run *run, struct err *err)
 {
     int r = attach_keys_check(cli_value(run->args, "detach-keys"), err);
 
     run->detached = cli_has(run->args, "detach");
+    run->config.auto_remove = cli_has(run->args, "rm");
     if (!r)
         r = run_options(run->args, &run->config, err);
+    if (!r)
+        r = run_check_restart(run, err);
     if (!r)
         r = run_check_engine(&run->config, err);
     if (!r)
         r = run_default_command(run, err);
-    if (!r)
-        r = run_resolve_image(&run->config, err);
-    return r;
+    return r ? r : run_resolve_image(&run->config, err);
 }
 
-/* Makes the guest and its process; from here on that process cleans up after itself. */
+/* Makes the guest and its process; a guest that cannot start is not kept. */
 static int run_create(struct run *run, struct err *err)
 {
     struct guest locked = GUEST_NONE;
@@ -72,98 +90,48 @@ static int run_create(struct run *run, struct err *err)
     r = store_create(&run->config, &locked, err);
     if (r < 0)
         return r;
-    r = store_open(run->config.name, &run->guest, err);
-    if (!r)
-        r = monitor_spawn(&locked, &run->owner_fd, &run->keeper, err);
+    r = start_guest(&locked, &run->started, err);
     if (r < 0)
         (void)!store_remove_locked(&locked, NULL);
     guest_close(&locked);
     return r;
 }
 
-/* Sees the guest's processes out: nothing of it is left when we return. */
-static void run_see_out(struct run *run)
-{
-    int status;
-
-    if (run->owner_fd >= 0)
-        close(run->owner_fd);
-    run->owner_fd = -1;
-    (void)!process_wait(run->keeper, &status);
-}
-
-/* Waits for the machine to be built. A guest that could not be is not kept. */
-static int run_await_start(struct run *run, struct err *err)
-{
-    int r = client_receive(run->owner_fd, NULL, err);
-
-    if (!r)
-        return 0;
-    run_see_out(run);
-    (void)!store_remove(&run->guest, NULL);
-    return err_wrap(err, r, "guest '%s' cannot start", run->guest.name);
-}
-
 static int run_detached(struct run *run, struct err *err)
 {
-    int r = client_ask(run->owner_fd, guests_request("detach"), NULL, err);
-
-    if (r < 0)
+    if (start_detach(&run->started, err) < 0)
         return run_exit_code(cli_fail(err));
-    printf("%s\n", run->guest.name);
+    printf("%s\n", run->started.guest.name);
     return EXIT_OK;
 }
 
-static int run_attached(struct run *run, struct err *err)
+static int run_attached(struct run *run)
 {
     bool command = run->config.command != NULL;
-    struct attach attach = {
-        .fd = run->owner_fd,
-        .guest = run->guest.name,
+    struct start_attach how = {
+        .keys = cli_value(run->args, "detach-keys"),
         .command = command,
         .tty = command ? run->config.tty : isatty(STDIN_FILENO),
         .input = run->config.open_stdin || !command,
         .quiet = run->args->operand_count > 1,
-        .keys = cli_value(run->args, "detach-keys"),
     };
-    json_t *request = guests_request("attach");
-    struct attach_result result;
-    int r;
 
-    json_object_set_new(request, "replay", json_true());
-    if (attach.tty)
-        attach_add_size(request);
-    r = client_ask(run->owner_fd, request, NULL, err);
-    if (!r)
-        r = attach_run(&attach, &result, err);
-    /* Closing ends the guest, unless the detach keys were pressed; see it out. */
-    if (r < 0 || result.end != ATTACH_DETACHED)
-        run_see_out(run);
-    return r < 0 ? run_exit_code(cli_fail(err)) : attach_exit_code(&result);
-}
-
-static int run_guest(struct run *run)
-{
-    struct err err;
-    int r = run_prepare(run, &err);
-
-    if (!r)
-        r = run_create(run, &err);
-    if (!r)
-        r = run_await_start(run, &err);
-    if (r < 0)
-        return run_exit_code(cli_fail(&err));
-    return run->detached ? run_detached(run, &err) : run_attached(run, &err);
+    return start_attach(&run->started, &how);
 }
 
 static int run_run(const struct cli_args *args)
 {
-    struct run run = {.args = args, .guest = GUEST_NONE, .owner_fd = -1};
-    int code = run_guest(&run);
+    struct run run = {.args = args, .started = STARTED_NONE};
+    struct err err;
+    int r = run_prepare(&run, &err), code;
 
-    if (run.owner_fd >= 0)
-        close(run.owner_fd);
-    guest_close(&run.guest);
+    if (!r)
+        r = run_create(&run, &err);
+    if (r < 0)
+        code = run_exit_code(cli_fail(&err));
+    else
+        code = run.detached ? run_detached(&run, &err) : run_attached(&run);
+    started_done(&run.started);
     vm_config_done(&run.config);
     return code;
 }

@@ -17,11 +17,29 @@ extern const struct cli_option run_guest_options[];
         "workdir", 'w', "DIR", "run the command in this directory of the guest"                    \
     }
 
+#define RUN_SIZE_OPTIONS                                                                           \
+    {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G)"},                           \
+    {                                                                                              \
+        "cpus", 0, "N", "number of processors (default: 1)"                                        \
+    }
+#define RUN_RESTART_OPTION                                                                         \
+    {                                                                                              \
+        "restart", 0, "no|on-failure[:N]|always|unless-stopped",                                   \
+            "start it again when it ends (default: no)"                                            \
+    }
+
+/* Read these; an option that is not given changes nothing. */
+int must_use run_size_options(const struct cli_args *args, struct vm_config *config,
+                              struct err *err);
+int must_use run_restart_option(const struct cli_args *args, struct vm_config *config,
+                                struct err *err);
 /* Reads RUN_COMMAND_OPTIONS into config. */
 int must_use run_command_options(const struct cli_args *args, struct vm_config *config,
                                  struct err *err);
 /* Reads all options of run; operands: IMAGE and command. */
 int must_use run_options(const struct cli_args *args, struct vm_config *config, struct err *err);
+/* Options, engine, image: all of a guest but its name and what run adds. */
+int must_use run_configure(const struct cli_args *args, struct vm_config *config, struct err *err);
 /* Reads --net and --port; the image must be known. */
 int must_use run_net_options(const struct cli_args *args, struct vm_config *config,
                              struct err *err);

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "vm/config.h"
+#include "vm/restart.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +16,12 @@ enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20 };
 
 /* The options of a guest: of run and create, and the keys of a guest file. */
 const struct cli_option run_guest_options[] = {
-    {"rm", 0, NULL, "remove the guest when it has ended"},
     {"name", 0, "NAME", "its name (default: one is made up)"},
     {"arch", 0, "ARCH", "riscv64, arm64 or amd64 (default: riscv64)"},
     {"technique", 0, "TECHNIQUE", "auto, emulate, full, hardware, para or container"},
     {"engine", 0, "NAME", "interp or jit, as doctor lists them (default: the technique's first)"},
-    {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G)"},
-    {"cpus", 0, "N", "number of processors (default: 1)"},
+    RUN_SIZE_OPTIONS,
+    RUN_RESTART_OPTION,
     RUN_COMMAND_OPTIONS,
     {"disk", 0, "PATH[,format=F][,ro][,backing=DIR][,cache=MODE][,aio=WAY]",
      "attach a disk image, raw or qcow2; repeatable", CLI_REPEAT},
@@ -111,6 +111,14 @@ static int option_env(const struct cli_args *args, char ***ret, struct err *err)
     return r;
 }
 
+/* Nobody's terminal is the guest's: run -d, create. */
+static bool run_is_detached(const struct cli_args *args)
+{
+    if (!strcmp(args->verb->name, "run") || !strcmp(args->verb->name, "exec"))
+        return cli_has(args, "detach");
+    return true;
+}
+
 int run_command_options(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     int r = option_env(args, &config->env, err);
@@ -121,44 +129,63 @@ int run_command_options(const struct cli_args *args, struct vm_config *config, s
         r = option_text(args, "workdir", &config->workdir, err);
     config->tty = cli_has(args, "tty");
     config->open_stdin = cli_has(args, "interactive");
-    if (!r && config->tty && !isatty(STDIN_FILENO) && !cli_has(args, "detach"))
+    if (!r && config->tty && !isatty(STDIN_FILENO) && !run_is_detached(args))
         r = err_set(err, -EINVAL, "--tty: standard input is no terminal");
     return r;
 }
 
 /* --- the machine --- */
 
-static int option_memory(const struct cli_args *args, struct vm_config *config, struct err *err)
+static int option_memory(const struct cli_args *args, uint64_t *memory, struct err *err)
 {
     const char *text = cli_value(args, "memory");
+    uint64_t host, wanted = *memory;
     struct sysinfo info;
-    uint64_t host;
 
-    config->memory = MEMORY_DEFAULT;
-    if (text && cli_parse_size("--memory", text, &config->memory, err) < 0)
+    if (text && cli_parse_size("--memory", text, &wanted, err) < 0)
         return err->code;
-    if (!config->memory)
+    if (!wanted)
         return err_set(err, -EINVAL, "--memory 0: a guest needs memory; try 512M");
     sysinfo(&info);
     host = (uint64_t)info.totalram * info.mem_unit;
-    if (config->memory > host)
+    if (text && wanted > host)
         return err_set(err, -EINVAL, "--memory %s: this host has only %llu MiB", text,
                        (unsigned long long)(host >> 20));
-    config->memory = (config->memory + MEMORY_STEP - 1) & ~(uint64_t)(MEMORY_STEP - 1);
+    *memory = (wanted + MEMORY_STEP - 1) & ~(uint64_t)(MEMORY_STEP - 1);
     return 0;
 }
 
-static int option_count(const struct cli_args *args, const char *name, unsigned otherwise,
-                        unsigned max, unsigned *ret, struct err *err)
+static int option_count(const struct cli_args *args, const char *name, unsigned max, unsigned *ret,
+                        struct err *err)
 {
     const char *text = cli_value(args, name);
     char what[32];
-    uint64_t v = otherwise;
+    uint64_t v = *ret;
 
     snprintf(what, sizeof(what), "--%s", name);
     if (text && cli_parse_number(what, text, 1, max, &v, err) < 0)
         return err->code;
     *ret = (unsigned)v;
+    return 0;
+}
+
+int run_size_options(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    int r = option_memory(args, &config->memory, err);
+
+    return r ? r : option_count(args, "cpus", VM_CPUS_MAX, &config->cpus, err);
+}
+
+int run_restart_option(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text = cli_value(args, "restart");
+    struct restart_policy policy;
+    int r = restart_parse(text, &policy, err);
+
+    if (r < 0 || !text)
+        return r;
+    free(config->restart);
+    config->restart = policy.when == RESTART_NO ? NULL : strdup(text);
     return 0;
 }
 
@@ -247,16 +274,18 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
 
     if (!r && name)
         strcpy(config->name, name);
+    config->memory = MEMORY_DEFAULT;
+    config->cpus = 1;
     if (!r)
         r = run_command_options(args, config, err);
     if (!r)
         r = option_arch(args, config, err);
     if (!r)
-        r = option_memory(args, config, err);
+        r = run_size_options(args, config, err);
     if (!r)
-        r = option_count(args, "cpus", 1, VM_CPUS_MAX, &config->cpus, err);
+        r = run_restart_option(args, config, err);
     if (!r)
-        r = option_count(args, "gdb", 0, UINT16_MAX, &config->gdb_port, err);
+        r = option_count(args, "gdb", UINT16_MAX, &config->gdb_port, err);
     if (!r)
         r = option_boot(args, config, err);
     if (!r)
@@ -265,6 +294,5 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
         r = option_operands(args, config, err);
     if (!r)
         r = run_net_options(args, config, err);
-    config->auto_remove = cli_has(args, "rm");
     return r;
 }

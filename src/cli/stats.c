@@ -133,15 +133,15 @@ static int stats_run(const struct cli_args *args)
 {
     struct err err;
     json_t *rows;
-    int code;
+    int code, printed;
 
     if (cli_listing_check(args, &err) < 0)
         return cli_fail(&err);
     rows = json_array();
     code = args->operand_count ? stats_named(args, rows) : stats_all(args, rows);
-    cli_print_listing(args, rows, stats_columns);
+    printed = cli_print_listing(args, rows, stats_columns);
     json_decref(rows);
-    return code;
+    return code ? code : printed;
 }
 
 const struct cli_verb cli_stats_verb = {

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CONFIG_VERSION = 1 };
+
 static const char *const technique_names[TECHNIQUE_COUNT] = {"auto",     "emulate", "full",
                                                              "hardware", "para",    "container"};
 
@@ -136,33 +138,20 @@ struct field {
     }
 
 static const struct field config_fields[] = {
-    FIELD(vm_config, FIELD_ARRAY, name),
-    FIELD(vm_config, FIELD_ARRAY, uuid),
-    FIELD(vm_config, FIELD_ARCH, arch),
-    FIELD(vm_config, FIELD_TECHNIQUE, technique),
-    FIELD(vm_config, FIELD_ARRAY, engine),
-    FIELD(vm_config, FIELD_ARRAY, cpu_model),
-    FIELD(vm_config, FIELD_UINT, cpus),
-    FIELD(vm_config, FIELD_U64, memory),
-    FIELD(vm_config, FIELD_TEXT, image),
-    FIELD(vm_config, FIELD_TEXT, kernel),
-    FIELD(vm_config, FIELD_TEXT, initrd),
-    FIELD(vm_config, FIELD_TEXT, append),
-    FIELD(vm_config, FIELD_TEXT, firmware),
-    FIELD(vm_config, FIELD_BOOL, tohost),
-    FIELD(vm_config, FIELD_LIST, command),
-    FIELD(vm_config, FIELD_LIST, env),
-    FIELD(vm_config, FIELD_TEXT, user),
-    FIELD(vm_config, FIELD_TEXT, workdir),
-    FIELD(vm_config, FIELD_BOOL, tty),
-    FIELD(vm_config, FIELD_BOOL, open_stdin),
-    FIELD(vm_config, FIELD_BOOL, auto_remove),
-    FIELD(vm_config, FIELD_UINT, gdb_port),
-    FIELD(vm_config, FIELD_LIST, ports),
-    FIELD(vm_config, FIELD_TEXT, trace),
-    FIELD(vm_config, FIELD_BOOL, perf_map),
-    FIELD(vm_config, FIELD_TEXT, symbols),
-    {0},
+    FIELD(vm_config, FIELD_ARRAY, name),       FIELD(vm_config, FIELD_ARRAY, uuid),
+    FIELD(vm_config, FIELD_ARCH, arch),        FIELD(vm_config, FIELD_TECHNIQUE, technique),
+    FIELD(vm_config, FIELD_ARRAY, engine),     FIELD(vm_config, FIELD_ARRAY, cpu_model),
+    FIELD(vm_config, FIELD_UINT, cpus),        FIELD(vm_config, FIELD_U64, memory),
+    FIELD(vm_config, FIELD_TEXT, image),       FIELD(vm_config, FIELD_TEXT, kernel),
+    FIELD(vm_config, FIELD_TEXT, initrd),      FIELD(vm_config, FIELD_TEXT, append),
+    FIELD(vm_config, FIELD_TEXT, firmware),    FIELD(vm_config, FIELD_BOOL, tohost),
+    FIELD(vm_config, FIELD_LIST, command),     FIELD(vm_config, FIELD_LIST, env),
+    FIELD(vm_config, FIELD_TEXT, user),        FIELD(vm_config, FIELD_TEXT, workdir),
+    FIELD(vm_config, FIELD_BOOL, tty),         FIELD(vm_config, FIELD_BOOL, open_stdin),
+    FIELD(vm_config, FIELD_BOOL, auto_remove), FIELD(vm_config, FIELD_TEXT, restart),
+    FIELD(vm_config, FIELD_UINT, gdb_port),    FIELD(vm_config, FIELD_LIST, ports),
+    FIELD(vm_config, FIELD_TEXT, trace),       FIELD(vm_config, FIELD_BOOL, perf_map),
+    FIELD(vm_config, FIELD_TEXT, symbols),     {0},
 };
 
 static const struct field disk_fields[] = {
@@ -383,8 +372,7 @@ static int list_from_json(const struct list *l, const json_t *array, struct vm_c
 
 json_t *vm_config_to_json(const struct vm_config *config)
 {
-    json_t *json = json_object();
-
+    json_t *json = json_pack("{s:i}", "version", CONFIG_VERSION);
     bool fine = json && fields_add(config_fields, config, json) == 0;
 
     for (size_t i = 0; fine && i < ARRAY_LEN(config_lists); i++)
@@ -405,6 +393,21 @@ static int config_old_key(struct vm_config *config, const char *key, const json_
     return field_from_json(f, &config->net[0], value);
 }
 
+/* Absent in what the first Posada wrote: 1. Keys may be added without a new version, for an older
+ * Posada refuses those anyway; one that changes what a key means needs it. */
+static int config_version(const json_t *value, struct err *err)
+{
+    if (!value)
+        return 0;
+    if (!json_is_integer(value) || json_integer_value(value) < 1)
+        return err_set(err, -EINVAL, "key 'version' has a wrong value");
+    if (json_integer_value(value) > CONFIG_VERSION)
+        return err_set(err, -EPROTO,
+                       "it is of version %lld, made by a newer Posada; this one knows up to %d",
+                       (long long)json_integer_value(value), CONFIG_VERSION);
+    return 0;
+}
+
 static int config_key(struct vm_config *config, const char *key, const json_t *value,
                       struct err *err)
 {
@@ -412,6 +415,8 @@ static int config_key(struct vm_config *config, const char *key, const json_t *v
     const struct list *l = list_find(key);
     bool old = !strcmp(key, "net") || !strcmp(key, "mac");
 
+    if (!strcmp(key, "version"))
+        return 0;
     if (l)
         return list_from_json(l, value, config, err);
     if (!f && !old)
@@ -425,13 +430,17 @@ int vm_config_from_json(const json_t *json, struct vm_config *config, struct err
 {
     const char *key;
     json_t *value;
+    int r;
 
     *config = (struct vm_config){0};
     if (!json_is_object(json))
         return err_set(err, -EINVAL, "the configuration is not a JSON object");
+    r = config_version(json_object_get(json, "version"), err);
+    if (r < 0)
+        return r;
     json_object_foreach((json_t *)(uintptr_t)json, key, value)
     {
-        int r = config_key(config, key, value, err);
+        r = config_key(config, key, value, err);
 
         if (r < 0) {
             vm_config_done(config);

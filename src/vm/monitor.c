@@ -52,6 +52,15 @@ void monitor_state(struct monitor *m, enum vm_state state, const char *fmt, ...)
     loop_timer_set(m->sync, 0);
 }
 
+/* Whether or not anybody reads: the guest does not wait for that. */
+void monitor_event(struct monitor *m, enum event_action action)
+{
+    uint8_t byte = (uint8_t)action;
+
+    if (m->event_fd >= 0)
+        (void)!write(m->event_fd, &byte, 1);
+}
+
 /* --- the end --- */
 
 static void monitor_tell_end(void *arg, struct conn *conn)
@@ -124,6 +133,7 @@ void monitor_stop(struct monitor *m, unsigned seconds)
         return;
     if (m->record.state == VM_PAUSED)
         machine_resume(m->machine);
+    monitor_event(m, EVENT_STOPPING);
     monitor_state(m, VM_STOPPING, "waiting for the guest to power down, %u s at most", seconds);
     loop_timer_set(m->timer, seconds * 1000000000ull);
     if (!m->begun || !agent_host_ready(m->agent) ||
@@ -154,6 +164,8 @@ static void monitor_on_command_started(void *arg)
 {
     struct monitor *m = arg;
 
+    if (m->record.state == VM_STARTING)
+        monitor_event(m, EVENT_RUNNING);
     monitor_state(m, VM_RUNNING, "%s", "");
 }
 
@@ -184,8 +196,10 @@ static void monitor_on_agent(void *arg)
     m->record.agent = true;
     if (m->ending)
         return;
-    if (m->record.state == VM_STARTING)
+    if (m->record.state == VM_STARTING) {
+        monitor_event(m, EVENT_RUNNING);
         monitor_state(m, VM_RUNNING, "%s", "");
+    }
     if (m->command && !command_is_started(m->command))
         monitor_start_command(m);
 }
@@ -195,6 +209,7 @@ static void monitor_on_agent_lost(void *arg, const char *why)
     struct monitor *m = arg;
 
     m->record.agent = false;
+    monitor_event(m, EVENT_AGENT_LOST);
     if (!m->ending && m->record.state == VM_RUNNING)
         monitor_state(m, VM_RUNNING, "%s", why);
 }
@@ -209,7 +224,10 @@ static void monitor_on_power(void *arg, enum power_action action, unsigned code)
 
     switch (action) {
     case POWER_OFF: monitor_end(m, VM_STOPPED, own, NULL); break;
-    case POWER_RESET: monitor_state(m, VM_STARTING, "restarting by its own request"); break;
+    case POWER_RESET:
+        monitor_event(m, EVENT_REBOOTED);
+        monitor_state(m, VM_STARTING, "restarting by its own request");
+        break;
     case POWER_PANIC: monitor_end(m, VM_FAILED, EXIT_FAILED, "the guest's kernel panicked"); break;
     }
 }
@@ -298,8 +316,10 @@ void monitor_begin(struct monitor *m)
     }
     if (m->config.image || m->config.command)
         monitor_state(m, VM_STARTING, "waiting for agent");
-    else
+    else {
+        monitor_event(m, EVENT_RUNNING);
         monitor_state(m, VM_RUNNING, "%s", "");
+    }
 }
 
 /* --- setting up --- */
@@ -309,8 +329,10 @@ static void monitor_on_signal(void *arg, int fd, unsigned events)
     struct monitor *m = arg;
     struct signalfd_siginfo info;
 
-    if (read(fd, &info, sizeof(info)) == sizeof(info))
-        monitor_stop(m, STOP_SECONDS);
+    if (read(fd, &info, sizeof(info)) != sizeof(info))
+        return;
+    m->record.by_request = true;
+    monitor_stop(m, STOP_SECONDS);
 }
 
 static int monitor_watch_signals(struct monitor *m, struct err *err)
@@ -387,10 +409,11 @@ static int monitor_open_control(struct monitor *m, int owner_fd, struct err *err
         r = control_new(m->loop, listen_fd, &events, &m->control, err);
     if (r < 0)
         return r;
-    m->owner = control_adopt(m->control, owner_fd);
-    if (!m->owner)
+    m->owner = owner_fd < 0 ? NULL : control_adopt(m->control, owner_fd);
+    if (owner_fd >= 0 && !m->owner)
         return err_set(err, -ENOMEM, "out of memory");
-    m->owner->owner = true;
+    if (m->owner)
+        m->owner->owner = true;
     return 0;
 }
 
@@ -400,6 +423,7 @@ static int monitor_init(struct monitor *m, struct err *err)
 
     if (!r)
         r = guest_read_own_record(m->guest, &m->record, err);
+    m->record = (struct guest_record){.created = m->record.created, .restarts = m->record.restarts};
     if (!r)
         r = loop_new(&m->lock, &m->loop, err);
     if (!r)
@@ -487,10 +511,13 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
     return r;
 }
 
-int monitor_main(struct guest *guest, int owner_fd, const struct networks *net)
+int monitor_main(struct guest *guest, int owner_fd, int event_fd, const struct networks *net)
 {
-    struct monitor m = {
-        .guest = guest, .net = *net, .lock = PTHREAD_MUTEX_INITIALIZER, .memory_fd = -1};
+    struct monitor m = {.guest = guest,
+                        .net = *net,
+                        .lock = PTHREAD_MUTEX_INITIALIZER,
+                        .event_fd = event_fd,
+                        .memory_fd = -1};
     struct err err = {0};
     int r;
 
@@ -498,7 +525,10 @@ int monitor_main(struct guest *guest, int owner_fd, const struct networks *net)
     r = monitor_set_up(&m, owner_fd, &err);
     if (!r) {
         monitor_state(&m, VM_STARTING, "waiting for its owner");
-        conn_answer(m.owner, NULL);
+        if (m.owner)
+            conn_answer(m.owner, NULL);
+        else
+            monitor_begin(&m);
         pthread_mutex_unlock(&m.lock);
         r = loop_run(m.loop, &err);
         pthread_mutex_lock(&m.lock);
@@ -510,7 +540,10 @@ int monitor_main(struct guest *guest, int owner_fd, const struct networks *net)
         m.record.exit_code = EXIT_RUN_FAILED;
         m.record.ended = (uint64_t)time(NULL);
         snprintf(m.record.reason, sizeof(m.record.reason), "%.299s", err.text);
-        monitor_refuse(owner_fd, &err);
+        if (owner_fd < 0)
+            log_warn("guest '%s' cannot start: %s", guest->name, err.text);
+        else
+            monitor_refuse(owner_fd, &err);
     }
     monitor_sync(&m);
     monitor_free(&m);

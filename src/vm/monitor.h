@@ -22,5 +22,7 @@ int must_use monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *
 /* The started program's main: keeper, then monitor in a child. The exit code. */
 int keeper_main(const char *name);
 
-/* The child: returns the exit code. net: with the places the keeper took. */
-int monitor_main(struct guest *guest, int owner_fd, const struct networks *net);
+/* The child: returns the exit code. owner_fd: -1 when nobody waits for this run, which then begins
+ * at once. event_fd: takes a byte (enum event_action) for what happens, -1: nobody listens. net:
+ * with the places the keeper took. */
+int monitor_main(struct guest *guest, int owner_fd, int event_fd, const struct networks *net);

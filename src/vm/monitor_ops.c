@@ -117,7 +117,8 @@ static void op_detach(struct monitor *m, struct conn *conn, const json_t *reques
 
 static void op_exec(struct monitor *m, struct conn *conn, const json_t *request)
 {
-    struct command_config config = {0};
+    bool detach = json_is_true(json_object_get(request, "detach"));
+    struct command_config config = {.lives_on = detach};
     struct vm_config wanted;
     struct agent_exec exec;
     struct command *command;
@@ -151,21 +152,39 @@ static void op_exec(struct monitor *m, struct conn *conn, const json_t *request)
         command_free(command);
     } else {
         conn_answer(conn, NULL);
-        conn->patient = true;
-        conn_stream(conn, command_stream(command), false);
+        conn->patient = !detach;
+        if (!detach)
+            conn_stream(conn, command_stream(command), false);
     }
     vm_config_done(&wanted);
+}
+
+static void op_signal(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    struct stream *s = m->command ? command_stream(m->command) : NULL;
+
+    if (!s || !command_is_started(m->command)) {
+        op_refuse(conn, -EBUSY,
+                  m->command ? "the guest's command has not started yet"
+                             : "the guest has no command of its own that could take a signal; "
+                               "without --signal, kill ends the guest");
+        return;
+    }
+    s->ops->signal(s->arg, op_number(request, "signal", 0, 64));
+    conn_answer(conn, NULL);
 }
 
 static void op_stop(struct monitor *m, struct conn *conn, const json_t *request)
 {
     conn->waiting = true;
+    m->record.by_request = true;
     monitor_stop(m, op_number(request, "seconds", STOP_SECONDS, 86400));
 }
 
 static void op_kill(struct monitor *m, struct conn *conn, const json_t *request)
 {
     conn->waiting = true;
+    m->record.by_request = true;
     monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL, "killed by request");
 }
 
@@ -181,6 +200,7 @@ static void op_pause(struct monitor *m, struct conn *conn, const json_t *request
         return;
     }
     machine_pause(m->machine);
+    monitor_event(m, EVENT_PAUSED);
     monitor_state(m, VM_PAUSED, "%s", "");
     monitor_sync(m);
     conn_answer(conn, NULL);
@@ -193,6 +213,7 @@ static void op_resume(struct monitor *m, struct conn *conn, const json_t *reques
         return;
     }
     machine_resume(m->machine);
+    monitor_event(m, EVENT_RESUMED);
     monitor_state(m, VM_RUNNING, "%s", "");
     monitor_sync(m);
     conn_answer(conn, NULL);
@@ -200,8 +221,8 @@ static void op_resume(struct monitor *m, struct conn *conn, const json_t *reques
 
 static const struct op ops[] = {
     {"attach", op_attach}, {"console", op_console}, {"detach", op_detach}, {"exec", op_exec},
-    {"kill", op_kill},     {"pause", op_pause},     {"resume", op_resume}, {"stats", op_stats},
-    {"status", op_status}, {"stop", op_stop},       {"wait", op_wait},
+    {"kill", op_kill},     {"pause", op_pause},     {"resume", op_resume}, {"signal", op_signal},
+    {"stats", op_stats},   {"status", op_status},   {"stop", op_stop},     {"wait", op_wait},
 };
 
 void monitor_request(void *arg, struct conn *conn, const json_t *request)
@@ -227,7 +248,9 @@ void monitor_gone(void *arg, struct conn *conn, bool detached)
     if (conn != m->owner)
         return;
     m->owner = NULL;
-    if (!detached)
-        monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL,
-                    "killed: the command line that ran it in the foreground is gone");
+    if (detached)
+        return;
+    m->record.by_request = true;
+    monitor_end(m, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL,
+                "killed: the command line that ran it in the foreground is gone");
 }

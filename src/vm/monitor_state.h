@@ -6,6 +6,7 @@
 #include "vm/command.h"
 #include "vm/console.h"
 #include "vm/control.h"
+#include "vm/events.h"
 #include "vm/machine.h"
 #include "vm/network.h"
 #include "vm/store.h"
@@ -32,6 +33,7 @@ struct monitor {
     struct conn *owner;       /* the command line that waits for this guest; NULL: detached */
     struct loop_timer *timer; /* stop's patience, then last words */
     struct loop_timer *sync;  /* writes a changed record down */
+    int event_fd;             /* to the keeper; -1: none */
     int memory_fd;            /* for memory_use_read(), or a negative errno */
     bool begun;               /* the owner has said what it wants; vCPUs run */
     bool ending;              /* only last words are left */
@@ -43,6 +45,7 @@ void monitor_gone(void *arg, struct conn *conn, bool detached);
 /* Notes a state and why; it reaches the disk soon. */
 void monitor_state(struct monitor *m, enum vm_state state, const char *fmt, ...) printf_fn(3, 4);
 void monitor_sync(struct monitor *m); /* now */
+void monitor_event(struct monitor *m, enum event_action action);
 void monitor_begin(struct monitor *m);
 /* Clean power-down, then the hard way after seconds. */
 void monitor_stop(struct monitor *m, unsigned seconds);

@@ -11,6 +11,7 @@
 #include "host/file.h"
 #include "vm/config.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -44,7 +45,10 @@ int guest_read_config(const struct guest *guest, struct vm_config *config, struc
         return err_set(err, -EIO, "guest '%s': config.json is no valid JSON", guest->name);
     r = vm_config_from_json(json, config, err);
     json_decref(json);
-    return r < 0 ? err_wrap(err, r, "guest '%s': config.json", guest->name) : 0;
+    if (r < 0)
+        return err_wrap(err, r, "guest '%s': config.json", guest->name);
+    strcpy(config->name, guest->name); /* the directory's name counts (store_rename()) */
+    return 0;
 }
 
 bool vm_state_is_final(enum vm_state state)
@@ -68,6 +72,8 @@ static void record_from_json(const json_t *json, struct guest_record *ret)
     *ret = (struct guest_record){
         .state = state_parse(json_string_value(json_object_get(json, "state"))),
         .agent = json_is_true(json_object_get(json, "agent")),
+        .by_request = json_is_true(json_object_get(json, "by_request")),
+        .restarts = (unsigned)json_integer_value(json_object_get(json, "restarts")),
         .exit_code = (unsigned)json_integer_value(json_object_get(json, "exit_code")),
         .created = (uint64_t)json_integer_value(json_object_get(json, "created")),
         .started = (uint64_t)json_integer_value(json_object_get(json, "started")),
@@ -161,13 +167,28 @@ bool guest_bury(const struct guest *guest)
 int guest_write_record(const struct guest *guest, const struct guest_record *record,
                        struct err *err)
 {
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I}", "state", vm_state_name(record->state),
-                  "reason", record->reason, "engine", record->engine, "agent", record->agent,
-                  "exit_code", (int)record->exit_code, "created", (json_int_t)record->created,
-                  "started", (json_int_t)record->started, "ended", (json_int_t)record->ended);
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I}", "state", vm_state_name(record->state),
+        "reason", record->reason, "engine", record->engine, "agent", record->agent, "by_request",
+        record->by_request, "restarts", (int)record->restarts, "exit_code", (int)record->exit_code,
+        "created", (json_int_t)record->created, "started", (json_int_t)record->started, "ended",
+        (json_int_t)record->ended);
 
     return write_json(guest->dir_fd, "state.json", json, err);
+}
+
+int guest_want_stopped(const struct guest *guest, bool stopped, struct err *err)
+{
+    if (stopped)
+        return file_write(guest->dir_fd, "stopped", "", 0, 0600, err);
+    if (unlinkat(guest->dir_fd, "stopped", 0) < 0 && errno != ENOENT)
+        return err_set(err, -errno, "guest '%s': stopped: %s", guest->name, strerror(errno));
+    return 0;
+}
+
+bool guest_is_wanted_stopped(const struct guest *guest)
+{
+    return !faccessat(guest->dir_fd, "stopped", F_OK, AT_SYMLINK_NOFOLLOW);
 }
 
 bool guest_is_alive(const struct guest *guest)

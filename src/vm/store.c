@@ -4,7 +4,8 @@
  *
  * Locks: DATA/guests/.lock is held while a guest is being made (".new-" directory to rename) or
  * removed (rename to ".dead-"), so that whoever holds it may delete any ".new-" and ".dead-". A
- * guest's own lock is taken second. Names with a leading dot are never guests.
+ * guest's own lock is taken second, and only under it: so who holds the first and finds the second
+ * free knows that the guest stays dead. Names with a leading dot are never guests.
  */
 #include "vm/store.h"
 
@@ -12,6 +13,7 @@
 #include "host/dirs.h"
 #include "host/file.h"
 #include "vm/config.h"
+#include "vm/events.h"
 #include "vm/names.h"
 #include <dirent.h>
 #include <errno.h>
@@ -170,8 +172,10 @@ int store_create(struct vm_config *config, struct guest *ret_guest, struct err *
             vm_mac_new(config->net[i].mac);
     if (!r)
         r = store_make(store_fd, config, &guest, err);
-    if (!r)
+    if (!r) {
+        event_add(EVENT_CREATED, &guest, NULL);
         *ret_guest = guest;
+    }
     return r;
 }
 
@@ -321,6 +325,7 @@ static int store_remove_in(int store_fd, struct guest *guest, struct err *err)
         return 0;
     if (r < 0)
         return err_set(err, r, "guest '%s': cannot remove it: %s", guest->name, strerror(-r));
+    event_add(EVENT_REMOVED, guest, NULL);
     return file_remove_tree(store_fd, temp, err);
 }
 
@@ -335,12 +340,96 @@ int store_remove_locked(struct guest *guest, struct err *err)
     return r < 0 ? r : store_remove_in(store_fd, guest, err);
 }
 
-int store_remove(struct guest *guest, struct err *err)
+static int lock_guest_in(const struct guest *guest, struct err *err)
 {
     if (file_lock(guest->lock_fd) < 0)
-        return err_set(err, -EBUSY, "guest '%s' is running; stop it first or use rm -f",
-                       guest->name);
-    return store_remove_locked(guest, err);
+        return err_set(err, -EBUSY, "guest '%s' is running; stop it first: posada stop %s",
+                       guest->name, guest->name);
+    return 0;
+}
+
+int store_lock_guest(struct guest *guest, struct err *err)
+{
+    CLEANUP(fd) int store_fd = -1;
+    CLEANUP(fd) int lock_fd = -1;
+    int r = store_dir(DIRS_DATA, &store_fd, err);
+
+    if (!r)
+        r = store_lock(store_fd, &lock_fd, err);
+    return r < 0 ? r : lock_guest_in(guest, err);
+}
+
+int store_remove(struct guest *guest, struct err *err)
+{
+    CLEANUP(fd) int store_fd = -1;
+    CLEANUP(fd) int lock_fd = -1;
+    int r = store_dir(DIRS_DATA, &store_fd, err);
+
+    if (!r)
+        r = store_lock(store_fd, &lock_fd, err);
+    if (!r)
+        r = lock_guest_in(guest, err);
+    return r < 0 ? r : store_remove_in(store_fd, guest, err);
+}
+
+/* The directory's name is the guest's; config.json only repeats it, for people. */
+static int store_rename_in(int store_fd, struct guest *guest, const char *name, struct err *err)
+{
+    char from[VM_NAME_MAX + 1];
+    struct vm_config config;
+    int r = renameat2(store_fd, guest->name, store_fd, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+
+    if (r == -EEXIST)
+        return err_set(err, r, "guest '%s' exists already; choose another name", name);
+    if (r < 0)
+        return err_set(err, r, "guest '%s': cannot rename it: %s", guest->name, strerror(-r));
+    strcpy(from, guest->name);
+    snprintf(guest->name, sizeof(guest->name), "%s", name);
+    r = guest_read_config(guest, &config, err);
+    if (r < 0)
+        return r;
+    r = guest_write_config(guest, &config, err);
+    vm_config_done(&config);
+    event_add(EVENT_RENAMED, guest, json_pack("{s:s}", "from", from));
+    return r;
+}
+
+int store_rename(struct guest *guest, const char *name, struct err *err)
+{
+    CLEANUP(fd) int store_fd = -1;
+    CLEANUP(fd) int lock_fd = -1;
+    int r = vm_name_check(name, err);
+
+    if (!r)
+        r = store_dir(DIRS_DATA, &store_fd, err);
+    if (!r)
+        r = store_lock(store_fd, &lock_fd, err);
+    if (!r)
+        r = lock_guest_in(guest, err);
+    return r < 0 ? r : store_rename_in(store_fd, guest, name, err);
+}
+
+int store_change(struct guest *guest,
+                 int (*fn)(const void *arg, struct vm_config *config, struct err *err),
+                 const void *arg, struct err *err)
+{
+    CLEANUP(fd) int store_fd = -1;
+    CLEANUP(fd) int lock_fd = -1;
+    struct vm_config config = {0};
+    int r = store_dir(DIRS_DATA, &store_fd, err);
+
+    if (!r)
+        r = store_lock(store_fd, &lock_fd, err);
+    if (!r)
+        r = guest_read_config(guest, &config, err);
+    if (!r)
+        r = fn(arg, &config, err);
+    if (!r)
+        r = guest_write_config(guest, &config, err);
+    vm_config_done(&config);
+    if (!r)
+        event_add(EVENT_CHANGED, guest, NULL);
+    return r;
 }
 
 /* A guest whose process ended without a word: say so, clean up, and remove it if it asked so. */
@@ -351,8 +440,9 @@ static void tidy_guest(int store_fd, const char *name)
 
     if (guest_open_at(store_fd, name, &guest) < 0)
         return;
-    /* The lock tells the living from the dead. */
-    if (!file_lock(guest.lock_fd)) {
+    /* The lock tells the living from the dead. It is only looked at: who asks meanwhile whether the
+     * guest lives must not find us. */
+    if (!file_is_locked(guest.lock_fd)) {
         if (guest_bury(&guest))
             guest_remove_run_dir(name);
         if (!guest_read_config(&guest, &config, NULL) && config.auto_remove)

@@ -20,6 +20,8 @@ struct guest_record {
     char engine[16];
     pid_t pid; /* of the process that runs the guest; 0: none. Read only: guest_write_pid() */
     bool agent;
+    bool by_request;                  /* ended because somebody asked for it */
+    unsigned restarts;                /* in a row, by its restart policy */
     unsigned exit_code;               /* once stopped */
     uint64_t created, started, ended; /* seconds since 1970, 0: not yet */
 };
@@ -38,6 +40,17 @@ int must_use store_create(struct vm_config *config, struct guest *ret_guest, str
 /* Finds a guest by name or by the beginning (4 letters or more) of its UUID. Not locked. */
 int must_use store_open(const char *name, struct guest *ret_guest, struct err *err);
 void guest_close(struct guest *guest);
+
+/* Locks a guest that nobody runs, to run or change it; -EBUSY while its process lives. The lock
+ * goes with guest_close(), or when the processes that inherit its descriptor have ended. */
+int must_use store_lock_guest(struct guest *guest, struct err *err);
+/* Gives a guest that nobody runs another name; -EEXIST when that one is taken. */
+int must_use store_rename(struct guest *guest, const char *name, struct err *err);
+
+/* Changes a guest's configuration, running or not, as one step for everybody else who does. */
+int must_use store_change(struct guest *guest,
+                          int (*fn)(const void *arg, struct vm_config *config, struct err *err),
+                          const void *arg, struct err *err);
 
 /* Names of all guests, sorted, NULL-terminated; vm_strings_free(). */
 int must_use store_list(char ***ret_names, struct err *err);
@@ -64,6 +77,10 @@ int must_use guest_write_record(const struct guest *guest, const struct guest_re
 /* The pid has a file of its own, which the guest's process cannot write: others may act on it.
  * 0: no process any more. */
 int must_use guest_write_pid(const struct guest *guest, pid_t pid, struct err *err);
+/* Whether somebody asked for the guest's end since its last start: its keeper then starts it no
+ * more. Survives everything but the next start. */
+int must_use guest_want_stopped(const struct guest *guest, bool stopped, struct err *err);
+bool guest_is_wanted_stopped(const struct guest *guest);
 bool guest_is_alive(const struct guest *guest);
 /* Waits until the guest's processes are gone and their leftovers cleaned; -ETIMEDOUT. */
 int must_use guest_wait_gone(const struct guest *guest, unsigned timeout_ms);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* posada create, rename, set: guests as descriptions, which nobody runs yet or now. */
+#include "base/cleanup.h"
+#include "cli/guests.h"
+#include "cli/run.h"
+#include "cli/verbs.h"
+#include "vm/config.h"
+#include "vm/events.h"
+#include "vm/restart.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int create_run(const struct cli_args *args)
+{
+    struct guest guest = GUEST_NONE;
+    struct vm_config config = {0};
+    struct err err;
+    int r = run_configure(args, &config, &err);
+
+    store_tidy();
+    if (!r)
+        r = store_create(&config, &guest, &err);
+    if (!r)
+        printf("%s\n", guest.name);
+    guest_close(&guest);
+    vm_config_done(&config);
+    return r < 0 ? cli_fail(&err) : EXIT_OK;
+}
+
+const struct cli_verb cli_create_verb = {
+    .name = "create",
+    .operands = "IMAGE [COMMAND [ARGUMENT...]]",
+    .summary = "Make a guest without starting it",
+    .details = "Takes the options of posada run; posada start runs it.",
+    .shared = run_guest_options,
+    .max = CLI_ANY_NUMBER,
+    .command = true,
+    .run = create_run,
+};
+
+/* --- rename --- */
+
+static int rename_run(const struct cli_args *args)
+{
+    struct guest guest = GUEST_NONE;
+    struct err err;
+    int r = guests_open(args->operands[0], &guest, &err);
+
+    if (!r)
+        r = store_rename(&guest, args->operands[1], &err);
+    if (!r)
+        printf("%s\n", guest.name);
+    guest_close(&guest);
+    return r < 0 ? cli_fail(&err) : EXIT_OK;
+}
+
+const struct cli_verb cli_rename_verb = {
+    .name = "rename",
+    .operands = "GUEST NAME",
+    .summary = "Give a guest that does not run another name",
+    .min = 2,
+    .max = 2,
+    .run = rename_run,
+};
+
+/* --- set --- */
+
+static const struct cli_option set_options[] = {
+    RUN_SIZE_OPTIONS,
+    RUN_RESTART_OPTION,
+    CLI_OPTIONS_END,
+};
+
+static int set_apply(const void *arg, struct vm_config *config, struct err *err)
+{
+    const struct cli_args *args = arg;
+    int r = run_size_options(args, config, err);
+
+    if (!r)
+        r = run_restart_option(args, config, err);
+    if (!r && config->auto_remove && config->restart)
+        r = err_set(err, -EINVAL, "guest '%s' is removed when it ends (--rm), so it cannot restart",
+                    config->name);
+    return r;
+}
+
+static int set_guest(const struct cli_args *args, struct guest *guest, struct err *err)
+{
+    bool sizes = cli_has(args, "memory") || cli_has(args, "cpus");
+    int r = store_change(guest, set_apply, args, err);
+
+    if (!r && sizes && guest_is_alive(guest))
+        fprintf(stderr, "guest '%s' runs; its new size counts from the next start on\n",
+                guest->name);
+    return r;
+}
+
+static int set_run(const struct cli_args *args)
+{
+    struct err err;
+
+    if (!args->setting_count) {
+        err_set(&err, -EINVAL, "set: nothing to change; see posada set --help");
+        return cli_fail(&err);
+    }
+    return guests_each(args, "changed", set_guest);
+}
+
+const struct cli_verb cli_set_verb = {
+    .name = "set",
+    .operands = "GUEST...",
+    .summary = "Change guests: memory, processors, restart policy",
+    .details = "A restart policy counts at once, also of a guest that runs; memory and processors "
+               "from its\nnext start on.",
+    .options = set_options,
+    .min = 1,
+    .max = CLI_ANY_NUMBER,
+    .run = set_run,
+};
