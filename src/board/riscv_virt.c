@@ -12,26 +12,17 @@
 #include "board/riscv_virt.h"
 #include "base/bits.h"
 #include "base/endian.h"
+#include "board/kit.h"
 #include "board/riscv_sbi.h"
 #include "cpu/riscv/riscv.h"
-#include "devices/bus/mmio.h"
-#include "devices/bus/pci.h"
-#include "devices/core/device.h"
 #include "devices/fw/finisher.h"
 #include "devices/irqchip/aclint.h"
 #include "devices/irqchip/plic.h"
 #include "devices/rtc/goldfish_rtc.h"
 #include "devices/timer/sstc.h"
 #include "devices/uart/ns16550.h"
-#include "devices/virtio/blk.h"
-#include "devices/virtio/console.h"
-#include "devices/virtio/net.h"
-#include "devices/virtio/pci.h"
-#include "devices/virtio/rng.h"
 #include "mem/mem.h"
 #include <errno.h>
-#include <posada/agent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +39,6 @@ const struct riscv_virt_slot riscv_virt_map[VIRT_REGIONS] = {
 };
 
 enum { CLINT_MTIMER = 0x4000 };
-enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_DISK = 3, SLOT_NET = SLOT_DISK + VM_DISKS_MAX };
 enum { UART_DATA = 0, UART_LSR = 5, LSR_DATA_READY = 1, LSR_THR_EMPTY = 0x20 };
 
 /* At the end of low RAM: struct fw_dynamic_info in a page, then the device tree. */
@@ -63,11 +53,8 @@ enum { FW_DYNAMIC_VERSION = 2, FW_DYNAMIC_WORDS = 6 };
 
 struct riscv_virt {
     struct board board; /* must be first */
-    struct board_config config;
-    struct device_set devices;
-    struct mmio_bus *bus;
+    struct board_kit kit;
     struct device *plic, *uart, *sstc;
-    struct pci_host *pci;
     struct riscv_sbi *sbi;
     bool bare;      /* M mode: the SBI is not ours, all harts are on */
     bool resetting; /* vCPUs stand still and the machine lock is held already */
@@ -81,7 +68,7 @@ static struct riscv_virt *virt_of(struct board *board)
 
 static struct cpu *virt_cpu(const struct riscv_virt *b, unsigned index)
 {
-    return b->config.engine->ops->vcpu(b->config.engine, index);
+    return b->kit.config.engine->ops->vcpu(b->kit.config.engine, index);
 }
 
 static uint64_t virt_ram_base(void)
@@ -98,13 +85,13 @@ static void virt_cpu_input(void *sink, unsigned pin, bool level)
 /* Output n of dev drives this pin of hart n. */
 static void virt_connect_harts(struct riscv_virt *b, struct device *dev, unsigned pin)
 {
-    for (unsigned i = 0; i < b->config.cpus; i++)
+    for (unsigned i = 0; i < b->kit.config.cpus; i++)
         irq_connect(dev->ops->irq(dev, i), virt_cpu_input, virt_cpu(b, i), pin);
 }
 
 static void virt_connect_plic_outputs(struct riscv_virt *b)
 {
-    for (unsigned i = 0; i < b->config.cpus; i++) {
+    for (unsigned i = 0; i < b->kit.config.cpus; i++) {
         irq_connect(plic_ops.irq(b->plic, 2 * i), virt_cpu_input, virt_cpu(b, i), RISCV_IRQ_MEI);
         irq_connect(plic_ops.irq(b->plic, 2 * i + 1), virt_cpu_input, virt_cpu(b, i),
                     RISCV_IRQ_SEI);
@@ -125,109 +112,73 @@ static void virt_timer_changed(void *arg, unsigned hart, uint64_t stimecmp)
         sstc_set(b->sstc, hart, stimecmp);
         return;
     }
-    pthread_mutex_lock(b->config.host.lock);
+    pthread_mutex_lock(b->kit.config.host.lock);
     sstc_set(b->sstc, hart, stimecmp);
-    pthread_mutex_unlock(b->config.host.lock);
+    pthread_mutex_unlock(b->kit.config.host.lock);
 }
 
 /* --- Making devices --- */
-/* Takes dev (NULL: no memory) into the set and wires it to the world. */
-static int virt_adopt(struct riscv_virt *b, struct device *dev, struct err *err)
-{
-    int r;
-
-    if (!dev)
-        return err_set(err, -ENOMEM, "no memory for the board's devices");
-    dev->clock = b->config.clock;
-    dev->mem = b->config.mem;
-    dev->power = &b->config.power;
-    dev->random = b->config.random;
-    r = device_set_add(&b->devices, dev, err);
-    if (r)
-        device_free(dev);
-    return r;
-}
-
-static int virt_new(struct riscv_virt *b, const struct device_ops *ops, const char *name,
-                    struct device **ret_dev, struct err *err)
-{
-    struct device *dev = device_new(ops, name);
-    int r = virt_adopt(b, dev, err);
-
-    if (!r)
-        *ret_dev = dev;
-    return r;
-}
-
-/* Initialises a wired device and puts it at an address. */
-static int virt_place(struct riscv_virt *b, struct device *dev, uint64_t at, struct err *err)
-{
-    int r = device_init(dev, err);
-
-    return r ? r : mmio_bus_add(b->bus, GPA(at), dev, err);
-}
-
 static int virt_add_plic(struct riscv_virt *b, struct err *err)
 {
-    int r = virt_new(b, &plic_ops, "plic", &b->plic, err);
+    int r = board_kit_new(&b->kit, &plic_ops, "plic", &b->plic, err);
 
     if (!r)
-        r = plic_setup(b->plic, VIRT_PLIC_SOURCES, 2 * b->config.cpus, err);
+        r = plic_setup(b->plic, VIRT_PLIC_SOURCES, 2 * b->kit.config.cpus, err);
     if (r)
         return r;
     virt_connect_plic_outputs(b);
-    return virt_place(b, b->plic, riscv_virt_map[VIRT_PLIC].base, err);
+    return board_kit_place(&b->kit, b->plic, riscv_virt_map[VIRT_PLIC].base, err);
 }
 
 static int virt_add_mswi(struct riscv_virt *b, struct err *err)
 {
     struct device *dev;
-    int r = virt_new(b, &aclint_mswi_ops, "mswi", &dev, err);
+    int r = board_kit_new(&b->kit, &aclint_mswi_ops, "mswi", &dev, err);
 
     if (!r)
-        r = aclint_mswi_setup(dev, b->config.cpus, err);
+        r = aclint_mswi_setup(dev, b->kit.config.cpus, err);
     if (r)
         return r;
     virt_connect_harts(b, dev, RISCV_IRQ_MSI);
-    return virt_place(b, dev, riscv_virt_map[VIRT_CLINT].base, err);
+    return board_kit_place(&b->kit, dev, riscv_virt_map[VIRT_CLINT].base, err);
 }
 
 static int virt_add_mtimer(struct riscv_virt *b, struct err *err)
 {
     struct device *dev;
-    int r = virt_new(b, &aclint_mtimer_ops, "mtimer", &dev, err);
+    int r = board_kit_new(&b->kit, &aclint_mtimer_ops, "mtimer", &dev, err);
 
     if (!r)
-        r = aclint_mtimer_setup(dev, b->config.cpus, RISCV_TIMEBASE_HZ, err);
+        r = aclint_mtimer_setup(dev, b->kit.config.cpus, RISCV_TIMEBASE_HZ, err);
     if (r)
         return r;
     virt_connect_harts(b, dev, RISCV_IRQ_MTI);
-    return virt_place(b, dev, riscv_virt_map[VIRT_CLINT].base + CLINT_MTIMER, err);
+    return board_kit_place(&b->kit, dev, riscv_virt_map[VIRT_CLINT].base + CLINT_MTIMER, err);
 }
 
 static int virt_add_sswi(struct riscv_virt *b, struct err *err)
 {
     struct device *dev;
-    int r = virt_new(b, &aclint_sswi_ops, "sswi", &dev, err);
+    int r = board_kit_new(&b->kit, &aclint_sswi_ops, "sswi", &dev, err);
 
     if (!r)
-        r = aclint_sswi_setup(dev, b->config.cpus, err);
+        r = aclint_sswi_setup(dev, b->kit.config.cpus, err);
     if (r)
         return r;
     virt_connect_harts(b, dev, RISCV_IRQ_SSI);
-    return virt_place(b, dev, riscv_virt_map[VIRT_SSWI].base, err);
+    return board_kit_place(&b->kit, dev, riscv_virt_map[VIRT_SSWI].base, err);
 }
 
 static int virt_add_sstc(struct riscv_virt *b, struct err *err)
 {
-    int r = virt_new(b, &sstc_ops, "sstc", &b->sstc, err);
+    int r = board_kit_new(&b->kit, &sstc_ops, "sstc", &b->sstc, err);
 
     if (!r)
-        r = sstc_setup(b->sstc, b->config.cpus, RISCV_TIMEBASE_HZ, err);
+        r = sstc_setup(b->sstc, b->kit.config.cpus, RISCV_TIMEBASE_HZ, err);
     if (r)
         return r;
     virt_connect_harts(b, b->sstc, RISCV_IRQ_STI);
-    for (unsigned i = 0; i < b->config.cpus; i++) {
+    for (unsigned i = 0; i < b->kit.config.cpus; i++) {
         riscv_of(virt_cpu(b, i))->timer_changed = virt_timer_changed;
         riscv_of(virt_cpu(b, i))->timer_arg = b;
     }
@@ -236,32 +187,32 @@ static int virt_add_sstc(struct riscv_virt *b, struct err *err)
 
 static int virt_add_uart(struct riscv_virt *b, struct err *err)
 {
-    int r = virt_new(b, &ns16550_ops, "uart0", &b->uart, err);
+    int r = board_kit_new(&b->kit, &ns16550_ops, "uart0", &b->uart, err);
 
     if (r)
         return r;
-    ns16550_attach(b->uart, b->config.console);
+    ns16550_attach(b->uart, b->kit.config.console);
     virt_connect_plic_input(b, b->uart, VIRT_UART);
-    return virt_place(b, b->uart, riscv_virt_map[VIRT_UART].base, err);
+    return board_kit_place(&b->kit, b->uart, riscv_virt_map[VIRT_UART].base, err);
 }
 
 static int virt_add_rtc(struct riscv_virt *b, struct err *err)
 {
     struct device *dev;
-    int r = virt_new(b, &goldfish_rtc_ops, "rtc", &dev, err);
+    int r = board_kit_new(&b->kit, &goldfish_rtc_ops, "rtc", &dev, err);
 
     if (r)
         return r;
     virt_connect_plic_input(b, dev, VIRT_RTC);
-    return virt_place(b, dev, riscv_virt_map[VIRT_RTC].base, err);
+    return board_kit_place(&b->kit, dev, riscv_virt_map[VIRT_RTC].base, err);
 }
 
 static int virt_add_finisher(struct riscv_virt *b, struct err *err)
 {
     struct device *dev;
-    int r = virt_new(b, &finisher_ops, "finisher", &dev, err);
+    int r = board_kit_new(&b->kit, &finisher_ops, "finisher", &dev, err);
 
-    return r ? r : virt_place(b, dev, riscv_virt_map[VIRT_SYSCON].base, err);
+    return r ? r : board_kit_place(&b->kit, dev, riscv_virt_map[VIRT_SYSCON].base, err);
 }
 
 /* --- PCI --- */
@@ -269,67 +220,21 @@ static int virt_add_pci_host(struct riscv_virt *b, struct err *err)
 {
     const struct riscv_virt_slot *ecam = &riscv_virt_map[VIRT_ECAM];
     const struct riscv_virt_slot *mmio = &riscv_virt_map[VIRT_PCI_MMIO];
-    int r;
+    const struct board_kit_pci pci = {
+        .ecam = ecam->base,
+        .window = mmio->base,
+        .window_size = (uint32_t)mmio->size,
+        .input = plic_ops.input,
+        .sink = b->plic,
+        .irq = ecam->irq,
+    };
 
-    b->pci = pci_host_new("pci", GPA(mmio->base), (uint32_t)mmio->size);
-    r = virt_adopt(b, b->pci ? &b->pci->dev : NULL, err);
-    if (r)
-        return r;
-    for (unsigned i = 0; i < VIRT_PCI_INTX; i++)
-        pci_host_connect_intx(b->pci, i, plic_ops.input, b->plic, ecam->irq + i);
-    r = virt_place(b, &b->pci->dev, ecam->base, err);
-    return r ? r
-             : mmio_bus_add_window(b->bus, b->pci->window_base, &b->pci->window, &b->pci->dev, err);
-}
-
-/* Takes a virtio device over and puts it into a slot of the bus. */
-static int virt_add_virtio(struct riscv_virt *b, unsigned slot, struct virtio_device *v,
-                           struct err *err)
-{
-    struct pci_function *fn;
-    char name[40];
-    int r = virt_adopt(b, v ? &v->dev : NULL, err);
-
-    if (r)
-        return r;
-    snprintf(name, sizeof(name), "%.24s.pci", v->dev.name);
-    fn = virtio_pci_new(name, v);
-    r = virt_adopt(b, fn ? &fn->dev : NULL, err);
-    if (!r)
-        r = pci_add(b->pci, slot, fn, err);
-    if (!r)
-        r = device_init(&v->dev, err);
-    return r ? r : device_init(&fn->dev, err);
+    return board_kit_add_pci(&b->kit, &pci, err);
 }
 
 static int virt_add_virtio_devices(struct riscv_virt *b, struct err *err)
 {
-    const struct virtio_console_port_config ports[] = {
-        {.chardev = b->config.virtio_console},
-        {.chardev = b->config.agent, .name = AGENT_PORT},
-    };
-    unsigned port_count = b->config.agent ? 2 : 1;
-    unsigned pairs = b->config.cpus < VIRTIO_NET_PAIRS_MAX ? b->config.cpus : VIRTIO_NET_PAIRS_MAX;
-    int r = virt_add_virtio(b, SLOT_CONSOLE, virtio_console_new("console", ports, port_count), err);
-
-    if (!r)
-        r = virt_add_virtio(b, SLOT_RNG, virtio_rng_new("rng"), err);
-    for (unsigned i = 0; !r && i < b->config.disk_count; i++) {
-        char name[16];
-
-        snprintf(name, sizeof(name), "disk%u", i);
-        r = virt_add_virtio(b, SLOT_DISK + i, virtio_blk_new(name, b->config.disk[i], name, 1),
-                            err);
-    }
-    for (unsigned i = 0; !r && i < b->config.net_count; i++) {
-        const struct board_net *net = &b->config.net[i];
-        char name[16];
-
-        snprintf(name, sizeof(name), "net%u", i);
-        r = virt_add_virtio(b, SLOT_NET + i, virtio_net_new(name, net->backend, net->mac, pairs),
-                            err);
-    }
-    return r;
+    return board_kit_add_virtio(&b->kit, err);
 }
 
 /* --- The SBI's console: through the UART's registers, as firmware would --- */
@@ -355,11 +260,11 @@ static int virt_get(void *arg)
 static int virt_add_sbi(struct riscv_virt *b, struct err *err)
 {
     const struct riscv_sbi_config config = {
-        .engine = b->config.engine,
-        .mem = b->config.mem,
-        .harts = b->config.cpus,
-        .host = b->config.host,
-        .power = b->config.power,
+        .engine = b->kit.config.engine,
+        .mem = b->kit.config.mem,
+        .harts = b->kit.config.cpus,
+        .host = b->kit.config.host,
+        .power = b->kit.config.power,
         .put = virt_put,
         .get = virt_get,
         .arg = b,
@@ -377,19 +282,13 @@ static int virt_build(struct riscv_virt *b, struct err *err)
         virt_add_sstc,     virt_add_uart,           virt_add_rtc,    virt_add_finisher,
         virt_add_pci_host, virt_add_virtio_devices, virt_add_sbi,
     };
-    struct mem_io io;
-
-    b->bus = mmio_bus_new(b->config.host.lock);
-    if (!b->bus)
-        return err_set(err, -ENOMEM, "no memory for the board");
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         int r = steps[i](b, err);
 
         if (r)
             return r;
     }
-    io = mmio_bus_io(b->bus);
-    mem_set_io(b->config.mem, &io);
+    board_kit_open(&b->kit);
     return 0;
 }
 
@@ -401,8 +300,7 @@ static void virt_destroy(struct board *board)
         return;
     b = virt_of(board);
     riscv_sbi_free(b->sbi);
-    device_set_free(&b->devices);
-    mmio_bus_free(b->bus);
+    board_kit_done(&b->kit);
     free(b);
 }
 
@@ -414,8 +312,9 @@ static int virt_create(const struct board_config *config, struct board **ret_boa
     if (!b)
         return err_set(err, -ENOMEM, "no memory for the board");
     b->board.ops = &riscv_virt_ops;
-    b->config = *config;
-    r = mem_add_ram(config->mem, GPA(virt_ram_base()), config->memory, err);
+    r = board_kit_init(&b->kit, config, err);
+    if (!r)
+        r = mem_add_ram(config->mem, GPA(virt_ram_base()), config->memory, err);
     if (!r)
         r = virt_build(b, err);
     if (r) {
@@ -492,15 +391,17 @@ static int virt_plan(const struct board_files *files, struct board_boot *ret_boo
 static int virt_write_fdt(struct riscv_virt *b, const struct board_boot *boot, uint64_t at,
                           struct err *err)
 {
-    struct riscv_fdt_input in = {
-        .cpus = b->config.cpus, .cpu = virt_cpu(b, 0), .memory = b->config.memory, .boot = boot};
+    struct riscv_fdt_input in = {.cpus = b->kit.config.cpus,
+                                 .cpu = virt_cpu(b, 0),
+                                 .memory = b->kit.config.memory,
+                                 .boot = boot};
     int r;
 
     for (size_t i = 0; i < sizeof(in.seed); i += sizeof(uint64_t))
-        st_le64(in.seed + i, b->config.random());
+        st_le64(in.seed + i, b->kit.config.random());
     memset(b->fdt, 0, sizeof(b->fdt));
     r = riscv_virt_fdt(&in, b->fdt, sizeof(b->fdt), err);
-    if (!r && mem_write(b->config.mem, GPA(at), b->fdt, sizeof(b->fdt)))
+    if (!r && mem_write(b->kit.config.mem, GPA(at), b->fdt, sizeof(b->fdt)))
         r = err_set(err, -ENOMEM, "no room for the device tree; give more with --memory");
     return r;
 }
@@ -515,17 +416,17 @@ static int virt_write_fw_info(struct riscv_virt *b, const struct board_boot *boo
 
     for (size_t i = 0; i < ARRAY_LEN(word); i++)
         st_le64(buf + 8 * i, word[i]);
-    if (mem_write(b->config.mem, GPA(at), buf, sizeof(buf)))
+    if (mem_write(b->kit.config.mem, GPA(at), buf, sizeof(buf)))
         return err_set(err, -ENOMEM, "no room for the firmware's tables; give more with --memory");
     return 0;
 }
 
 static void virt_boot_harts(struct riscv_virt *b, const struct board_boot *boot, uint64_t tables)
 {
-    for (unsigned i = 0; i < b->config.cpus; i++) {
+    for (unsigned i = 0; i < b->kit.config.cpus; i++) {
         struct cpu *cpu = virt_cpu(b, i);
 
-        b->config.engine->ops->reset(b->config.engine, i);
+        b->kit.config.engine->ops->reset(b->kit.config.engine, i);
         riscv_boot(cpu, boot->bare ? RISCV_M : RISCV_S, boot->entry, i, tables + TABLES_FDT,
                    !boot->bare);
         if (boot->bare)
@@ -536,7 +437,7 @@ static void virt_boot_harts(struct riscv_virt *b, const struct board_boot *boot,
 static int virt_reset(struct board *board, const struct board_boot *boot, struct err *err)
 {
     struct riscv_virt *b = virt_of(board);
-    uint64_t tables = virt_tables(b->config.memory);
+    uint64_t tables = virt_tables(b->kit.config.memory);
     int r = virt_write_fdt(b, boot, tables + TABLES_FDT, err);
 
     if (!r)
@@ -546,7 +447,7 @@ static int virt_reset(struct board *board, const struct board_boot *boot, struct
     b->bare = boot->bare;
     b->resetting = true;
     virt_boot_harts(b, boot, tables);
-    device_reset_all(&b->devices);
+    device_reset_all(&b->kit.devices);
     b->resetting = false;
     riscv_sbi_reset(b->sbi);
     return 0;
@@ -566,7 +467,7 @@ static bool virt_vcpu_on(const struct board *board, unsigned index)
 
 static const struct device_set *virt_devices(const struct board *board)
 {
-    return &((const struct riscv_virt *)(const void *)board)->devices;
+    return &((const struct riscv_virt *)(const void *)board)->kit.devices;
 }
 
 const struct board_ops riscv_virt_ops = {
