@@ -33,6 +33,8 @@ struct vm_disk {
     char *path;
     char *format;      /* "raw" or "qcow2"; never probed */
     char *backing_dir; /* where files behind a qcow2 image may lie; NULL: none are allowed */
+    unsigned queues;   /* 0: one for each vCPU */
+    bool split_rings;  /* packed ones are not offered to the guest */
     char *cache, *aio; /* QEMU's words; NULL: "writeback", what the host has */
     bool read_only;
 };

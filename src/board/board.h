@@ -43,6 +43,8 @@ struct board_config {
     uint64_t (*random)(void);
     struct chardev *console, *virtio_console, *agent; /* may be NULL */
     struct blockdev *disk[VM_DISKS_MAX];              /* stay the caller's */
+    unsigned disk_queues[VM_DISKS_MAX];
+    bool disk_split[VM_DISKS_MAX]; /* without packed rings */
     unsigned disk_count;
     struct board_net net[VM_NETS_MAX];
     unsigned net_count;

@@ -109,6 +109,18 @@ static int kit_add_function(struct board_kit *kit, unsigned slot, struct virtio_
     return r ? r : device_init(&fn->dev, err);
 }
 
+static struct virtio_device *kit_make_disk(const struct board_config *config, unsigned i)
+{
+    struct virtio_device *v;
+    char name[16];
+
+    snprintf(name, sizeof(name), "disk%u", i);
+    v = virtio_blk_new(name, config->disk[i], name, config->disk_queues[i]);
+    if (v && config->disk_split[i])
+        virtio_without(v, VIRTIO_F_RING_PACKED);
+    return v;
+}
+
 int board_kit_add_virtio(struct board_kit *kit, struct err *err)
 {
     const struct virtio_console_port_config ports[] = {
@@ -123,13 +135,8 @@ int board_kit_add_virtio(struct board_kit *kit, struct err *err)
 
     if (!r)
         r = kit_add_function(kit, SLOT_RNG, virtio_rng_new("rng"), err);
-    for (unsigned i = 0; !r && i < kit->config.disk_count; i++) {
-        char name[16];
-
-        snprintf(name, sizeof(name), "disk%u", i);
-        r = kit_add_function(kit, SLOT_DISK + i, virtio_blk_new(name, kit->config.disk[i], name, 1),
-                             err);
-    }
+    for (unsigned i = 0; !r && i < kit->config.disk_count; i++)
+        r = kit_add_function(kit, SLOT_DISK + i, kit_make_disk(&kit->config, i), err);
     for (unsigned i = 0; !r && i < kit->config.net_count; i++) {
         const struct board_net *net = &kit->config.net[i];
         char name[16];

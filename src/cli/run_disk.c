@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { DISK_QUEUES_MAX = 8 };
+
 static int disk_text(char **target, const char *value, struct err *err)
 {
     free(*target);
@@ -36,6 +38,13 @@ static bool disk_value(struct vm_disk *disk, const char *word, const char *value
         *ret_r = blk_source_set_aio(&checked, value, err);
         if (!*ret_r)
             *ret_r = disk_text(&disk->aio, value, err);
+    } else if (!strncmp(word, "queues=", 7)) {
+        uint64_t n = 0;
+
+        *ret_r = cli_parse_number("--disk: queues", value, 1, DISK_QUEUES_MAX, &n, err);
+        disk->queues = (unsigned)n;
+    } else if (!strcmp(word, "rings=split") || !strcmp(word, "rings=packed")) {
+        disk->split_rings = !strcmp(value, "split");
     } else {
         return false;
     }
@@ -53,7 +62,7 @@ static int disk_word(struct vm_disk *disk, const char *text, const char *word, s
     else if (!equals || !disk_value(disk, word, equals + 1, &r, err))
         return err_set(err, -EINVAL,
                        "--disk %s: unknown '%s'; expected ro, format=raw, format=qcow2, "
-                       "backing=DIR, cache=MODE or aio=WAY",
+                       "backing=DIR, cache=MODE, aio=WAY, queues=N or rings=split",
                        text, word);
     return r;
 }

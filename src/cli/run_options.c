@@ -23,7 +23,7 @@ const struct cli_option run_guest_options[] = {
     RUN_SIZE_OPTIONS,
     RUN_RESTART_OPTION,
     RUN_COMMAND_OPTIONS,
-    {"disk", 0, "PATH[,format=F][,ro][,backing=DIR][,cache=MODE][,aio=WAY]",
+    {"disk", 0, "PATH[,format=F][,ro][,cache=MODE]...",
      "attach a disk image, raw or qcow2; repeatable", CLI_REPEAT},
     {"net", 0, "NETWORK",
      "user, none, a name (shared with guests), or tap:IFNAME[,BRIDGE]; repeatable", CLI_REPEAT},

@@ -158,6 +158,8 @@ static const struct field disk_fields[] = {
     FIELD(vm_disk, FIELD_TEXT, path),
     FIELD(vm_disk, FIELD_TEXT, format),
     FIELD(vm_disk, FIELD_TEXT, backing_dir),
+    FIELD(vm_disk, FIELD_UINT, queues),
+    FIELD(vm_disk, FIELD_BOOL, split_rings),
     FIELD(vm_disk, FIELD_TEXT, cache),
     FIELD(vm_disk, FIELD_TEXT, aio),
     FIELD(vm_disk, FIELD_BOOL, read_only),

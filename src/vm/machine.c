@@ -289,6 +289,12 @@ static int machine_make_board(struct machine *m, const struct board_ops *ops,
     };
 
     memcpy(config.disk, m->disk, sizeof(config.disk));
+    for (unsigned i = 0; i < m->config->disk_count; i++) {
+        const struct vm_disk *disk = &m->config->disk[i];
+
+        config.disk_queues[i] = disk->queues ? disk->queues : m->config->cpus;
+        config.disk_split[i] = disk->split_rings;
+    }
     for (unsigned i = 0; i < m->config->net_count; i++) {
         config.net[i].backend = io->net[i];
         if (!net_mac_parse(m->config->net[i].mac, config.net[i].mac))

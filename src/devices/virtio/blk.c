@@ -74,7 +74,9 @@ struct virtio_blk {
     struct virtio_device v; /* must be first */
     struct blockdev *backend;
     char serial[VIRTIO_BLK_SERIAL_MAX];
-    struct blk_io *io; /* queue_count * VIRTIO_BLK_QUEUE_SIZE of them */
+    struct blk_io *io; /* io_count: one for each ring entry */
+    unsigned io_count,
+        io_fresh; /* from io_fresh on none was ever used: no memory behind them yet */
     struct blk_io *free;
     struct virtq *serving; /* being served: who does that tells the driver in the end */
     bool write_through;    /* the driver turned the write-back cache off */
@@ -229,14 +231,24 @@ static void blk_begin(struct blk_io *io)
     }
 }
 
+/* The record to use next; it stays free until somebody takes it. One is always free: each stands
+ * for at least one ring entry in flight. */
+static struct blk_io *blk_free_record(struct virtio_blk *blk)
+{
+    if (!blk->free && blk->io_fresh < blk->io_count) {
+        blk->free = &blk->io[blk->io_fresh++];
+        blk->free->blk = blk;
+    }
+    return blk->free;
+}
+
 static void blk_handle(struct virtio_device *v, struct virtq *q)
 {
     struct virtio_blk *blk = blk_of(v);
     struct blk_io *io;
 
     blk->serving = q;
-    /* A record is always free: each stands for at least one ring entry in flight. */
-    while ((io = blk->free) && virtq_pop(q, &io->chain)) {
+    while ((io = blk_free_record(blk)) && virtq_pop(q, &io->chain)) {
         if (io->chain.out_len < HEADER_SIZE || !io->chain.in_len) {
             virtio_broken(v, "queue %u: request without header or status", q->index);
             break;
@@ -358,19 +370,6 @@ static void blk_fill_config(struct virtio_blk *blk, unsigned queues)
     blk_set_write_through(blk, info->write_through);
 }
 
-static int must_use blk_alloc_records(struct virtio_blk *blk, unsigned count)
-{
-    blk->io = calloc(count, sizeof(*blk->io));
-    if (!blk->io)
-        return -ENOMEM;
-    for (unsigned i = 0; i < count; i++) {
-        blk->io[i].blk = blk;
-        blk->io[i].next_free = blk->free;
-        blk->free = &blk->io[i];
-    }
-    return 0;
-}
-
 struct virtio_device *virtio_blk_new(const char *name, struct blockdev *backend, const char *serial,
                                      unsigned queues)
 {
@@ -379,8 +378,12 @@ struct virtio_device *virtio_blk_new(const char *name, struct blockdev *backend,
 
     if (!dev)
         return NULL;
+    if (queues > VIRTIO_BLK_QUEUES_MAX)
+        queues = VIRTIO_BLK_QUEUES_MAX;
     blk = container_of(dev, struct virtio_blk, v.dev);
-    if (blk_alloc_records(blk, queues * VIRTIO_BLK_QUEUE_SIZE) < 0) {
+    blk->io_count = queues * VIRTIO_BLK_QUEUE_SIZE;
+    blk->io = calloc(blk->io_count, sizeof(*blk->io));
+    if (!blk->io) {
         device_free(dev);
         return NULL;
     }

@@ -17,8 +17,8 @@ enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, ZEROES = 13 };
 enum { OK = 0, IOERR = 1, UNSUPP = 2, NONE = 0xee };
 enum {
     HEADER = DRV_DATA,
-    STATUS = DRV_DATA + 0x100,
-    RANGE = DRV_DATA + 0x200,
+    STATUS = DRV_DATA + 0x800,
+    RANGE = DRV_DATA + 0xc00,
     DATA = DRV_DATA + 4096
 };
 
@@ -79,14 +79,27 @@ static void disk_drain(struct blockdev *dev)
 static const struct blockdev_ops disk_ops = {
     .format = "test", .submit = disk_submit, .drain = disk_drain};
 
+static void disk_start(struct blockdev *dev)
+{
+    struct disk *disk = container_of(dev, struct disk, dev);
+
+    while (disk->count)
+        disk_complete(disk, 0);
+}
+
+static const struct blockdev_ops disk_at_once_ops = {
+    .format = "test", .submit = disk_submit, .start = disk_start, .drain = disk_drain};
+
 struct fixture {
     struct drv d;
     struct disk disk;
+    bool hold_kick; /* requests are only made available */
 };
 
 static void up_with(struct fixture *f, uint64_t features, bool read_only, unsigned queues)
 {
     memset(&f->disk, 0, sizeof(f->disk));
+    f->hold_kick = false;
     f->disk.dev = (struct blockdev){
         .ops = &disk_ops,
         .info = {.size = sizeof(f->disk.byte),
@@ -117,8 +130,8 @@ static void down(struct fixture *f)
 }
 
 /* Makes a request with data of `len` bytes at DATA available and kicks. */
-static void request_at(struct fixture *f, unsigned slot, uint32_t type, uint64_t sector,
-                       uint32_t len)
+static void request_on(struct fixture *f, unsigned queue, unsigned slot, uint32_t type,
+                       uint64_t sector, uint32_t len)
 {
     uint64_t header = HEADER + 16u * slot, status = STATUS + slot;
     const struct drv_buf bufs[] = {{header, 16, false},
@@ -132,8 +145,15 @@ static void request_at(struct fixture *f, unsigned slot, uint32_t type, uint64_t
     st_le64(raw + 8, sector);
     drv_put(&f->d, header, raw, sizeof(raw));
     drv_put(&f->d, status, &none, 1);
-    drv_add(&f->d, 0, len ? bufs : no_data, len ? 3 : 2);
-    drv_kick(&f->d, 0);
+    drv_add(&f->d, queue, len ? bufs : no_data, len ? 3 : 2);
+    if (!f->hold_kick)
+        drv_kick(&f->d, queue);
+}
+
+static void request_at(struct fixture *f, unsigned slot, uint32_t type, uint64_t sector,
+                       uint32_t len)
+{
+    request_on(f, 0, slot, type, sector, len);
 }
 
 static unsigned run(struct fixture *f, uint32_t type, uint64_t sector, uint32_t len)
@@ -339,6 +359,64 @@ static void test_config(void **state)
     down(f);
 }
 
+/* Requests on all queues in flight together: each comes back where it came from. */
+static void test_several_queues(void **state)
+{
+    enum { QUEUES = 8, EACH = DRV_QUEUE_SIZE / 3 };
+    struct fixture *f = malloc(sizeof(*f));
+    uint32_t used;
+    uint16_t id;
+
+    assert_non_null(f);
+    up_with(f, BIT(F_MQ) | BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_EVENT_IDX), false, 99);
+    assert_int_equal(drv_read(&f->d, VIRTIO_REG_CONFIG + 34, 2), QUEUES);
+    for (unsigned i = 0; i < QUEUES * EACH; i++)
+        request_on(f, i / EACH, i, IN, i, 512);
+    assert_int_equal(f->disk.count, QUEUES * EACH);
+    while (f->disk.count)
+        disk_complete(&f->disk, f->disk.count / 2);
+    for (unsigned i = 0; i < QUEUES * EACH; i++) {
+        assert_true(drv_used(&f->d, i / EACH, &id, &used));
+        assert_int_equal(drv_get8(&f->d, STATUS + i), OK);
+        assert_int_equal(drv_get8(&f->d, DATA + 512u * i), i);
+    }
+    for (unsigned i = 0; i < QUEUES; i++)
+        assert_false(drv_used(&f->d, i, &id, &used));
+    down(f);
+}
+
+static bool count_message(void *arg, uint16_t vector)
+{
+    ++*(unsigned *)arg;
+    return true;
+}
+
+/* A back end that completes inside start(): the driver is told once for what it kicked once. */
+static void test_done_at_start(void **state)
+{
+    for (unsigned packed = 0; packed < 2; packed++) {
+        struct fixture *f = up(packed ? BIT(VIRTIO_F_RING_PACKED) : 0);
+        unsigned messages = 0;
+        uint32_t used;
+        uint16_t id;
+
+        f->disk.dev.ops = &disk_at_once_ops;
+        f->d.v->transport.message = count_message;
+        f->d.v->transport.arg = &messages;
+        f->hold_kick = true;
+        for (unsigned i = 0; i < 4; i++)
+            request_at(f, i, IN, i, 512);
+        drv_kick(&f->d, 0);
+        assert_int_equal(messages, 1);
+        for (unsigned i = 0; i < 4; i++) {
+            assert_true(drv_used(&f->d, 0, &id, &used));
+            assert_int_equal(drv_get8(&f->d, STATUS + i), OK);
+            assert_int_equal(drv_get8(&f->d, DATA + 512 * i), i);
+        }
+        down(f);
+    }
+}
+
 /* A full queue in flight, completed back to front. */
 static void test_many_in_flight(void **state)
 {
@@ -445,6 +523,7 @@ RUN_TESTS(cmocka_unit_test(test_read_write), cmocka_unit_test(test_odd_framing),
           cmocka_unit_test(test_bounds), cmocka_unit_test(test_failures),
           cmocka_unit_test(test_flush_and_cache_mode), cmocka_unit_test(test_get_id),
           cmocka_unit_test(test_discard_and_zeroes), cmocka_unit_test(test_read_only),
-          cmocka_unit_test(test_config), cmocka_unit_test(test_many_in_flight),
+          cmocka_unit_test(test_config), cmocka_unit_test(test_several_queues),
+          cmocka_unit_test(test_done_at_start), cmocka_unit_test(test_many_in_flight),
           cmocka_unit_test(test_reset_in_flight), cmocka_unit_test(test_quiesce),
           cmocka_unit_test(test_malformed), cmocka_unit_test(test_broken_in_flight))

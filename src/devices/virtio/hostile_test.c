@@ -221,6 +221,79 @@ static const struct ring_case ring_cases[] = {
      PACKED | INDIRECT,
      {{DRV_RAM, 0xfffffff0, A | I, 0}},
      .expect = BROKEN},
+    {"packed: length 0 in the middle",
+     PACKED,
+     {{IN_RANGE, 8, A | N, 0}, {IN_RANGE, 0, A | N, 0}, {IN_RANGE, 8, A, 0}},
+     .expect = BROKEN},
+    {"packed: address 0", PACKED, {{0, 8, A, 0}}, .expect = BROKEN},
+    {"packed: just below RAM", PACKED, {{DRV_RAM - 8, 8, A, 0}}, .expect = BROKEN},
+    {"packed: into RAM from below", PACKED, {{DRV_RAM - 8, 16, A, 0}}, .expect = BROKEN},
+    {"packed: last bytes of RAM", PACKED, {{RING_END - 8, 8, A | W, 0}}, .expect = SERVED},
+    {"packed: over the end of RAM", PACKED, {{RING_END - 8, 9, A | W, 0}}, .expect = BROKEN},
+    {"packed: behind RAM", PACKED, {{RING_END, 1, A | W, 0}}, .expect = BROKEN},
+    {"packed: length of 4 GiB - 1", PACKED, {{IN_RANGE, UINT32_MAX, A, 0}}, .expect = BROKEN},
+    {"packed: highest address", PACKED, {{UINT64_MAX, 1, A | W, 0}}, .expect = BROKEN},
+    {"packed: all of RAM, rings included",
+     PACKED,
+     {{DRV_RAM, DRV_RAM_SIZE, A, 0}},
+     .expect = SERVED},
+    {"packed: unknown flags", PACKED, {{IN_RANGE, 8, 0x7f78 | A, 0}}, .expect = SERVED},
+    {"packed: bad buffer behind good ones",
+     PACKED,
+     {{IN_RANGE, 8, A | N, 0}, {IN_RANGE, 8, A | N, 0}, {RING_END, 8, A, 0}},
+     .expect = BROKEN},
+    {"packed: two chains with one id",
+     PACKED,
+     {{IN_RANGE, 8, A | N, 5}, {IN_RANGE, 8, A, 5}},
+     .expect = SERVED},
+    {"packed: indirect table is itself",
+     PACKED | INDIRECT,
+     {{TABLE, 16, A | I, 0}},
+     {{TABLE, 16, I, 0}},
+     .expect = BROKEN},
+    {"packed: indirect table is the ring",
+     PACKED | INDIRECT,
+     {{DRV_QUEUE, 16, A | I, 0}},
+     .expect = BROKEN},
+    {"packed: indirect of length 0", PACKED | INDIRECT, {{TABLE, 0, A | I, 0}}, .expect = BROKEN},
+    {"packed: indirect of length 15",
+     PACKED | INDIRECT,
+     {{TABLE, 15, A | I, 0}},
+     {{IN_RANGE, 8, 0, 0}},
+     .expect = BROKEN},
+    {"packed: indirect of length 17",
+     PACKED | INDIRECT,
+     {{TABLE, 17, A | I, 0}},
+     {{IN_RANGE, 8, 0, 0}},
+     .expect = BROKEN},
+    {"packed: indirect table over the end of RAM",
+     PACKED | INDIRECT,
+     {{RING_END - 8, 16, A | I, 0}},
+     .expect = BROKEN},
+    {"packed: indirect table address wraps",
+     PACKED | INDIRECT,
+     {{HUGE_ADDR, 32, A | I, 0}},
+     .expect = BROKEN},
+    {"packed: next in an indirect table counts for nothing",
+     PACKED | INDIRECT,
+     {{TABLE, 32, A | I, 0}},
+     {{IN_RANGE, 8, N, 0xffff}, {IN_RANGE, 8, N, 0}},
+     .expect = SERVED},
+    {"packed: readable behind writable in an indirect table",
+     PACKED | INDIRECT,
+     {{TABLE, 32, A | I, 0}},
+     {{IN_RANGE, 8, W, 0}, {IN_RANGE, 8, 0, 0}},
+     .expect = BROKEN},
+    {"packed: writing indirect descriptor of reading buffers",
+     PACKED | INDIRECT,
+     {{TABLE, 16, A | I | W, 0}},
+     {{IN_RANGE, 8, 0, 0}},
+     .expect = SERVED},
+    {"packed: chain of more than 4 GiB",
+     PACKED | INDIRECT,
+     {{TABLE, 64, A | I, 0}},
+     {{DRV_RAM, 0xc0000000, 0, 0}, {DRV_RAM, 0xc0000000, 0, 0}},
+     .expect = BROKEN},
 };
 
 static void lay(struct drv *d, const struct ring_case *c)
@@ -274,6 +347,132 @@ static void test_ring_cases(void **state)
         ring_case_run(&ring_cases[i]);
 }
 
+/* --- What takes more than four descriptors or more than one kick --- */
+static struct probe *begin(struct drv *d, uint64_t features)
+{
+    struct probe *p = probe_new();
+
+    drv_attach(d, &p->v);
+    drv_start(d, features);
+    return p;
+}
+
+static void end(struct drv *d, struct probe *p)
+{
+    p->hold = false;
+    assert_true(drv_revives(d));
+    drv_done(d);
+}
+
+/* Every slot of the ring says that another one follows. */
+static void test_packed_ring_without_end(void **state)
+{
+    struct drv d;
+    struct probe *p = begin(&d, PACKED);
+
+    for (unsigned i = 0; i < DRV_QUEUE_SIZE; i++)
+        drv_desc_at(&d, drv_area_desc(0), i, IN_RANGE, 8, 0, A | N);
+    drv_kick(&d, 0);
+    assert_true(drv_broken(&d));
+    assert_int_equal(p->taken, 0);
+    end(&d, p);
+}
+
+/* As many as there may be, and one more. */
+static void chain_of(uint64_t features, unsigned count, bool broken)
+{
+    struct drv d;
+    struct probe *p = begin(&d, features | INDIRECT);
+    bool split = !(features & PACKED);
+
+    for (unsigned i = 0; i < count; i++)
+        drv_desc_at(&d, TABLE, i, IN_RANGE, 1, split && i + 1 < count ? N : 0,
+                    split ? (uint16_t)(i + 1) : 0);
+    drv_desc_at(&d, drv_area_desc(0), 0, TABLE, 16 * count, split ? I : 0, split ? 0 : A | I);
+    if (split)
+        drv_put16(&d, drv_area_driver(0) + 2, 1);
+    drv_kick(&d, 0);
+    assert_int_equal(drv_broken(&d), broken);
+    assert_int_equal(p->taken, !broken);
+    end(&d, p);
+}
+
+static void test_longest_chain(void **state)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        chain_of(i ? PACKED : 0, VIRTQ_CHAIN_MAX, false);
+        chain_of(i ? PACKED : 0, VIRTQ_CHAIN_MAX + 1, true);
+        chain_of(i ? PACKED : 0, 4096, true);
+    }
+}
+
+/* The device holds all entries; the driver makes them available again. */
+static void test_packed_available_twice(void **state)
+{
+    struct drv d;
+    struct probe *p = begin(&d, PACKED);
+
+    p->hold = true;
+    for (unsigned i = 0; i < DRV_QUEUE_SIZE; i++)
+        drv_desc_at(&d, drv_area_desc(0), i, IN_RANGE, 8, (uint16_t)i, A);
+    drv_kick(&d, 0);
+    assert_int_equal(p->held_count, DRV_QUEUE_SIZE);
+    drv_kick(&d, 0); /* nothing new */
+    assert_false(drv_broken(&d));
+    drv_desc_at(&d, drv_area_desc(0), 0, IN_RANGE, 8, 0, U); /* the next round's bits */
+    drv_kick(&d, 0);
+    assert_true(drv_broken(&d));
+    assert_int_equal(p->held_count, DRV_QUEUE_SIZE);
+    probe_return(p, 0, 8); /* what comes back late goes nowhere */
+    end(&d, p);
+}
+
+/* A chain that is longer than what is left beside those in flight. */
+static void test_packed_chain_over_others(void **state)
+{
+    struct drv d;
+    struct probe *p = begin(&d, PACKED);
+
+    p->hold = true;
+    for (unsigned i = 0; i < 4; i++)
+        drv_desc_at(&d, drv_area_desc(0), i, IN_RANGE, 8, (uint16_t)i, A);
+    for (unsigned i = 4; i < DRV_QUEUE_SIZE; i++)
+        drv_desc_at(&d, drv_area_desc(0), i, IN_RANGE, 8, 4, A | N);
+    drv_kick(&d, 0); /* the last one runs on into slots 0 to 3, which are in flight */
+    assert_true(drv_broken(&d));
+    assert_int_equal(p->held_count, 4);
+    end(&d, p);
+}
+
+/* Nonsense in the driver's event structure: at worst an interrupt too many or too few. */
+static void test_wild_events(void **state)
+{
+    const struct drv_buf one[] = {{DRV_DATA, 16, true}};
+
+    for (unsigned packed = 0; packed < 2; packed++) {
+        struct drv d;
+        struct probe *p = begin(&d, EVENT | (packed ? PACKED : 0));
+        uint64_t area = drv_area_driver(0);
+
+        for (unsigned i = 0; i < 400; i++) {
+            uint16_t junk = (uint16_t)(i * 40503), id;
+            uint32_t len;
+
+            drv_put16(&d, packed ? area : area + 4 + UINT64_C(2) * DRV_QUEUE_SIZE, junk);
+            if (packed)
+                drv_put16(&d, area + 2, (uint16_t)(i % 7 ? 2 : junk));
+            drv_put16(&d, drv_area_device(0) + (packed ? 0 : 4 + UINT64_C(8) * DRV_QUEUE_SIZE),
+                      (uint16_t)~junk); /* and over what the device writes */
+            drv_add(&d, 0, one, 1);
+            drv_kick(&d, 0);
+            assert_true(drv_used(&d, 0, &id, &len));
+        }
+        assert_int_equal(p->taken, 400);
+        assert_false(drv_broken(&d));
+        end(&d, p);
+    }
+}
+
 /* A fixed stream of random bytes as ring memory, kicked again and again. */
 static void random_rings(uint64_t features, uint32_t seed)
 {
@@ -319,4 +518,7 @@ static void test_random_rings(void **state)
     }
 }
 
-RUN_TESTS(cmocka_unit_test(test_ring_cases), cmocka_unit_test(test_random_rings))
+RUN_TESTS(cmocka_unit_test(test_ring_cases), cmocka_unit_test(test_packed_ring_without_end),
+          cmocka_unit_test(test_longest_chain), cmocka_unit_test(test_packed_available_twice),
+          cmocka_unit_test(test_packed_chain_over_others), cmocka_unit_test(test_wild_events),
+          cmocka_unit_test(test_random_rings))

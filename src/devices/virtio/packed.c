@@ -3,7 +3,8 @@
  * Packed virtqueues, device side (virtio 1.2, 2.8): one ring of descriptors that driver and device
  * both write, and two event suppression structures.
  * q->next and q->used are slots below q->size; the wrap flags flip when they pass the end.
- * Not modelled: in-order use; our own event structure stays at its "always notify" zero.
+ * Our own event structure asks for the next slot when there is nothing left (with event index), or
+ * stays at its "always notify" zero. Not modelled: in-order use.
  */
 #include "base/bits.h"
 #include "base/endian.h"
@@ -47,7 +48,7 @@ static bool packed_read_desc(struct virtq *q, uint64_t addr, struct virtq_desc *
 
 /* The driver made the slot available in this round when AVAIL equals and USED differs from our
  * wrap flag. */
-static bool packed_available(struct virtq *q)
+static bool packed_next_available(struct virtq *q)
 {
     uint16_t flags;
 
@@ -55,6 +56,28 @@ static bool packed_available(struct virtq *q)
         return false;
     atomic_thread_fence(memory_order_acquire); /* the rest is read after the flags */
     return !!(flags & DESC_AVAIL) == q->next_wrap && !!(flags & DESC_USED) != q->next_wrap;
+}
+
+/* Asks to be told when the driver fills the next slot. */
+static bool packed_ask(struct virtq *q)
+{
+    uint8_t raw[EVENT_SIZE];
+
+    st_le16(raw, (uint16_t)(q->next | (q->next_wrap ? EVENT_WRAP : 0)));
+    st_le16(raw + 2, EVENT_DESC);
+    return ring_write(q, q->device, raw, sizeof(raw));
+}
+
+/* When nothing is available it asks for the next notification and looks again, so that none is
+ * missed. */
+static bool packed_available(struct virtq *q)
+{
+    if (packed_next_available(q))
+        return true;
+    if (!virtio_has(q->v, VIRTIO_F_EVENT_IDX) || !packed_ask(q))
+        return false;
+    atomic_thread_fence(memory_order_seq_cst);
+    return packed_next_available(q);
 }
 
 /* The buffers of an indirect table, which follow one another without NEXT. */

@@ -78,6 +78,7 @@ bool drv_broken(struct drv *d)
 bool drv_negotiate(struct drv *d, uint64_t features)
 {
     d->packed = features >> VIRTIO_F_RING_PACKED & 1;
+    d->event = features >> VIRTIO_F_EVENT_IDX & 1;
     drv_write(d, 20, 1, VIRTIO_ACKNOWLEDGE);
     drv_write(d, 20, 1, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
     for (unsigned i = 0; i < 2; i++) {
@@ -203,6 +204,7 @@ static uint16_t split_add(struct drv *d, unsigned queue, const struct drv_buf *b
     q->free_head = (uint16_t)((head + (d->indirect ? 1 : n)) % q->size);
     drv_put16(d, drv_area_driver(queue) + 4 + UINT64_C(2) * (q->avail_idx % q->size), head);
     drv_put16(d, drv_area_driver(queue) + 2, ++q->avail_idx);
+    q->added++;
     return head;
 }
 
@@ -255,6 +257,7 @@ static uint16_t packed_add(struct drv *d, unsigned queue, const struct drv_buf *
         drv_desc_at(d, drv_area_desc(queue), slot, table, 16 * n, id,
                     (uint16_t)(DRV_INDIRECT | (wrap ? AVAIL : USED)));
     q->slots_of[id] = (uint16_t)slots;
+    q->added = (uint16_t)(q->added + slots);
     packed_step(&q->free_head, &q->wrap, slots, q->size);
     return id;
 }
@@ -273,6 +276,43 @@ static bool packed_used(struct drv *d, unsigned queue, uint16_t *ret_id, uint32_
     *ret_len = ld_le32(raw + 8);
     packed_step(&q->used_seen, &q->used_wrap, q->slots_of[*ret_id % 256], q->size);
     return true;
+}
+
+/* virtio 1.2, 2.7.7.2, 2.8.10: did the index pass `event` with the last `added` steps to `now`? */
+static bool event_passed(uint16_t event, uint16_t now, uint16_t added)
+{
+    return (uint16_t)(now - event - 1) < added;
+}
+
+static bool split_wants_kick(struct drv *d, unsigned queue, uint16_t added)
+{
+    const struct drv_queue *q = &d->q[queue];
+    uint64_t area = drv_area_device(queue);
+
+    if (!d->event)
+        return !(drv_get16(d, area) & 1);
+    return event_passed(drv_get16(d, area + 4 + UINT64_C(8) * q->size), q->avail_idx, added);
+}
+
+static bool packed_wants_kick(struct drv *d, unsigned queue, uint16_t added)
+{
+    const struct drv_queue *q = &d->q[queue];
+    uint16_t where = drv_get16(d, drv_area_device(queue));
+    uint16_t flags = drv_get16(d, drv_area_device(queue) + 2) & 3, event = where & 0x7fff;
+
+    if (flags != 2)
+        return flags == 0;
+    if (!(where & 0x8000) != !q->wrap)
+        event = (uint16_t)(event - q->size);
+    return event_passed(event, q->free_head, added);
+}
+
+bool drv_wants_kick(struct drv *d, unsigned queue)
+{
+    uint16_t added = d->q[queue].added;
+
+    d->q[queue].added = 0;
+    return d->packed ? packed_wants_kick(d, queue, added) : split_wants_kick(d, queue, added);
 }
 
 uint16_t drv_add(struct drv *d, unsigned queue, const struct drv_buf *bufs, unsigned count)

@@ -39,13 +39,14 @@ struct drv_queue {
     uint16_t used_seen;     /* split: counter; packed: slot */
     bool wrap, used_wrap;   /* packed */
     uint16_t slots_of[256]; /* packed: ring slots of buffer id */
+    uint16_t added;         /* avail entries (split) or slots (packed) since drv_wants_kick() */
 };
 
 struct drv {
     struct mem *mem;
     struct clock *clock;
     struct virtio_device *v;
-    bool packed, indirect;
+    bool packed, indirect, event;
     unsigned interrupts; /* rising edges of the line */
     bool line;
     struct drv_queue q[VIRTIO_QUEUES_MAX];
@@ -71,6 +72,8 @@ bool drv_revives(struct drv *d);
 
 /* Makes a chain available without a kick; its id. */
 uint16_t drv_add(struct drv *d, unsigned queue, const struct drv_buf *bufs, unsigned count);
+/* Whether the device wants to be told of what was added since the last call. */
+bool drv_wants_kick(struct drv *d, unsigned queue);
 /* The next used chain; false: none. */
 bool drv_used(struct drv *d, unsigned queue, uint16_t *ret_id, uint32_t *ret_len);
 

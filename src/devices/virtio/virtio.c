@@ -38,6 +38,11 @@ void virtio_setup(struct virtio_device *v, const struct virtio_class *class, uin
     }
 }
 
+void virtio_without(struct virtio_device *v, enum virtio_feature feature)
+{
+    v->features &= ~BIT(feature);
+}
+
 int virtio_init(struct device *dev, struct err *err)
 {
     struct virtio_device *v = container_of(dev, struct virtio_device, dev);

@@ -137,6 +137,9 @@ static inline bool virtio_has(const struct virtio_device *v, unsigned feature)
     return v->driver_features >> feature & 1;
 }
 
+/* Takes back the offer of a feature; before the device is initialised. */
+void virtio_without(struct virtio_device *v, enum virtio_feature feature);
+
 /* DRIVER_OK and not broken: queues may be served. */
 bool virtio_running(const struct virtio_device *v);
 /* Serves a queue as if it had been notified: for back ends that have room or data again. */
