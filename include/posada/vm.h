@@ -64,7 +64,8 @@ struct vm_config {
     bool tty;             /* the command gets a terminal */
     bool open_stdin;      /* the command's standard input stays open */
     bool auto_remove;
-    char *restart;                  /* its restart policy as text (vm/restart.h); NULL: no */
+    char *file, *spec; /* the guest file it is from, and a digest of what that says; NULL: none */
+    char *restart;     /* its restart policy as text (vm/restart.h); NULL: no */
     struct vm_net net[VM_NETS_MAX]; /* eth0 and so on */
     unsigned net_count;
     char **ports;      /* forwards of the user network, "127.0.0.1:8080:80/tcp"; NULL: none */

@@ -15,6 +15,32 @@ const char cli_about_posada[] =
     "\n"
     "Long options are never abbreviated. A word -- ends the options.";
 
+const char cli_about_guestfile[] =
+    "A guest file describes guests that belong together. posada up makes and starts them, in the\n"
+    "order of depends_on; posada down stops and removes them in the opposite order.\n"
+    "\n"
+    "  version: 1\n"
+    "  guests:\n"
+    "    db:\n"
+    "      image: tiny\n"
+    "      command: [sleep, infinity]\n"
+    "      memory: 512M\n"
+    "      restart: on-failure\n"
+    "    web:\n"
+    "      image: tiny\n"
+    "      command: [httpd, -f]\n"
+    "      env: {GREETING: hello}\n"
+    "      port: [\"8080:80\"]\n"
+    "      depends_on: db\n"
+    "\n"
+    "The keys of a guest are the options of posada create and a few more; they mean what they "
+    "mean\n"
+    "there, and its name is the guest's. Relative paths count from the file's folder. An unknown "
+    "key\n"
+    "is an error, as is a key twice. Of YAML, anchors, aliases and tags are not used; a file has "
+    "at\n"
+    "most 256 KiB, 10000 values and 64 guests. version is 1 and must be there.";
+
 const struct cli_about cli_about_exit[] = {
     {"0", "all went well"},
     {"1", "the operation failed; one sentence on standard error says why"},

@@ -96,7 +96,7 @@ int must_use cli_completion(FILE *out, const char *shell, struct err *err);
 struct cli_about {
     const char *name, *text;
 };
-extern const char cli_about_posada[];
+extern const char cli_about_posada[], cli_about_guestfile[];
 extern const struct cli_about cli_about_exit[], cli_about_environment[], cli_about_files[];
 
 /* Prints "posada: TEXT" on stderr and returns the exit code that err stands for. */

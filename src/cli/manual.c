@@ -3,6 +3,8 @@
  * Manual pages as roff (man(7) macros: TH SH SS TP BR), from the tables that --help and the parser
  * read. The hidden verb "manual DIR" writes one file a page; the build does that.
  */
+#include "cli/guestfile.h"
+#include "cli/run.h"
 #include "cli/verbs.h"
 
 #include <errno.h>
@@ -90,11 +92,11 @@ static void roff_options(FILE *out, const struct cli_verb *verb)
         roff_option(out, o);
 }
 
-static void roff_head(FILE *out, const char *page, const char *summary)
+static void roff_head(FILE *out, const char *page, char section, const char *summary)
 {
     fputs(".\\\" Made from Posada's option table; do not edit.\n.TH ", out);
     roff_text(out, page, true);
-    fprintf(out, " 1 \"\" \"Posada %s\" \"Posada manual\"\n.SH NAME\n", POSADA_VERSION);
+    fprintf(out, " %c \"\" \"Posada %s\" \"Posada manual\"\n.SH NAME\n", section, POSADA_VERSION);
     roff_text(out, page, false);
     fputs(" \\- ", out);
     roff_text(out, summary, false);
@@ -126,7 +128,7 @@ static void manual_verb(FILE *out, const struct cli_verb *verb)
     char page[80];
 
     snprintf(page, sizeof(page), "posada-%s", verb->name);
-    roff_head(out, page, verb->summary);
+    roff_head(out, page, '1', verb->summary);
     roff_synopsis(out, verb->name, verb);
     fputs(".SH DESCRIPTION\n", out);
     roff_text(out, verb->summary, false);
@@ -158,7 +160,7 @@ static void manual_entries(FILE *out, const char *title, const struct cli_about 
 
 static void manual_top(FILE *out)
 {
-    roff_head(out, "posada", "one house for guests of every kind");
+    roff_head(out, "posada", '1', "one house for guests of every kind");
     fputs("\\fBposada\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]\n"
           ".SH DESCRIPTION\n",
           out);
@@ -186,19 +188,52 @@ void cli_manual_page(FILE *out, const struct cli_verb *verb)
         manual_top(out);
 }
 
+/* --- posada.yaml(5) --- */
+
+static void manual_key(FILE *out, const struct cli_option *o)
+{
+    fputs(".TP\n\\fB", out);
+    roff_text(out, o->name, false);
+    fputs("\\fR: \\fI", out);
+    roff_text(out, o->value ? o->value : "true|false", false);
+    fprintf(out, "\\fR%s\n", o->flags & CLI_REPEAT ? " (one, or a list)" : "");
+    roff_text(out, o->help, false);
+    fputs(".\n", out);
+}
+
+static void manual_guestfile(FILE *out, const struct cli_verb *none)
+{
+    roff_head(out, "posada.yaml", '5', "guests of a file");
+    fputs("\\fBposada up\\fR [\\fB\\-f\\fR \\fIFILE\\fR]\n.SH DESCRIPTION\n", out);
+    roff_paragraphs(out, cli_about_guestfile);
+    fputs(".SH KEYS OF A GUEST\n", out);
+    for (const struct cli_about *k = guestfile_keys; k->name; k++) {
+        fprintf(out, ".TP\n\\fB%s\\fR\n", k->name);
+        roff_text(out, k->text, false);
+        fputs(".\n", out);
+    }
+    for (const struct cli_option *o = run_guest_options; o->name; o++)
+        if (!(o->flags & CLI_NO_FILE))
+            manual_key(out, o);
+    fputs(".SH SEE ALSO\n\\fBposada\\-up\\fR(1), \\fBposada\\-create\\fR(1)\n", out);
+}
+
 /* --- the verb that writes them all --- */
 
-static int manual_file(const char *dir, const struct cli_verb *verb, struct err *err)
+typedef void manual_fn(FILE *out, const struct cli_verb *verb);
+
+static int manual_file(const char *dir, const char *name, manual_fn *fn,
+                       const struct cli_verb *verb, struct err *err)
 {
     char path[4096];
     FILE *out;
     bool bad;
 
-    snprintf(path, sizeof(path), "%s/posada%s%s.1", dir, verb ? "-" : "", verb ? verb->name : "");
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
     out = fopen(path, "we");
     if (!out)
         return err_set(err, -errno, "manual page %s: %s", path, strerror(errno));
-    cli_manual_page(out, verb);
+    fn(out, verb);
     bad = ferror(out);
     if (fclose(out) || bad)
         return err_set(err, -EIO, "manual page %s: it cannot be written", path);
@@ -207,12 +242,19 @@ static int manual_file(const char *dir, const struct cli_verb *verb, struct err 
 
 static int manual_run(const struct cli_args *args)
 {
+    const char *dir = args->operands[0];
     struct err err;
-    int r = manual_file(args->operands[0], NULL, &err);
+    int r = manual_file(dir, "posada.1", cli_manual_page, NULL, &err);
 
-    for (const struct cli_verb *const *v = cli_verbs; !r && *v; v++)
+    if (!r)
+        r = manual_file(dir, "posada.yaml.5", manual_guestfile, NULL, &err);
+    for (const struct cli_verb *const *v = cli_verbs; !r && *v; v++) {
+        char name[80];
+
+        snprintf(name, sizeof(name), "posada-%s.1", (*v)->name);
         if (!(*v)->hidden)
-            r = manual_file(args->operands[0], *v, &err);
+            r = manual_file(dir, name, cli_manual_page, *v, &err);
+    }
     return r < 0 ? cli_fail(&err) : EXIT_OK;
 }
 

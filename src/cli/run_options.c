@@ -16,7 +16,7 @@ enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20 };
 
 /* The options of a guest: of run and create, and the keys of a guest file. */
 const struct cli_option run_guest_options[] = {
-    {"name", 0, "NAME", "its name (default: one is made up)"},
+    {"name", 0, "NAME", "its name (default: one is made up)", CLI_NO_FILE},
     {"arch", 0, "ARCH", "riscv64, arm64 or amd64 (default: riscv64)"},
     {"technique", 0, "TECHNIQUE", "auto, emulate, full, hardware, para or container"},
     {"engine", 0, "NAME", "interp or jit, as doctor lists them (default: the technique's first)"},
@@ -32,11 +32,12 @@ const struct cli_option run_guest_options[] = {
     {"initrd", 0, "FILE", "with this initial RAM disk"},
     {"append", 0, "TEXT", "and this command line"},
     {"firmware", 0, "FILE", "run this firmware in machine mode, before the kernel"},
-    {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'"},
-    {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost"},
-    {"trace", 0, "FILE[:CLASSES]", "record insn,mem,irq,mmio,mmu,block for tracecat"},
-    {"perf-map", 0, NULL, "let perf name translated code (/tmp/perf-PID.map)"},
-    {"symbols", 0, "FILE", "with names of guest functions from this vmlinux or System.map"},
+    {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'", CLI_NO_FILE},
+    {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost", CLI_NO_FILE},
+    {"trace", 0, "FILE[:CLASSES]", "record insn,mem,irq,mmio,mmu,block for tracecat", CLI_NO_FILE},
+    {"perf-map", 0, NULL, "let perf name translated code (/tmp/perf-PID.map)", CLI_NO_FILE},
+    {"symbols", 0, "FILE", "with names of guest functions from this vmlinux or System.map",
+     CLI_NO_FILE},
     CLI_OPTIONS_END,
 };
 

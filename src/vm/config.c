@@ -137,22 +137,41 @@ struct field {
 #member, kind, offsetof(struct type, member), sizeof(((struct type *)NULL)->member)        \
     }
 
+/* One a line, so that two additions do not collide. */
+/* clang-format off */
 static const struct field config_fields[] = {
-    FIELD(vm_config, FIELD_ARRAY, name),       FIELD(vm_config, FIELD_ARRAY, uuid),
-    FIELD(vm_config, FIELD_ARCH, arch),        FIELD(vm_config, FIELD_TECHNIQUE, technique),
-    FIELD(vm_config, FIELD_ARRAY, engine),     FIELD(vm_config, FIELD_ARRAY, cpu_model),
-    FIELD(vm_config, FIELD_UINT, cpus),        FIELD(vm_config, FIELD_U64, memory),
-    FIELD(vm_config, FIELD_TEXT, image),       FIELD(vm_config, FIELD_TEXT, kernel),
-    FIELD(vm_config, FIELD_TEXT, initrd),      FIELD(vm_config, FIELD_TEXT, append),
-    FIELD(vm_config, FIELD_TEXT, firmware),    FIELD(vm_config, FIELD_BOOL, tohost),
-    FIELD(vm_config, FIELD_LIST, command),     FIELD(vm_config, FIELD_LIST, env),
-    FIELD(vm_config, FIELD_TEXT, user),        FIELD(vm_config, FIELD_TEXT, workdir),
-    FIELD(vm_config, FIELD_BOOL, tty),         FIELD(vm_config, FIELD_BOOL, open_stdin),
-    FIELD(vm_config, FIELD_BOOL, auto_remove), FIELD(vm_config, FIELD_TEXT, restart),
-    FIELD(vm_config, FIELD_UINT, gdb_port),    FIELD(vm_config, FIELD_LIST, ports),
-    FIELD(vm_config, FIELD_TEXT, trace),       FIELD(vm_config, FIELD_BOOL, perf_map),
-    FIELD(vm_config, FIELD_TEXT, symbols),     {0},
+    FIELD(vm_config, FIELD_ARRAY, name),
+    FIELD(vm_config, FIELD_ARRAY, uuid),
+    FIELD(vm_config, FIELD_ARCH, arch),
+    FIELD(vm_config, FIELD_TECHNIQUE, technique),
+    FIELD(vm_config, FIELD_ARRAY, engine),
+    FIELD(vm_config, FIELD_ARRAY, cpu_model),
+    FIELD(vm_config, FIELD_UINT, cpus),
+    FIELD(vm_config, FIELD_U64, memory),
+    FIELD(vm_config, FIELD_TEXT, image),
+    FIELD(vm_config, FIELD_TEXT, kernel),
+    FIELD(vm_config, FIELD_TEXT, initrd),
+    FIELD(vm_config, FIELD_TEXT, append),
+    FIELD(vm_config, FIELD_TEXT, firmware),
+    FIELD(vm_config, FIELD_BOOL, tohost),
+    FIELD(vm_config, FIELD_LIST, command),
+    FIELD(vm_config, FIELD_LIST, env),
+    FIELD(vm_config, FIELD_TEXT, user),
+    FIELD(vm_config, FIELD_TEXT, workdir),
+    FIELD(vm_config, FIELD_BOOL, tty),
+    FIELD(vm_config, FIELD_BOOL, open_stdin),
+    FIELD(vm_config, FIELD_BOOL, auto_remove),
+    FIELD(vm_config, FIELD_TEXT, restart),
+    FIELD(vm_config, FIELD_TEXT, file),
+    FIELD(vm_config, FIELD_TEXT, spec),
+    FIELD(vm_config, FIELD_UINT, gdb_port),
+    FIELD(vm_config, FIELD_LIST, ports),
+    FIELD(vm_config, FIELD_TEXT, trace),
+    FIELD(vm_config, FIELD_BOOL, perf_map),
+    FIELD(vm_config, FIELD_TEXT, symbols),
+    {0},
 };
+/* clang-format on */
 
 static const struct field disk_fields[] = {
     FIELD(vm_disk, FIELD_TEXT, path),

@@ -49,10 +49,10 @@ static json_t *op_numbers(const struct monitor *m)
 
 static void op_status(struct monitor *m, struct conn *conn, const json_t *request)
 {
-    conn_answer(conn,
-                json_pack("{s:s, s:s, s:b, s:s, s:o}", "state", vm_state_name(m->record.state),
-                          "reason", m->record.reason, "agent", agent_host_ready(m->agent), "engine",
-                          m->record.engine, "stats", op_numbers(m)));
+    conn_answer(conn, json_pack("{s:s, s:s, s:b, s:b, s:s, s:o}", "state",
+                                vm_state_name(m->record.state), "reason", m->record.reason, "begun",
+                                m->begun, "agent", agent_host_ready(m->agent), "engine",
+                                m->record.engine, "stats", op_numbers(m)));
 }
 
 /* What the process has resident, as further numbers. */
