@@ -171,6 +171,14 @@ static void step_net(struct rig *rig, struct script *s)
     (void)rig_net_frame(rig, header, data, NET_FRAME_MIN + script_take(s, 1) * 2);
 }
 
+static void step_share(struct rig *rig, struct script *s)
+{
+    unsigned n = (unsigned)script_take(s, 1);
+    uint8_t data[64] = {0};
+
+    (void)rig_share_complete(rig, n, data, script_take(s, 1) % sizeof(data));
+}
+
 static void step_input(struct rig *rig, struct script *s)
 {
     unsigned pin = (unsigned)script_take(s, 1);
@@ -295,8 +303,8 @@ static void step_save_load(struct rig *rig, struct script *s)
 }
 
 static void (*const steps[])(struct rig *, struct script *) = {
-    step_time,  step_memory, step_line, step_disk,   step_net,
-    step_input, step_ring,   step_ring, step_settle,
+    step_time,  step_memory, step_line, step_disk, step_net,
+    step_share, step_input,  step_ring, step_ring, step_settle,
 };
 
 unsigned script_run(struct rig *rig, struct script *s, unsigned limit)

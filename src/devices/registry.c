@@ -13,6 +13,7 @@
 #include "devices/uart/ns16550.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/fs.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include <string.h>
@@ -30,6 +31,7 @@ const struct device_ops *const device_registry[] = {
     &finisher_ops,       /* sifive,test1 */
     &virtio_blk_ops,     /* virtio-blk */
     &virtio_console_ops, /* virtio-console */
+    &virtio_fs_ops,      /* virtio-fs */
     &virtio_net_ops,     /* virtio-net */
     &virtio_rng_ops,     /* virtio-rng */
     NULL,

@@ -2,6 +2,7 @@
 /* Devices without a machine around them. Contract: rig.h; which devices: rig_types.c. */
 #include "rig.h"
 #include "base/checked.h"
+#include "base/iov.h"
 #include "base/net_frame.h"
 #include <assert.h>
 #include <errno.h>
@@ -34,6 +35,52 @@ static void rig_power(void *arg, enum power_action action, unsigned code)
     rig->power_action = action;
     rig->power_code = code;
 }
+
+/* --- The share --- */
+static int share_submit(struct fsdev *dev, struct fs_req *req)
+{
+    struct rig_share *share = container_of(dev, struct rig_share, fsdev);
+
+    share->full = share->count == RIG_SHARE_REQUESTS;
+    if (share->full)
+        return -EAGAIN;
+    share->waiting[share->count++] = req;
+    return 0;
+}
+
+bool rig_share_complete(struct rig *rig, unsigned n, const void *data, size_t len)
+{
+    struct rig_share *share = &rig->share;
+    struct fs_req *req;
+
+    if (!share->count)
+        return false;
+    n %= share->count;
+    req = share->waiting[n];
+    share->waiting[n] = share->waiting[--share->count];
+    req->done(req, iov_fill(req->reply, req->reply_count, 0, data, len));
+    if (share->full && share->fsdev.front.ready) {
+        share->full = false;
+        share->fsdev.front.ready(share->fsdev.front.arg);
+    }
+    return true;
+}
+
+static void share_forget(struct fsdev *dev)
+{
+    container_of(dev, struct rig_share, fsdev)->count = 0;
+}
+
+static void share_drain(struct fsdev *dev)
+{
+    struct rig_share *share = container_of(dev, struct rig_share, fsdev);
+
+    while (rig_share_complete(container_of(share, struct rig, share), 0, NULL, 0))
+        ;
+}
+
+static const struct fsdev_ops share_ops = {
+    .submit = share_submit, .forget = share_forget, .drain = share_drain};
 
 /* --- The line --- */
 static size_t line_write(struct chardev *dev, const uint8_t *data, size_t len)
@@ -256,6 +303,7 @@ int rig_new(const char *type, uint64_t seed, struct rig **ret_rig, struct err *e
         rig->line[i] = (struct rig_chardev){.chardev.ops = &line_ops, .room = SIZE_MAX};
     rig->disk.blockdev = (struct blockdev){
         .ops = &disk_ops, .info = {.size = RIG_DISK_SIZE, .block_size = 512}, .name = "disk 'rig'"};
+    rig->share.fsdev = (struct fsdev){.ops = &share_ops, .tag = "rig"};
     rig->net.netdev = (struct netdev){.ops = &net_ops, .offloads = UINT32_MAX, .mtu = 9000};
     r = rig_assemble(rig, err);
     if (r) {

@@ -11,6 +11,7 @@
 #include "devices/core/state.h"
 #include <posada/blockdev.h>
 #include <posada/chardev.h>
+#include <posada/fsdev.h>
 #include <posada/netdev.h>
 
 enum {
@@ -21,6 +22,7 @@ enum {
     RIG_DISK_SIZE = 1 << 16,
     RIG_LINE_BUFFER = 4096,
     RIG_LINES = 2,
+    RIG_SHARE_REQUESTS = 8,
     RIG_IRQS = 128,
 };
 #define RIG_RAM UINT64_C(0x80000000)
@@ -47,6 +49,14 @@ struct rig_net {
     uint64_t frames, bytes;
 };
 
+/* A file server that keeps requests until rig_share_complete(). */
+struct rig_share {
+    struct fsdev fsdev; /* must be first */
+    struct fs_req *waiting[RIG_SHARE_REQUESTS];
+    unsigned count;
+    bool full; /* said so */
+};
+
 struct rig_region {
     uint64_t base;
     struct device_mmio access;
@@ -67,6 +77,7 @@ struct rig {
     struct rig_chardev line[RIG_LINES];
     struct rig_disk disk;
     struct rig_net net;
+    struct rig_share share;
     bool has_twin; /* the fuzzers': compared with another rig just now */
     struct power_sink power;
     unsigned power_requests, power_code;
@@ -97,6 +108,8 @@ void rig_type(struct rig *rig, unsigned line, const void *data, size_t len);
 void rig_line_room(struct rig *rig, unsigned line, size_t room);
 /* Ends the oldest waiting disk request: carries it out, or only reports `result` if not 0. */
 bool rig_disk_complete(struct rig *rig, int result);
+/* Answers the n-th waiting request (of however many) with len bytes, as far as there is room. */
+bool rig_share_complete(struct rig *rig, unsigned n, const void *data, size_t len);
 /* Lets the far end of the cable take frames, or not. */
 void rig_net_full(struct rig *rig, bool full);
 /* A frame from there, behind its header (base/net_frame.h); false: refused, or no device. */

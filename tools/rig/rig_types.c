@@ -8,6 +8,7 @@
 #include "devices/uart/ns16550.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/fs.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
@@ -41,6 +42,7 @@ const char *const rig_types[] = {
     "sifive,test1",
     "virtio-blk",
     "virtio-console",
+    "virtio-fs",
     "virtio-net",
     "virtio-rng",
     NULL,
@@ -60,6 +62,8 @@ static struct virtio_device *make_virtio(struct rig *rig, const char *type, cons
         return virtio_blk_new(name, &rig->disk.blockdev, "rig", 1);
     if (!strcmp(type, "virtio-console"))
         return virtio_console_new(name, ports, RIG_LINES);
+    if (!strcmp(type, "virtio-fs"))
+        return virtio_fs_new(name, &rig->share.fsdev, VIRTIO_FS_REQUEST_QUEUES_MAX);
     if (!strcmp(type, "virtio-net"))
         return virtio_net_new(name, &rig->net.netdev, rig_mac, VIRTIO_NET_PAIRS_MAX);
     return virtio_rng_new(name);

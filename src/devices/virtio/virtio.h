@@ -26,7 +26,13 @@ enum { /* the register file */
        VIRTIO_NOTIFY_STRIDE = 4, /* bytes from one queue's notification address to the next */
 };
 
-enum virtio_id { VIRTIO_ID_NET = 1, VIRTIO_ID_BLK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4 };
+enum virtio_id {
+    VIRTIO_ID_NET = 1,
+    VIRTIO_ID_BLK = 2,
+    VIRTIO_ID_CONSOLE = 3,
+    VIRTIO_ID_RNG = 4,
+    VIRTIO_ID_FS = 26
+};
 
 enum virtio_status {
     VIRTIO_ACKNOWLEDGE = 1,
