@@ -13,11 +13,14 @@
 #include <sys/syscall.h>
 
 enum {
+    FS_EXECUTE = 1 << 0,
     FS_WRITE_FILE = 1 << 1,
     FS_READ_FILE = 1 << 2,
     FS_READ_DIR = 1 << 3,
     FS_REMOVE_FILE = 1 << 5,
+    FS_MAKE_CHAR = 1 << 6,
     FS_MAKE_REG = 1 << 8,
+    FS_MAKE_BLOCK = 1 << 11,
     FS_TRUNCATE = 1 << 14,
     FS_ABI1 = (1 << 13) - 1, /* execute ... make_sym */
     FS_REFER = 1 << 13,      /* ABI 2 */
@@ -60,17 +63,13 @@ static struct ruleset_attr landlock_handled(int version, size_t *ret_size)
     return attr;
 }
 
-int sandbox_landlock(const struct sandbox_config *config, struct err *err)
+/* Nothing but `allowed`, and that only below a directory. */
+static int landlock_beneath(int dir_fd, uint64_t allowed, struct err *err)
 {
     int version = sandbox_landlock_version();
     size_t size;
     struct ruleset_attr attr = landlock_handled(version, &size);
-    struct path_beneath_attr rule = {
-        .allowed = (FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR | FS_REMOVE_FILE | FS_MAKE_REG |
-                    FS_TRUNCATE) &
-                   attr.fs,
-        .parent_fd = config->dir_fd,
-    };
+    struct path_beneath_attr rule = {.allowed = allowed & attr.fs, .parent_fd = dir_fd};
     CLEANUP(fd) int fd = -1;
 
     if (!version)
@@ -82,6 +81,22 @@ int sandbox_landlock(const struct sandbox_config *config, struct err *err)
     if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
         return err_set(err, -errno, "landlock: %s", strerror(errno));
     return 0;
+}
+
+int sandbox_landlock(const struct sandbox_config *config, struct err *err)
+{
+    return landlock_beneath(config->dir_fd,
+                            FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR | FS_REMOVE_FILE |
+                                FS_MAKE_REG | FS_TRUNCATE,
+                            err);
+}
+
+int sandbox_landlock_tree(int dir_fd, bool read_only, struct err *err)
+{
+    const uint64_t refused = FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK | FS_IOCTL_DEV;
+    const uint64_t all = (FS_ABI1 | FS_REFER | FS_TRUNCATE | FS_IOCTL_DEV) & ~refused;
+
+    return landlock_beneath(dir_fd, read_only ? FS_READ_FILE | FS_READ_DIR : all, err);
 }
 
 int sandbox_landlock_files(const char *const *files, struct err *err)

@@ -10,6 +10,11 @@ int must_use sandbox_user(const struct sandbox_config *config, struct err *err);
 int must_use sandbox_landlock(const struct sandbox_config *config, struct err *err);
 int must_use sandbox_seccomp(const struct sandbox_config *config, struct err *err);
 
+/* Namespaces without interfaces and neighbours, in a user namespace of one user if need be. */
+int must_use sandbox_unshare(struct err *err);
+
+/* Files only below that directory (O_PATH will do); no programs, no device nodes, no TCP. */
+int must_use sandbox_landlock_tree(int dir_fd, bool read_only, struct err *err);
 /* Files only: no more than these may be read (NULL: none), nothing may be changed. */
 int must_use sandbox_landlock_files(const char *const *files, struct err *err);
 

@@ -102,6 +102,15 @@ static int namespace_root(int dir_fd, const char *path, struct err *err)
     return 0;
 }
 
+int sandbox_unshare(struct err *err)
+{
+    int r = geteuid() == 0 ? 0 : namespace_user(err);
+
+    if (!r && unshare(NAMESPACES) < 0)
+        r = namespace_failed("namespaces", err);
+    return r;
+}
+
 int sandbox_namespaces(const struct sandbox_config *config, struct err *err)
 {
     char path[PATH_MAX];
@@ -110,12 +119,8 @@ int sandbox_namespaces(const struct sandbox_config *config, struct err *err)
     /* Afterwards the descriptor belongs to a mount that our root does not lead to. */
     if (namespace_dir_path(config->dir_fd, path, sizeof(path)) < 0)
         return err_set(err, -errno, "mount namespace: %s", strerror(errno));
-    r = geteuid() == 0 ? 0 : namespace_user(err);
-    if (r < 0)
-        return r;
-    if (unshare(NAMESPACES) < 0)
-        return namespace_failed("namespaces", err);
-    return namespace_root(config->dir_fd, path, err);
+    r = sandbox_unshare(err);
+    return r ? r : namespace_root(config->dir_fd, path, err);
 }
 
 /* The new user's files become its own, and it may make more: the sticky bit keeps the rest (the
