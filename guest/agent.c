@@ -67,6 +67,9 @@ static void agent_frame(void *arg, const struct agent_frame *f, const uint8_t *p
             a->port.bad = true;
     } else if (f->type == AGENT_PING) {
         port_send_hello(&a->port);
+    } else if (f->type == AGENT_MOUNT) {
+        if (!mount_frame(&a->port, payload, f->length))
+            a->port.bad = true;
     } else if (f->type == AGENT_SHUTDOWN) {
         if (f->length != 4 || ld_le32(payload) > AGENT_REBOOT)
             a->port.bad = true;
@@ -122,10 +125,12 @@ static void agent_reap(struct agent *a)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        mount_reaped(&a->port, pid, status);
         for (unsigned i = 1; i < AGENT_CHANNELS; i++)
             if (a->channels[i].state != CHANNEL_FREE && a->channels[i].pid == pid)
                 channel_reaped(a, &a->channels[i], status);
+    }
 }
 
 static void agent_signal(struct agent *a)

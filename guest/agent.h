@@ -4,6 +4,7 @@
  *   agent.c    the process: one epoll loop over the port, signals and the commands' descriptors
  *   port.c     frames in and out of the port
  *   channel.c  one command: its pipes or terminal, flow control, its end
+ *   mount.c    shares of the host
  *   spawn.c    the child's side of EXEC: user, directory, environment, exec
  *
  * No memory is allocated on the host's word except at EXEC (one window of input, one frame).
@@ -24,6 +25,7 @@ enum {
      * second, so answers always find room whatever the host sends or fails to read. */
     OUT_LOW = 64 * 1024,
     OUT_HIGH = 128 * 1024,
+    AGENT_MOUNTS = 16, /* being mounted at the same time */
 };
 
 struct port {
@@ -100,6 +102,11 @@ void channel_reaped(struct agent *a, struct channel *c, int wait_status);
 void channel_settle(struct agent *a, struct channel *c);
 /* Hangs the command up and forgets it. */
 void channel_hangup(struct agent *a, struct channel *c);
+
+/* MOUNT. False: a protocol violation. */
+bool mount_frame(struct port *p, const uint8_t *payload, size_t len);
+/* Some child has ended; perhaps one that mounted something. */
+void mount_reaped(struct port *p, pid_t pid, int status);
 
 /* A command as decoded from EXEC; strings point into `text`. */
 struct command {

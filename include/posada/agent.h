@@ -44,7 +44,12 @@ enum agent_type {
     AGENT_ACK = 12,      /* both: u32 bytes consumed */
     AGENT_SHUTDOWN = 13, /* host -> guest, channel 0: u32 enum agent_shutdown; clean power-down */
     AGENT_CLOSE = 14,    /* host -> guest: the client is gone; hang up the command (SIGHUP) */
+    /* host -> guest, channel 0: u32 number of a share, u32 flags (enum agent_mount_flag), then its
+     * tag NUL and where to mount it NUL. One that is mounted already is fine. */
+    AGENT_MOUNT = 15,
+    AGENT_MOUNTED = 16, /* guest -> host, channel 0: u32 number, u32 Linux errno, 0 for done */
 };
 
 enum agent_exec_flag { AGENT_EXEC_TTY = 1 << 0, AGENT_EXEC_STDIN = 1 << 1 };
+enum agent_mount_flag { AGENT_MOUNT_READ_ONLY = 1 << 0 };
 enum agent_shutdown { AGENT_POWEROFF = 0, AGENT_REBOOT = 1 };

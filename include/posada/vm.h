@@ -27,7 +27,7 @@ const char *vm_arch_debian_name(enum vm_arch arch); /* riscv64 arm64 amd64 */
 int vm_technique_parse(const char *name);
 const char *vm_technique_name(enum vm_technique technique);
 
-enum { VM_NAME_MAX = 63, VM_DISKS_MAX = 8, VM_NETS_MAX = 4, VM_CPUS_MAX = 64 };
+enum { VM_NAME_MAX = 63, VM_DISKS_MAX = 8, VM_NETS_MAX = 4, VM_SHARES_MAX = 8, VM_CPUS_MAX = 64 };
 
 struct vm_disk {
     char *path;
@@ -42,6 +42,16 @@ struct vm_disk {
 struct vm_net {
     char *network; /* "user" (once at most), a network's name, or "tap:IFNAME[,BRIDGE]" */
     char mac[18];  /* "02:..."; made with the guest */
+};
+
+struct vm_share {
+    char *host;   /* a folder of the host: its path without links */
+    char *guest;  /* where the guest mounts it: an absolute path */
+    char tag[37]; /* what it is called in between: "share0" */
+    bool read_only;
+    bool squash;       /* one user of the host for all; else numbers are the same on both sides */
+    unsigned uid, gid; /* squash: that user, and what a guest sees as owner of everything */
+    unsigned guest_uid, guest_gid;
 };
 
 struct vm_config {
@@ -68,6 +78,8 @@ struct vm_config {
     char *restart;     /* its restart policy as text (vm/restart.h); NULL: no */
     struct vm_net net[VM_NETS_MAX]; /* eth0 and so on */
     unsigned net_count;
+    struct vm_share share[VM_SHARES_MAX];
+    unsigned share_count;
     char **ports;      /* forwards of the user network, "127.0.0.1:8080:80/tcp"; NULL: none */
     unsigned gdb_port; /* 0: none */
     char *trace;       /* trace classes, NULL: off */

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 struct blockdev;
+struct fsdev;
 struct board;
 struct device_set;
 
@@ -48,6 +49,8 @@ struct board_config {
     unsigned disk_count;
     struct board_net net[VM_NETS_MAX];
     unsigned net_count;
+    struct fsdev *share[VM_SHARES_MAX]; /* stay the caller's */
+    unsigned share_count;
 };
 
 enum board_image_kind {

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/fs.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
@@ -13,7 +14,13 @@
 #include <posada/agent.h>
 #include <stdio.h>
 
-enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_DISK = 3, SLOT_NET = SLOT_DISK + VM_DISKS_MAX };
+enum {
+    SLOT_CONSOLE = 1,
+    SLOT_RNG = 2,
+    SLOT_DISK = 3,
+    SLOT_NET = SLOT_DISK + VM_DISKS_MAX,
+    SLOT_SHARE = SLOT_NET + VM_NETS_MAX
+};
 
 int board_kit_init(struct board_kit *kit, const struct board_config *config, struct err *err)
 {
@@ -121,6 +128,17 @@ static struct virtio_device *kit_make_disk(const struct board_config *config, un
     return v;
 }
 
+/* A request queue a vCPU, as drivers use them. */
+static struct virtio_device *kit_make_share(const struct board_config *config, unsigned i)
+{
+    unsigned queues =
+        config->cpus < VIRTIO_FS_REQUEST_QUEUES_MAX ? config->cpus : VIRTIO_FS_REQUEST_QUEUES_MAX;
+    char name[16];
+
+    snprintf(name, sizeof(name), "share%u", i);
+    return virtio_fs_new(name, config->share[i], queues);
+}
+
 int board_kit_add_virtio(struct board_kit *kit, struct err *err)
 {
     const struct virtio_console_port_config ports[] = {
@@ -145,5 +163,7 @@ int board_kit_add_virtio(struct board_kit *kit, struct err *err)
         r = kit_add_function(kit, SLOT_NET + i, virtio_net_new(name, net->backend, net->mac, pairs),
                              err);
     }
+    for (unsigned i = 0; !r && i < kit->config.share_count; i++)
+        r = kit_add_function(kit, SLOT_SHARE + i, kit_make_share(&kit->config, i), err);
     return r;
 }

@@ -49,6 +49,9 @@ int must_use run_disk_options(const struct cli_args *args, struct vm_config *con
 /* A file the guest's process will open: by its absolute path, because that process lives in /.
  * what: the option. *ret is the caller's. */
 int must_use run_file(const char *what, const char *path, char **ret, struct err *err);
+/* Reads --volume. */
+int must_use run_share_options(const struct cli_args *args, struct vm_config *config,
+                               struct err *err);
 /* Refuses what no engine here can run, with what can be done instead. */
 int must_use run_check_engine(const struct vm_config *config, struct err *err);
 /* Makes an image's name into kernel, initrd and command line, building it first if need be. */

@@ -25,6 +25,8 @@ const struct cli_option run_guest_options[] = {
     RUN_COMMAND_OPTIONS,
     {"disk", 0, "PATH[,format=F][,ro][,cache=MODE]...",
      "attach a disk image, raw or qcow2; repeatable", CLI_REPEAT},
+    {"volume", 'v', "HOST:GUEST[:ro]", "share a folder of this host with the guest; repeatable",
+     CLI_REPEAT},
     {"net", 0, "NETWORK",
      "user, none, a name (shared with guests), or tap:IFNAME[,BRIDGE]; repeatable", CLI_REPEAT},
     {"port", 'p', "[IP:]HOST:GUEST[/udp]", "forward a port of this host; repeatable", CLI_REPEAT},
@@ -295,5 +297,7 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
         r = option_operands(args, config, err);
     if (!r)
         r = run_net_options(args, config, err);
+    if (!r)
+        r = run_share_options(args, config, err);
     return r;
 }

@@ -31,6 +31,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_rm_verb,
     &cli_run_verb,
     &cli_set_verb,
+    &cli_share_helper_verb,
     &cli_start_verb,
     &cli_stats_verb,
     &cli_stop_verb,

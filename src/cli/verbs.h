@@ -30,6 +30,7 @@ extern const struct cli_verb cli_resume_verb;
 extern const struct cli_verb cli_rm_verb;
 extern const struct cli_verb cli_run_verb;
 extern const struct cli_verb cli_set_verb;
+extern const struct cli_verb cli_share_helper_verb;
 extern const struct cli_verb cli_start_verb;
 extern const struct cli_verb cli_stats_verb;
 extern const struct cli_verb cli_stop_verb;

@@ -262,6 +262,24 @@ static int agent_hello(struct agent_host *host, const struct frame *f)
     return 0;
 }
 
+static int agent_mounted(struct agent_host *host, const struct frame *f)
+{
+    if (f->len != 8)
+        return -EPROTO;
+    if (host->events.mounted)
+        host->events.mounted(host->events.arg, ld_le32(f->data), ld_le32(f->data + 4));
+    return 0;
+}
+
+static int agent_own_frame(struct agent_host *host, const struct frame *f)
+{
+    switch (f->type) {
+    case AGENT_HELLO: return agent_hello(host, f);
+    case AGENT_MOUNTED: return agent_mounted(host, f);
+    default: return 0;
+    }
+}
+
 static int session_output(struct agent_session *s, const struct frame *f)
 {
     if (!s->started || f->len > AGENT_WINDOW - s->unacked)
@@ -330,7 +348,7 @@ static int agent_frame_in(struct agent_host *host, const struct frame *f)
     struct agent_session *s = &host->sessions[f->channel];
 
     if (f->channel == 0)
-        return f->type == AGENT_HELLO ? agent_hello(host, f) : 0;
+        return agent_own_frame(host, f);
     if (!s->channel)
         return 0;
     switch (f->type) {
@@ -444,4 +462,25 @@ const char *agent_host_info(const struct agent_host *host, const char *key)
 int agent_host_shutdown(struct agent_host *host, enum agent_shutdown how)
 {
     return agent_send_u32(host, AGENT_SHUTDOWN, 0, how);
+}
+
+int agent_host_mount(struct agent_host *host, uint32_t number, bool read_only, const char *tag,
+                     const char *path)
+{
+    struct buf b = {0};
+    uint8_t head[8];
+    int r;
+
+    st_le32(head, number);
+    st_le32(head + 4, read_only ? (uint32_t)AGENT_MOUNT_READ_ONLY : 0);
+    r = buf_append(&b, head, sizeof(head));
+    if (!r)
+        r = buf_append(&b, tag, strlen(tag) + 1);
+    if (!r)
+        r = buf_append(&b, path, strlen(path) + 1);
+    if (!r)
+        r = b.len > AGENT_MAX_PAYLOAD ? -ENAMETOOLONG
+                                      : agent_send(host, AGENT_MOUNT, 0, buf_data(&b), b.len);
+    buf_done(&b);
+    return r;
 }

@@ -17,6 +17,8 @@ struct agent_session; /* one running command */
 struct agent_events {
     void (*ready)(void *arg);                 /* the first HELLO since the port was opened */
     void (*lost)(void *arg, const char *why); /* after ready only; sessions have ended before */
+    /* Answer to agent_host_mount(); code: 0 or the guest's errno. Optional. */
+    void (*mounted)(void *arg, uint32_t number, uint32_t code);
     void *arg;
 };
 
@@ -49,6 +51,10 @@ bool agent_host_ready(const struct agent_host *host);
 const char *agent_host_info(const struct agent_host *host, const char *key);
 /* Asks for a clean power-down; -ENOTCONN without an agent. */
 int must_use agent_host_shutdown(struct agent_host *host, enum agent_shutdown how);
+
+/* Has the guest mount a share; events.mounted() follows. -ENOTCONN without an agent. */
+int must_use agent_host_mount(struct agent_host *host, uint32_t number, bool read_only,
+                              const char *tag, const char *path);
 
 /* -ENOTCONN without an agent, -EBUSY when all channels are in use, -E2BIG. */
 int must_use agent_host_exec(struct agent_host *host, const struct agent_exec *exec,

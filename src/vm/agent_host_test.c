@@ -68,7 +68,7 @@ static void on_ended(void *arg, unsigned code, const char *why)
 static int setup(void **state)
 {
     struct trial *t = calloc(1, sizeof(*t));
-    struct agent_events events = {on_ready, on_lost, t};
+    struct agent_events events = {.ready = on_ready, .lost = on_lost, .arg = t};
 
     t->host = agent_host_new(&events);
     t->dev = agent_host_chardev(t->host);

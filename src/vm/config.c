@@ -191,6 +191,14 @@ static const struct field net_fields[] = {
     {0},
 };
 
+static const struct field share_fields[] = {
+    FIELD(vm_share, FIELD_TEXT, host),      FIELD(vm_share, FIELD_TEXT, guest),
+    FIELD(vm_share, FIELD_ARRAY, tag),      FIELD(vm_share, FIELD_BOOL, read_only),
+    FIELD(vm_share, FIELD_BOOL, squash),    FIELD(vm_share, FIELD_UINT, uid),
+    FIELD(vm_share, FIELD_UINT, gid),       FIELD(vm_share, FIELD_UINT, guest_uid),
+    FIELD(vm_share, FIELD_UINT, guest_gid), {0},
+};
+
 static json_t *field_to_json(const struct field *f, const void *object)
 {
     const void *p = (const char *)object + f->offset;
@@ -314,6 +322,7 @@ struct list {
 static const struct list config_lists[] = {
     LIST("disks", disk_fields, vm_disk, disk, disk_count),
     LIST("nets", net_fields, vm_net, net, net_count),
+    LIST("shares", share_fields, vm_share, share, share_count),
 };
 
 static const struct list *list_find(const char *key)

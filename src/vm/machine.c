@@ -286,6 +286,7 @@ static int machine_make_board(struct machine *m, const struct board_ops *ops,
         .agent = io->agent,
         .disk_count = m->config->disk_count,
         .net_count = m->config->net_count,
+        .share_count = m->config->share_count,
     };
 
     memcpy(config.disk, m->disk, sizeof(config.disk));
@@ -295,6 +296,7 @@ static int machine_make_board(struct machine *m, const struct board_ops *ops,
         config.disk_queues[i] = disk->queues ? disk->queues : m->config->cpus;
         config.disk_split[i] = disk->split_rings;
     }
+    memcpy(config.share, io->share, sizeof(config.share));
     for (unsigned i = 0; i < m->config->net_count; i++) {
         config.net[i].backend = io->net[i];
         if (!net_mac_parse(m->config->net[i].mac, config.net[i].mac))

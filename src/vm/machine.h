@@ -24,6 +24,7 @@ struct machine_io {
     struct chardev *virtio_console;  /* behind hvc0; may be NULL */
     struct chardev *agent;           /* behind the port AGENT_PORT; may be NULL */
     struct netdev *net[VM_NETS_MAX]; /* behind the configuration's net[i] */
+    struct fsdev *share[VM_SHARES_MAX];
 };
 
 struct machine_events {

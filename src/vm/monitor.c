@@ -196,9 +196,34 @@ static void monitor_on_agent(void *arg)
     m->record.agent = true;
     if (m->ending)
         return;
+    if (m->config.share_count && m->record.state == VM_STARTING)
+        monitor_state(m, VM_STARTING, "waiting for its shares");
+    shares_mount(&m->shares, m->agent);
+}
+
+static void monitor_on_agent_mounted(void *arg, uint32_t number, uint32_t code)
+{
+    shares_answer(&((struct monitor *)arg)->shares, number, code);
+}
+
+/* Nothing runs without what it was promised; a guest that has had it all once may go on without,
+ * and says so. */
+static void monitor_on_shares(void *arg, const struct err *err)
+{
+    struct monitor *m = arg;
+
+    if (m->ending)
+        return;
+    if (err && !m->mounted) {
+        monitor_end(m, VM_FAILED, EXIT_RUN_FAILED, err->text);
+        return;
+    }
+    if (err)
+        log_warn("guest '%s': %s", m->guest->name, err->text);
+    m->mounted = true;
     if (m->record.state == VM_STARTING) {
         monitor_event(m, EVENT_RUNNING);
-        monitor_state(m, VM_RUNNING, "%s", "");
+        monitor_state(m, VM_RUNNING, "%s", err ? err->text : "");
     }
     if (m->command && !command_is_started(m->command))
         monitor_start_command(m);
@@ -210,6 +235,7 @@ static void monitor_on_agent_lost(void *arg, const char *why)
 
     m->record.agent = false;
     monitor_event(m, EVENT_AGENT_LOST);
+    shares_give_up(&m->shares);
     if (!m->ending && m->record.state == VM_RUNNING)
         monitor_state(m, VM_RUNNING, "%s", why);
 }
@@ -282,6 +308,16 @@ static int monitor_open_net(struct monitor *m, struct err *err)
     return r;
 }
 
+static int monitor_open_shares(struct monitor *m, struct err *err)
+{
+    const struct shares_events events = {.mounted = monitor_on_shares, .arg = m};
+    int r = shares_open(&m->shares, m->loop, &m->config, &events, STDERR_FILENO, err);
+
+    if (m->config.share_count)
+        signal(SIGCHLD, SIG_IGN); /* as with networks */
+    return r;
+}
+
 static int monitor_build(struct monitor *m, struct err *err)
 {
     struct machine_io io = {
@@ -293,6 +329,7 @@ static int monitor_build(struct monitor *m, struct err *err)
 
     for (unsigned i = 0; i < VM_NETS_MAX; i++)
         io.net[i] = m->net.net[i].dev;
+    memcpy(io.share, m->shares.dev, sizeof(io.share));
     r = machine_new(&m->config, m->loop, &m->lock, &io, &events, &m->machine, err);
 
     if (r < 0)
@@ -375,7 +412,8 @@ static int monitor_listen(struct monitor *m, int *ret_fd, struct err *err)
 
 static int monitor_open_streams(struct monitor *m, struct err *err)
 {
-    struct agent_events agent = {monitor_on_agent, monitor_on_agent_lost, m};
+    struct agent_events agent = {monitor_on_agent, monitor_on_agent_lost, monitor_on_agent_mounted,
+                                 m};
     struct command_config command = {.lives_on = true,
                                      .ended = monitor_on_command_ended,
                                      .started = monitor_on_command_started,
@@ -462,6 +500,7 @@ static void monitor_free(struct monitor *m)
 {
     machine_free(m->machine);
     networks_close(&m->net);
+    shares_close(&m->shares);
     command_free(m->command);
     agent_host_free(m->agent);
     control_free(m->control);
@@ -502,6 +541,8 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
         r = monitor_open_trace(m, err);
     if (!r)
         r = monitor_open_net(m, err);
+    if (!r)
+        r = monitor_open_shares(m, err);
     if (!r)
         r = monitor_build(m, err);
     if (!r)

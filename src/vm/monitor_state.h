@@ -9,6 +9,7 @@
 #include "vm/events.h"
 #include "vm/machine.h"
 #include "vm/network.h"
+#include "vm/shares.h"
 #include "vm/store.h"
 #include <pthread.h>
 
@@ -27,6 +28,8 @@ struct monitor {
     struct guest_log *console_log, *output_log;
     struct console *console;
     struct networks net;
+    struct shares shares;
+    bool mounted; /* the guest has had all of them */
     struct agent_host *agent;
     struct command *command; /* the guest's own; NULL: none, or ended */
     struct control *control;
