@@ -6,8 +6,7 @@
 #include "qcow2.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,49 +61,62 @@ static int must_use copy_all(struct blk_store *from, struct blk_store *to)
     return r ? r : blk_store_flush(to);
 }
 
-static int must_use make_raw(const char *path, uint64_t size, struct err *err)
+static int must_use make(const struct fresh_file *file, const struct disk_target *target,
+                         uint64_t size, struct err *err)
 {
-    CLEANUP(fd) int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    struct qcow2_options options = {
+        .size = size,
+        .cluster_bits = target->cluster_bits,
+        .backing = target->backing,
+        .backing_format = target->backing_format,
+    };
 
-    if (fd < 0)
-        return err_set(err, -errno, "disk %s: %s", path,
-                       errno == EEXIST ? "it exists already" : strerror(errno));
-    if (!ftruncate(fd, (off_t)size))
-        return 0;
-    (void)unlink(path);
-    return err_set(err, -errno, "disk %s: %s", path, strerror(errno));
-}
-
-static int must_use make(const struct disk_target *target, uint64_t size, struct err *err)
-{
-    struct qcow2_options options = {.size = size, .cluster_bits = target->cluster_bits};
-
-    if (!strcmp(target->format, "raw"))
-        return make_raw(target->path, size, err);
+    if (size > INT64_MAX)
+        return err_set(err, -EFBIG, "disk %s: no disk can have %" PRIu64 " bytes", target->path,
+                       size);
     if (!strcmp(target->format, "qcow2"))
-        return qcow2_create(target->path, &options, err);
-    return err_set(err, -EINVAL, "disk %s: format '%s' is not known; formats: raw, qcow2",
-                   target->path, target->format);
+        return qcow2_format(file, &options, err);
+    if (strcmp(target->format, "raw"))
+        return err_set(err, -EINVAL, "disk %s: format '%s' is not known; formats: raw, qcow2",
+                       target->path, target->format);
+    if (target->backing)
+        return err_set(err, -EINVAL, "disk %s: a raw image has no backing file", target->path);
+    if (ftruncate(file->fd, (off_t)size) < 0)
+        return err_set(err, -errno, "disk %s: cannot give it %" PRIu64 " bytes: %s", target->path,
+                       size, strerror(errno));
+    return 0;
 }
 
-int disk_copy(struct blk_store *from, const struct disk_target *target, struct err *err)
+static int must_use fill(struct blk_store *from, const struct fresh_file *file,
+                         const struct disk_target *target, struct err *err)
 {
-    struct blk_source source = {.format = target->format, .path = target->path};
+    const struct blk_source source = {
+        .format = target->format, .path = file->path, .name = target->path};
     struct blk_store *to;
-    int r = make(target, from->info.size, err), closed;
+    int r = blk_store_open(&source, &to, err), closed;
 
     if (r)
         return r;
-    r = blk_store_open(&source, &to, err);
-    if (!r) {
-        r = copy_all(from, to);
-        closed = blk_store_close(to);
-        r = r ? r : closed;
-        if (r)
-            (void)err_set(err, r, "disk %s: cannot copy it to %s: %s", from->name, target->path,
-                          strerror(-r));
-    }
+    r = copy_all(from, to);
+    closed = blk_store_close(to);
+    r = r ? r : closed;
+    return r ? err_set(err, r, "disk %s: cannot copy it to %s: %s", from->name, target->path,
+                       strerror(-r))
+             : 0;
+}
+
+int disk_make(struct blk_store *from, const struct disk_target *target, struct err *err)
+{
+    struct fresh_file file;
+    int r = fresh_open(target->path, &file, err);
+
     if (r)
-        (void)unlink(target->path);
+        return r;
+    r = make(&file, target, from ? from->info.size : target->size, err);
+    if (!r && from)
+        r = fill(from, &file, target, err);
+    if (!r)
+        r = fresh_publish(&file, err);
+    fresh_done(&file);
     return r;
 }

@@ -135,7 +135,7 @@ int image_file_open(const struct blk_source *source, int dir_fd, struct image_fi
                     "disk '%s': no disk image: neither a regular file nor a block device",
                     source->path);
     else
-        r = file_lock(source, file.fd, err);
+        r = source->unlocked ? 0 : file_lock(source, file.fd, err);
     if (!r)
         r = data_open(source, &file, err);
     if (r < 0)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "fresh.h"
 #include "store.h"
 
 /* An image; its backing files too where source->backing_dir allows. A writer repairs the
@@ -18,6 +19,9 @@ struct qcow2_options {
     unsigned cluster_bits;                /* 9..21 */
     const char *backing, *backing_format; /* as they shall stand in the image; NULL: none */
 };
+/* Makes an image in an empty file. */
+int must_use qcow2_format(const struct fresh_file *file, const struct qcow2_options *options,
+                          struct err *err);
 /* Makes an image that must not exist yet (-EEXIST); nothing is left behind on failure. */
 int must_use qcow2_create(const char *path, const struct qcow2_options *options, struct err *err);
 
@@ -29,8 +33,6 @@ struct qcow2_info {
     unsigned snapshots;
 };
 void qcow2_get_info(struct blk_store *store, struct qcow2_info *ret_info);
-
-int must_use qcow2_resize(struct blk_store *store, uint64_t size, struct err *err);
 
 struct qcow2_snapshot {
     uint64_t l1_offset, vm_state, size; /* size: of the disk then */

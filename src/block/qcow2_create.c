@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2: new images. A smallest image without a disk - header, refcount table, one block, an empty
- * L1 table - is made under a temporary name, grown to its size like any other, and gets its name
- * only when it is complete.
+ * L1 table - is grown to its size like any other.
  */
 #include "qcow2_rebuild.h"
 
@@ -11,11 +10,8 @@
 #include "file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { REFCOUNT_ORDER = 4, TABLE_AT = 1, BLOCK_AT = 2, L1_AT = 3, CLUSTERS = 4 };
 
@@ -70,9 +66,9 @@ static int must_use check_options(const char *path, const struct qcow2_options *
     return 0;
 }
 
-static int must_use grow(const char *path, uint64_t size, struct err *err)
+static int must_use grow(const char *name, const char *path, uint64_t size, struct err *err)
 {
-    struct blk_source source = {.format = "qcow2", .path = path, .tables_only = true};
+    struct blk_source source = {.format = "qcow2", .path = path, .name = name, .tables_only = true};
     struct blk_store *store;
     int r = qcow2_open(&source, &store, err);
 
@@ -80,41 +76,34 @@ static int must_use grow(const char *path, uint64_t size, struct err *err)
         return r;
     r = qcow2_rebuild(qcow2_of(store), &(struct qcow2_plan){.size = size}, err);
     if (blk_store_close(store) < 0 && !r)
-        r = err_set(err, -EIO, "disk %s: cannot write it", path);
+        r = err_set(err, -EIO, "disk %s: cannot write it", name);
     return r;
 }
 
-static int must_use create_at(const char *temp, const char *path, const struct qcow2_header *h,
-                              uint64_t size, struct err *err)
+int qcow2_format(const struct fresh_file *file, const struct qcow2_options *options,
+                 struct err *err)
 {
-    int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666), r;
+    struct qcow2_header h;
+    int r = check_options(file->name, options, &h, err);
 
-    if (fd < 0)
-        return err_set(err, -errno, "disk %s: cannot make it: %s", path, strerror(errno));
-    r = write_empty(fd, h);
-    (void)close(fd);
     if (r)
-        return err_set(err, r, "disk %s: cannot write it: %s", path, strerror(-r));
-    r = grow(temp, size, err);
-    if (!r && link(temp, path) < 0)
-        r = err_set(err, -errno, errno == EEXIST ? "disk %s: it exists already" : "disk %s: %m",
-                    path);
-    return r;
+        return r;
+    r = write_empty(file->fd, &h);
+    if (r)
+        return err_set(err, r, "disk %s: cannot write it: %s", file->name, strerror(-r));
+    return grow(file->name, file->path, options->size, err);
 }
 
 int qcow2_create(const char *path, const struct qcow2_options *options, struct err *err)
 {
-    CLEANUP(free) char *temp = NULL;
-    struct qcow2_header h;
-    int r = check_options(path, options, &h, err);
+    struct fresh_file file;
+    int r = fresh_open(path, &file, err);
 
     if (r)
         return r;
-    if (access(path, F_OK) == 0)
-        return err_set(err, -EEXIST, "disk %s: it exists already", path);
-    if (asprintf(&temp, "%s.new-%d", path, (int)getpid()) < 0)
-        return err_set(err, -ENOMEM, "disk %s: out of memory", path);
-    r = create_at(temp, path, &h, options->size, err);
-    (void)unlink(temp);
+    r = qcow2_format(&file, options, err);
+    if (!r)
+        r = fresh_publish(&file, err);
+    fresh_done(&file);
     return r;
 }

@@ -199,6 +199,9 @@ bool qcow2_begin_direct(struct blk_store *store, const struct blk_req *req,
 void qcow2_end_direct(struct blk_store *store, struct blk_direct *direct);
 unsigned qcow2_files(struct blk_store *store, int *ret_fds, unsigned room);
 
+/* --- qcow2_whole.c --- */
+int qcow2_resize(struct blk_store *store, uint64_t size, struct err *err);
+
 /* --- qcow2_io.c --- */
 int qcow2_io(struct blk_store *store, const struct blk_req *req);
 int64_t qcow2_extent(struct blk_store *store, uint64_t offset, uint64_t length,

@@ -156,6 +156,7 @@ static const struct blk_store_ops qcow2_ops = {
     .end_direct = qcow2_end_direct,
     .files = qcow2_files,
     .extent = qcow2_extent,
+    .resize = qcow2_resize,
     .close = qcow2_close,
 };
 

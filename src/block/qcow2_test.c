@@ -175,10 +175,10 @@ static void test_grow_overlay(void **state)
     assert_int_equal(blk_store_close(d), 0);
     create("b", size, "a");
     assert_int_equal(blk_store_open(&source, &d, &err), 0);
-    assert_int_equal(qcow2_resize(d, DISK * 2, &err), -EACCES);
+    assert_int_equal(blk_store_resize(d, DISK * 2, &err), -EACCES);
     assert_int_equal(blk_store_close(d), 0);
     d = open_it("b", false);
-    assert_int_equal(qcow2_resize(d, DISK * 2, &err), 0);
+    assert_int_equal(blk_store_resize(d, DISK * 2, &err), 0);
     expect(d, DISK - CLUSTER, CLUSTER - 512, 1);
     expect(d, size, CLUSTER, 0);
     clean(d);
@@ -225,7 +225,7 @@ static void test_snapshots(void **state)
     assert_int_equal(qcow2_snapshot_create(d, "one", &err), -EEXIST);
     assert_int_equal(qcow2_snapshot_create(d, "", &err), -EINVAL);
     assert_int_equal(qcow2_snapshot_apply(d, "none", &err), -ENOENT);
-    assert_int_equal(qcow2_resize(d, DISK / 2, &err), 0);
+    assert_int_equal(blk_store_resize(d, DISK / 2, &err), 0);
     clean(d);
     assert_int_equal(qcow2_snapshot_apply(d, "one", &err), 0);
     assert_int_equal(d->info.size, DISK); /* as it was then */
@@ -364,8 +364,8 @@ static void test_convert(void **state)
     create("a", DISK, NULL);
     d = open_it("a", false);
     put(d, 8192, 512, 5);
-    assert_int_equal(disk_copy(d, &raw, &err), 0);
-    assert_int_equal(disk_copy(d, &raw, &err), -EEXIST);
+    assert_int_equal(disk_make(d, &raw, &err), 0);
+    assert_int_equal(disk_make(d, &raw, &err), -EEXIST);
     assert_int_equal(blk_store_close(d), 0);
     assert_int_equal(stat(in_folder("raw"), &st), 0);
     assert_int_equal(st.st_size, DISK);

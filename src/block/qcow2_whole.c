@@ -54,9 +54,6 @@ int qcow2_resize(struct blk_store *store, uint64_t size, struct err *err)
     struct blk_claim claim;
     int r = writable(q, err);
 
-    if (!r && size % QCOW2_SECTOR)
-        r = err_set(err, -EINVAL, "disk '%s': a size is a whole number of 512-byte sectors",
-                    store->name);
     if (r)
         return r;
     if (size > store->info.size) {

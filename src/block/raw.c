@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { RAW_BLOCK = 512 };
@@ -66,6 +67,19 @@ static int64_t raw_extent(struct blk_store *store, uint64_t offset, uint64_t len
     return end <= data || (uint64_t)(end - data) > length ? (int64_t)length : end - data;
 }
 
+static int raw_resize(struct blk_store *store, uint64_t size, struct err *err)
+{
+    int r = ftruncate(raw_of(store)->file.fd, (off_t)size) < 0 ? -errno : 0;
+
+    if (!r) {
+        store->info.size = size;
+        return 0;
+    }
+    return err_set(err, r, "disk '%s': cannot give it %" PRIu64 " bytes: %s", store->name, size,
+                   r == -EINVAL ? "it is no regular file, or the file system has no such sizes"
+                                : strerror(-r));
+}
+
 static int raw_close(struct blk_store *store)
 {
     struct raw *raw = raw_of(store);
@@ -82,6 +96,7 @@ static const struct blk_store_ops raw_ops = {
     .end_direct = raw_end_direct,
     .files = raw_files,
     .extent = raw_extent,
+    .resize = raw_resize,
     .close = raw_close,
 };
 

@@ -7,7 +7,10 @@
 #include "raw.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
+
+enum { SECTOR = 512 };
 
 int blk_store_open(const struct blk_source *source, struct blk_store **ret_store, struct err *err)
 {
@@ -66,6 +69,20 @@ int blk_store_write(struct blk_store *store, uint64_t offset, const void *buf, s
 int blk_store_flush(struct blk_store *store)
 {
     return blk_store_io(store, &(struct blk_req){.op = BLK_FLUSH});
+}
+
+int blk_store_resize(struct blk_store *store, uint64_t size, struct err *err)
+{
+    if (!size || size % SECTOR)
+        return err_set(err, -EINVAL,
+                       "disk '%s': a size is a whole number of 512-byte sectors, at least one",
+                       store->name);
+    if (size > INT64_MAX)
+        return err_set(err, -EFBIG, "disk '%s': no disk can have %" PRIu64 " bytes", store->name,
+                       size);
+    if (store->info.read_only)
+        return err_set(err, -EROFS, "disk '%s': it is open read-only", store->name);
+    return store->ops->resize(store, size, err);
 }
 
 int blk_store_close(struct blk_store *store)

@@ -49,6 +49,9 @@ struct blk_store_ops {
      * errno. ZERO reads as zeroes; DATA may do so too. */
     int64_t (*extent)(struct blk_store *store, uint64_t offset, uint64_t length,
                       enum blk_extent_kind *ret_kind);
+    /* Of the disk; bytes, a multiple of 512. What a larger one gains reads as zeroes. Not while a
+     * guest uses it. */
+    int (*resize)(struct blk_store *store, uint64_t size, struct err *err);
     /* Writes down what is still in memory, closes and frees. The error of the writing, or 0. */
     int (*close)(struct blk_store *store);
 };
@@ -65,6 +68,7 @@ struct blk_source {
     bool direct;                      /* contents go past the host's page cache (O_DIRECT) */
     bool write_through, ignore_flush; /* guests: every write is durable; no flush is */
     enum blk_aio aio;                 /* guests: how transfers are made */
+    bool unlocked;                    /* read_only, tables_only: look although a guest writes it */
     bool tables_only; /* backing files are not opened: for what never reads the disk's contents */
 };
 
@@ -78,6 +82,7 @@ int must_use blk_store_io(struct blk_store *store, const struct blk_req *req);
 int must_use blk_store_read(struct blk_store *store, uint64_t offset, void *buf, size_t len);
 int must_use blk_store_write(struct blk_store *store, uint64_t offset, const void *buf, size_t len);
 int must_use blk_store_flush(struct blk_store *store);
+int must_use blk_store_resize(struct blk_store *store, uint64_t size, struct err *err);
 /* NULL is fine. */
 int blk_store_close(struct blk_store *store);
 

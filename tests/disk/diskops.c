@@ -65,7 +65,7 @@ static int whole(struct blk_store *store, char op, const char *word, struct err 
     case 's': return qcow2_snapshot_create(store, word, err);
     case 'a': return qcow2_snapshot_apply(store, word, err);
     case 'k': return qcow2_snapshot_delete(store, word, err);
-    case 'r': return qcow2_resize(store, strtoull(word, NULL, 0), err);
+    case 'r': return blk_store_resize(store, strtoull(word, NULL, 0), err);
     default:
         r = qcow2_check(store, false, &report, err);
         if (!r)

@@ -380,6 +380,8 @@ struct virtio_device *virtio_blk_new(const char *name, struct blockdev *backend,
         return NULL;
     if (queues > VIRTIO_BLK_QUEUES_MAX)
         queues = VIRTIO_BLK_QUEUES_MAX;
+    if (!queues)
+        queues = 1;
     blk = container_of(dev, struct virtio_blk, v.dev);
     blk->io_count = queues * VIRTIO_BLK_QUEUE_SIZE;
     blk->io = calloc(blk->io_count, sizeof(*blk->io));
