@@ -204,7 +204,7 @@ static size_t listing_width(const json_t *rows, const struct cli_column *column)
     return width;
 }
 
-static void listing_table(const json_t *rows, const struct cli_column *columns)
+static void listing_table(FILE *out, const json_t *rows, const struct cli_column *columns)
 {
     size_t width[CLI_COLUMNS_MAX] = {0}, i;
     const json_t *row;
@@ -213,10 +213,27 @@ static void listing_table(const json_t *rows, const struct cli_column *columns)
     for (unsigned c = 0; columns[c].title; c++)
         width[c] = columns[c + 1].title ? listing_width(rows, &columns[c]) : 0;
     for (unsigned c = 0; columns[c].title; c++)
-        printf("%-*s%s", (int)width[c], columns[c].title, columns[c + 1].title ? "  " : "\n");
+        fprintf(out, "%-*s%s", (int)width[c], columns[c].title, columns[c + 1].title ? "  " : "\n");
     json_array_foreach(rows, i, row) for (unsigned c = 0; columns[c].title; c++)
-        printf("%-*s%s", (int)width[c], listing_key(row, columns[c].key, buf, sizeof(buf)),
-               columns[c + 1].title ? "  " : "\n");
+        fprintf(out, "%-*s%s", (int)width[c], listing_key(row, columns[c].key, buf, sizeof(buf)),
+                columns[c + 1].title ? "  " : "\n");
+}
+
+char *cli_listing_table(const struct cli_args *args, json_t *rows, const struct cli_column *columns)
+{
+    char *text = NULL;
+    struct err err;
+    size_t len;
+    FILE *out;
+
+    if (listing_filter(args, rows, &err) < 0)
+        return NULL;
+    out = open_memstream(&text, &len);
+    if (!out)
+        return NULL;
+    listing_table(out, rows, columns);
+    fclose(out);
+    return text;
 }
 
 void cli_print_json(const json_t *value)
@@ -242,6 +259,6 @@ int cli_print_listing(const struct cli_args *args, json_t *rows, const struct cl
     else if (format && !strcmp(format, "json"))
         cli_print_json(rows);
     else
-        listing_table(rows, columns);
+        listing_table(stdout, rows, columns);
     return EXIT_OK;
 }

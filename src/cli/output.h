@@ -31,6 +31,9 @@ struct cli_column {
 int must_use cli_listing_check(const struct cli_args *args, struct err *err);
 /* Filters rows and prints them as asked for; the exit code. */
 int cli_print_listing(const struct cli_args *args, json_t *rows, const struct cli_column *columns);
+/* The table as text (free()), filtered; NULL without memory or when a filter is wrong. */
+char *cli_listing_table(const struct cli_args *args, json_t *rows,
+                        const struct cli_column *columns);
 /* Whether --filter lets it through. */
 bool cli_row_matches(const struct cli_args *args, const json_t *row);
 void cli_print_json(const json_t *value);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* posada stats: what running guests cost and how their engines work. Fields: docs/stats.md. */
+#include "cli/stats.h"
 #include "base/cleanup.h"
 #include "cli/guests.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "vm/client.h"
 #include "vm/config.h"
+#include <errno.h>
 #include <string.h>
 
 static const struct cli_option stats_options[] = {
+    {"metrics", 0, NULL, "all guests, as Prometheus text"},
     CLI_LISTING_OPTIONS,
     CLI_OPTIONS_END,
 };
@@ -27,7 +30,7 @@ static const struct cli_column stats_columns[] = {
     {NULL, NULL},
 };
 
-static json_int_t stats_number(const json_t *stats, const char *name)
+json_int_t stats_number(const json_t *stats, const char *name)
 {
     return json_integer_value(json_object_get(stats, name));
 }
@@ -71,17 +74,24 @@ static bool stats_as_table(const struct cli_args *args)
     return !format || strcmp(format, "json") != 0;
 }
 
-static int stats_add(const struct cli_args *args, struct guest *guest, json_t *rows,
-                     struct err *err)
+int stats_ask(const struct guest *guest, json_t **ret_answer, struct err *err)
 {
     CLEANUP(fd) int fd = -1;
-    json_t *answer = NULL;
     int r = client_connect(guest, &fd, err);
 
     if (!r)
-        r = client_ask(fd, guests_request("stats"), &answer, err);
+        r = client_ask(fd, guests_request("stats"), ret_answer, err);
+    return r < 0 ? err_wrap(err, r, "guest '%s'", guest->name) : 0;
+}
+
+static int stats_add(const struct cli_args *args, struct guest *guest, json_t *rows,
+                     struct err *err)
+{
+    json_t *answer = NULL;
+    int r = stats_ask(guest, &answer, err);
+
     if (r < 0)
-        return err_wrap(err, r, "guest '%s'", guest->name);
+        return r;
     json_array_append_new(rows, stats_as_table(args)
                                     ? stats_table_row(guest->name, json_object_get(answer, "stats"))
                                     : json_pack("{s:s, s:O, s:O}", "name", guest->name, "engine",
@@ -137,6 +147,12 @@ static int stats_run(const struct cli_args *args)
 
     if (cli_listing_check(args, &err) < 0)
         return cli_fail(&err);
+    if (cli_has(args, "metrics")) {
+        if (!args->operand_count && args->setting_count == 1)
+            return stats_metrics();
+        err_set(&err, -EINVAL, "stats: --metrics is about all guests; give nothing else");
+        return cli_fail(&err);
+    }
     rows = json_array();
     code = args->operand_count ? stats_named(args, rows) : stats_all(args, rows);
     printed = cli_print_listing(args, rows, stats_columns);

@@ -35,6 +35,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_start_verb,
     &cli_stats_verb,
     &cli_stop_verb,
+    &cli_top_verb,
     &cli_up_verb,
     &cli_version_verb,
     &cli_wait_verb,

@@ -34,6 +34,7 @@ extern const struct cli_verb cli_share_helper_verb;
 extern const struct cli_verb cli_start_verb;
 extern const struct cli_verb cli_stats_verb;
 extern const struct cli_verb cli_stop_verb;
+extern const struct cli_verb cli_top_verb;
 extern const struct cli_verb cli_up_verb;
 extern const struct cli_verb cli_version_verb;
 extern const struct cli_verb cli_wait_verb;

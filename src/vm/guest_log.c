@@ -3,6 +3,8 @@
 #include "vm/guest_log.h"
 
 #include "base/buf.h"
+#include "base/endian.h"
+#include "base/when.h"
 #include "host/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOG_PENDING_MAX = 16384 };
+enum { LOG_PENDING_MAX = 16384, LOG_STAMP = 16, LOG_STAMP_MS = 100 };
 
 struct guest_log {
-    int dir_fd, fd;
+    int dir_fd, fd, times_fd;
     char name[32];
-    uint64_t file_size;
+    uint64_t file_size, times_size;
+    uint64_t stamped_ms;          /* the last piece's time; 0: the file has none yet */
     struct buf pending;           /* not yet in the file */
     uint8_t tail[GUEST_LOG_TAIL]; /* ring: the last bytes */
     uint64_t total;               /* bytes ever added; total % GUEST_LOG_TAIL is the ring's end */
@@ -25,6 +28,7 @@ struct guest_log {
 
 static int log_open_file(struct guest_log *log)
 {
+    char times[48];
     struct stat st;
 
     log->fd = openat(log->dir_fd, log->name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
@@ -32,6 +36,11 @@ static int log_open_file(struct guest_log *log)
     if (log->fd < 0 || fstat(log->fd, &st) < 0)
         return -errno;
     log->file_size = (uint64_t)st.st_size;
+    snprintf(times, sizeof(times), "%s.times", log->name);
+    log->times_fd =
+        openat(log->dir_fd, times, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    log->times_size = log->times_fd >= 0 && !fstat(log->times_fd, &st) ? (uint64_t)st.st_size : 0;
+    log->stamped_ms = 0;
     return 0;
 }
 
@@ -43,6 +52,7 @@ int guest_log_open(int dir_fd, const char *name, struct guest_log **ret, struct 
     if (!log)
         return err_set(err, -ENOMEM, "%s: out of memory", name);
     log->dir_fd = dir_fd;
+    log->fd = log->times_fd = -1;
     snprintf(log->name, sizeof(log->name), "%s", name);
     r = log_open_file(log);
     if (r < 0) {
@@ -60,6 +70,8 @@ void guest_log_close(struct guest_log *log)
     guest_log_flush(log);
     if (log->fd >= 0)
         close(log->fd);
+    if (log->times_fd >= 0)
+        close(log->times_fd);
     buf_done(&log->pending);
     free(log);
 }
@@ -67,13 +79,36 @@ void guest_log_close(struct guest_log *log)
 /* The older file goes, this one becomes the older one. */
 static void log_rotate(struct guest_log *log)
 {
-    char older[40];
+    char older[40], times[48], older_times[48];
 
     snprintf(older, sizeof(older), "%s.1", log->name);
-    close(log->fd);
+    snprintf(times, sizeof(times), "%s.times", log->name);
+    snprintf(older_times, sizeof(older_times), "%s.times", older);
+    if (log->fd >= 0)
+        close(log->fd);
+    if (log->times_fd >= 0)
+        close(log->times_fd);
+    log->times_fd = -1;
     (void)!renameat(log->dir_fd, log->name, log->dir_fd, older);
+    (void)!renameat(log->dir_fd, times, log->dir_fd, older_times);
     if (log_open_file(log) < 0)
         log->fd = -1;
+}
+
+/* Notes when the next piece is written, at most ten times a second. */
+static void log_stamp(struct guest_log *log)
+{
+    uint64_t now = when_now_ms();
+    uint8_t stamp[LOG_STAMP];
+
+    if (log->times_fd < 0 ||
+        (log->stamped_ms && now >= log->stamped_ms && now - log->stamped_ms < LOG_STAMP_MS))
+        return;
+    st_le64(stamp, log->file_size);
+    st_le64(stamp + 8, now);
+    if (file_write_all(log->times_fd, stamp, sizeof(stamp)) == 0)
+        log->times_size += sizeof(stamp);
+    log->stamped_ms = now;
 }
 
 void guest_log_flush(struct guest_log *log)
@@ -82,8 +117,9 @@ void guest_log_flush(struct guest_log *log)
 
     if (!len)
         return;
-    if (log->file_size + len > GUEST_LOG_FILE_MAX)
+    if (log->file_size + len > GUEST_LOG_FILE_MAX || log->times_size > GUEST_LOG_FILE_MAX)
         log_rotate(log);
+    log_stamp(log);
     /* A full disk costs the log, not the guest. */
     if (log->fd >= 0 && file_write_all(log->fd, buf_data(&log->pending), len) == 0)
         log->file_size += len;

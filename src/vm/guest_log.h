@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a guest printed: a bounded pair of files (NAME and, older, NAME.1) and the last 64 KiB in
- * memory for whoever attaches. A guest that floods its console fills neither disk nor memory.
+ * memory for whoever attaches; beside each file NAME.times tells when its pieces were written, as
+ * pairs of 64-bit little-endian numbers: offset in the file, milliseconds since 1970. A guest that
+ * floods its console fills neither disk nor memory.
  */
 #pragma once
 

@@ -484,8 +484,10 @@ static int monitor_open_trace(const struct monitor *m, struct err *err)
 
 static int monitor_lock_in(struct monitor *m, struct err *err)
 {
-    static const char *const own_files[] = {"state.json", "console.log",  "console.log.1",
-                                            "output.log", "output.log.1", NULL};
+    static const char *const own_files[] = {
+        "state.json",          "console.log", "console.log.1", "console.log.times",
+        "console.log.1.times", "output.log",  "output.log.1",  "output.log.times",
+        "output.log.1.times",  NULL};
     struct sandbox_config sandbox = {
         .own_files = own_files,
         .dir_fd = m->guest->dir_fd,
