@@ -125,6 +125,11 @@ int image_file_open(const struct blk_source *source, int dir_fd, struct image_fi
     file.data = (struct raw_file){file.fd, 1};
 
     if (file.fd < 0) {
+        if (dir_fd >= 0 && (errno == EXDEV || errno == ELOOP))
+            return err_set(err, -EACCES,
+                           "disk '%s': backing file '%s' leads out of the folder that is allowed "
+                           "for backing files, or in circles",
+                           source->name, source->path);
         bool denied = !source->read_only && (errno == EACCES || errno == EROFS || errno == EPERM);
 
         return err_set(err, -errno, "disk '%s': %s%s", source->path, strerror(errno),

@@ -7,6 +7,7 @@
 #include "qcow2_impl.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "raw.h"
 
 #include <errno.h>
@@ -18,8 +19,12 @@
 
 static int refuse(const struct qcow2 *q, int code, const char *why, struct err *err)
 {
-    return err_set(err, code, "disk '%s': its backing file '%.200s' %s", q->store.name,
-                   q->h.backing, why);
+    char name[200];
+
+    /* For a terminal: the name is somebody else's. */
+    snprintf(name, sizeof(name), "%.199s", q->h.backing);
+    text_make_printable(name, strlen(name));
+    return err_set(err, code, "disk '%s': its backing file '%s' %s", q->store.name, name, why);
 }
 
 /* The backing file's name as seen from the allowed folder: relative names count from the image's
@@ -91,8 +96,11 @@ int qcow2_open_backing(struct qcow2 *q, const struct blk_source *source, unsigne
         return refuse(q, -ELOOP, "is one too many: the chain is too long, or leads back to itself",
                       err);
     if (strcmp(behind.format, "raw") && strcmp(behind.format, "qcow2"))
-        return refuse(q, -EINVAL,
+        return refuse(q, -ENOEXEC,
                       "has no format that is known; give it one with `qemu-img rebase -u -F`", err);
+    for (const char *c = q->h.backing; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return refuse(q, -EACCES, "has control characters in its name", err);
     r = name_beneath(q, source, depth, beneath, sizeof(beneath), err);
     return r ? r : open_beneath(q, source, &behind, depth, err);
 }
