@@ -80,12 +80,14 @@ struct vm_config {
     unsigned net_count;
     struct vm_share share[VM_SHARES_MAX];
     unsigned share_count;
-    char **ports;      /* forwards of the user network, "127.0.0.1:8080:80/tcp"; NULL: none */
-    unsigned gdb_port; /* 0: none */
-    char *trace;       /* trace classes, NULL: off */
-    bool perf_map;     /* names for perf, in /tmp/perf-PID.map */
-    char *symbols;     /* file with the guest kernel's function names for it; NULL: none */
-    unsigned stress;   /* enum engine_stress: developers' tests, never recorded */
+    char **ports;       /* forwards of the user network, "127.0.0.1:8080:80/tcp"; NULL: none */
+    char *vsock;        /* the host's socket of a virtio-vsock device; NULL: no such device */
+    unsigned vsock_cid; /* the guest's address there */
+    unsigned gdb_port;  /* 0: none */
+    char *trace;        /* trace classes, NULL: off */
+    bool perf_map;      /* names for perf, in /tmp/perf-PID.map */
+    char *symbols;      /* file with the guest kernel's function names for it; NULL: none */
+    unsigned stress;    /* enum engine_stress: developers' tests, never recorded */
 };
 
 void vm_config_done(struct vm_config *config);

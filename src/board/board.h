@@ -51,6 +51,8 @@ struct board_config {
     unsigned net_count;
     struct fsdev *share[VM_SHARES_MAX]; /* stay the caller's */
     unsigned share_count;
+    struct vsockdev *vsock; /* stays the caller's; NULL: no such device */
+    uint32_t vsock_cid;
 };
 
 enum board_image_kind {

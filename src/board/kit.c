@@ -9,6 +9,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 #include "mem/mem.h"
 #include <errno.h>
 #include <posada/agent.h>
@@ -19,7 +20,8 @@ enum {
     SLOT_RNG = 2,
     SLOT_DISK = 3,
     SLOT_NET = SLOT_DISK + VM_DISKS_MAX,
-    SLOT_SHARE = SLOT_NET + VM_NETS_MAX
+    SLOT_SHARE = SLOT_NET + VM_NETS_MAX,
+    SLOT_VSOCK = SLOT_SHARE + VM_SHARES_MAX,
 };
 
 int board_kit_init(struct board_kit *kit, const struct board_config *config, struct err *err)
@@ -165,5 +167,9 @@ int board_kit_add_virtio(struct board_kit *kit, struct err *err)
     }
     for (unsigned i = 0; !r && i < kit->config.share_count; i++)
         r = kit_add_function(kit, SLOT_SHARE + i, kit_make_share(&kit->config, i), err);
+    if (!r && kit->config.vsock)
+        r = kit_add_function(kit, SLOT_VSOCK,
+                             virtio_vsock_new("vsock", kit->config.vsock, kit->config.vsock_cid),
+                             err);
     return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* posada net-user, net-hub: the helper processes of networks. Nothing for people. */
+/* posada net-user, net-hub, net-vsock: the helper processes of networks. Nothing for people. */
 #include "net/hub.h"
 #include "net/user.h"
+#include "net/vsock.h"
 
 #include "cli/verbs.h"
 
@@ -33,4 +34,19 @@ const struct cli_verb cli_net_hub_verb = {
     .max = 1,
     .hidden = true,
     .run = net_hub_run,
+};
+
+static int net_vsock_run(const struct cli_args *args)
+{
+    return net_vsock_main(args->operands[0]);
+}
+
+const struct cli_verb cli_net_vsock_verb = {
+    .name = "net-vsock",
+    .operands = "PATH",
+    .summary = "A vsock's helper (started by a guest's process)",
+    .min = 1,
+    .max = 1,
+    .hidden = true,
+    .run = net_vsock_run,
 };

@@ -2,13 +2,18 @@
 /* The options of run that concern the network. */
 #include "cli/run.h"
 
+#include "base/cleanup.h"
 #include "cli/cli.h"
 #include "net/forward.h"
 #include "net/user.h"
+#include "net/vsock_path.h"
 #include "vm/network.h"
 #include <errno.h>
+#include <posada/vsockdev.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int option_port(const char *text, char **ret, struct err *err)
 {
@@ -98,9 +103,33 @@ static int option_nets(const struct cli_args *args, struct vm_config *config, st
     return r;
 }
 
+/* PATH[,cid=N]: the path absolute, as the guest's process lives in another directory. */
+static int option_vsock(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text = cli_value(args, "vsock"), *tail = text ? strstr(text, ",cid=") : NULL;
+    int len = text ? (int)(tail ? tail - text : (ptrdiff_t)strlen(text)) : 0;
+    CLEANUP(free) char *here = text && *text != '/' ? getcwd(NULL, 0) : NULL;
+    uint64_t cid = VSOCK_CID_MIN;
+    struct vsock_path path;
+
+    if (!text)
+        return 0;
+    if (tail && cli_parse_number("--vsock: cid", tail + strlen(",cid="), VSOCK_CID_MIN,
+                                 UINT32_MAX - 1, &cid, err) < 0)
+        return err->code;
+    if (asprintf(&config->vsock, "%s%s%.*s", here ? here : "", here ? "/" : "", len, text) < 0) {
+        config->vsock = NULL;
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    config->vsock_cid = (unsigned)cid;
+    return vsock_path_split(config->vsock, &path, err);
+}
+
 int run_net_options(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     int r = option_nets(args, config, err);
 
-    return r ? r : option_ports(args, config, err);
+    if (!r)
+        r = option_ports(args, config, err);
+    return r ? r : option_vsock(args, config, err);
 }

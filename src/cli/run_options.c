@@ -30,6 +30,7 @@ const struct cli_option run_guest_options[] = {
     {"net", 0, "NETWORK",
      "user, none, a name (shared with guests), or tap:IFNAME[,BRIDGE]; repeatable", CLI_REPEAT},
     {"port", 'p', "[IP:]HOST:GUEST[/udp]", "forward a port of this host; repeatable", CLI_REPEAT},
+    {"vsock", 0, "PATH[,cid=N]", "a vsock by this Unix socket; the guest's programs: PATH_PORT"},
     {"kernel", 0, "FILE", "boot this kernel instead of an image's"},
     {"initrd", 0, "FILE", "with this initial RAM disk"},
     {"append", 0, "TEXT", "and this command line"},

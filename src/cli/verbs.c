@@ -22,6 +22,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_monitor_verb,
     &cli_net_hub_verb,
     &cli_net_user_verb,
+    &cli_net_vsock_verb,
     &cli_pause_verb,
     &cli_port_verb,
     &cli_ps_verb,

@@ -16,6 +16,7 @@
 #include "devices/virtio/fs.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 #include <string.h>
 
 const struct device_ops *const device_registry[] = {
@@ -34,6 +35,7 @@ const struct device_ops *const device_registry[] = {
     &virtio_fs_ops,      /* virtio-fs */
     &virtio_net_ops,     /* virtio-net */
     &virtio_rng_ops,     /* virtio-rng */
+    &virtio_vsock_ops,   /* virtio-vsock */
     NULL,
 };
 

@@ -30,8 +30,7 @@ static int sandbox_no_new_privs(const struct sandbox_config *config, struct err 
     return 0;
 }
 
-/* A change of user has taken them from root; a user namespace gave them to others. */
-static int sandbox_no_capabilities(const struct sandbox_config *config, struct err *err)
+int sandbox_no_capabilities(const struct sandbox_config *config, struct err *err)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};

@@ -75,6 +75,15 @@ static int helper_user(const struct sandbox_helper *config, struct err *err)
     return 0;
 }
 
+static int helper_root(const char *dir, struct err *err)
+{
+    int r = sandbox_root(dir, err);
+
+    if (r == -EOPNOTSUPP)
+        r = chdir(dir) < 0 ? err_set(err, -errno, "%s: %s", dir, strerror(errno)) : 0;
+    return r ? r : sandbox_no_capabilities(NULL, err);
+}
+
 static int helper_allow(scmp_filter_ctx ctx, const int *calls, size_t count)
 {
     int r = 0;
@@ -108,6 +117,11 @@ static int helper_seccomp(const struct sandbox_helper *config, struct err *err)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(accept4), 0);
     if (!r && config->accepts_local)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(unlinkat), 0);
+    if (!r && config->connects_in)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(socket), 1,
+                             SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+    if (!r && config->connects_in)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(connect), 0);
     if (!r)
         r = seccomp_load(ctx);
     seccomp_release(ctx);
@@ -123,7 +137,7 @@ int sandbox_enter_helper(const struct sandbox_helper *config, struct err *err)
 
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)setrlimit(RLIMIT_FSIZE, &none);
-    r = helper_user(config, err);
+    r = config->connects_in ? helper_root(config->connects_in, err) : helper_user(config, err);
     if (!r && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r = err_set(err, -errno, "%s: no_new_privs: %s", config->name, strerror(errno));
     if (!r && !config->accepts_local)

@@ -16,6 +16,9 @@ struct sandbox_helper {
     const char *const *files; /* may still be read; NULL-terminated, NULL: none */
     bool internet;            /* new IPv4 and IPv6 sockets that connect */
     bool accepts_local;       /* takes connections on a local socket that listens already */
+    /* A directory that becomes the root of its files, in which it connects to sockets; it stays the
+     * user it is, whose those are. NULL: none. */
+    const char *connects_in;
 };
 
 int must_use sandbox_enter_helper(const struct sandbox_helper *config, struct err *err);

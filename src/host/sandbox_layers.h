@@ -15,6 +15,11 @@ int must_use sandbox_unshare(struct err *err);
 
 /* Files only below that directory (O_PATH will do); no programs, no device nodes, no TCP. */
 int must_use sandbox_landlock_tree(int dir_fd, bool read_only, struct err *err);
+/* A change of user has taken them from root; a user namespace gave them to others. */
+int must_use sandbox_no_capabilities(const struct sandbox_config *config, struct err *err);
+/* dir becomes the root, by a chroot that nothing is left to leave it with. */
+int must_use sandbox_root(const char *dir, struct err *err);
+
 /* Files only: no more than these may be read (NULL: none), nothing may be changed. */
 int must_use sandbox_landlock_files(const char *const *files, struct err *err);
 

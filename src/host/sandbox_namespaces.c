@@ -123,6 +123,15 @@ int sandbox_namespaces(const struct sandbox_config *config, struct err *err)
     return r ? r : namespace_root(config->dir_fd, path, err);
 }
 
+int sandbox_root(const char *dir, struct err *err)
+{
+    if (geteuid() != 0 && unshare(CLONE_NEWUSER) < 0)
+        return namespace_failed("user namespace", err);
+    if (chdir(dir) < 0 || chroot(".") < 0)
+        return err_set(err, -errno, "%s: cannot make it the root: %s", dir, strerror(errno));
+    return 0;
+}
+
 /* The new user's files become its own, and it may make more: the sticky bit keeps the rest (the
  * configuration, the pid) from being replaced. */
 static int user_give_files(const struct sandbox_config *config, uid_t uid)

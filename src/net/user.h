@@ -12,7 +12,7 @@
 
 struct loop;
 
-enum { NET_USER_MTU = 65520, NET_USER_LINK_FD = 3 };
+enum { NET_USER_MTU = 65520 };
 
 struct net_user_config {
     const char *guest;    /* its name, also as DHCP's host name */

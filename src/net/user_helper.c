@@ -12,6 +12,7 @@
 #include "host/process.h"
 #include "host/sandbox_helper.h"
 #include "net/forward.h"
+#include "net/helper.h"
 #include "net/queue.h"
 #include "net/slirp.h"
 #include "net/user.h"
@@ -82,7 +83,7 @@ static void user_input(struct user *u)
     struct net_frame frame;
 
     for (unsigned i = 0; i < BATCH; i++) {
-        ssize_t n = readv(NET_USER_LINK_FD, iov, 2);
+        ssize_t n = readv(NET_HELPER_LINK_FD, iov, 2);
 
         if (n <= 0) {
             u->queue.over = n == 0 || (errno != EAGAIN && errno != EINTR);
@@ -194,7 +195,7 @@ static void user_turn(struct user *u)
     uint32_t timeout = user_timeout(u);
     int r;
 
-    u->poll[0] = (struct pollfd){.fd = NET_USER_LINK_FD, .events = POLLIN};
+    u->poll[0] = (struct pollfd){.fd = NET_HELPER_LINK_FD, .events = POLLIN};
     if (u->queue.wait.len)
         u->poll[0].events |= POLLOUT;
     u->polls = 1;
@@ -310,7 +311,7 @@ static int user_start(struct user *u, char *const *arguments, unsigned count, st
     int r;
 
     u->guest = arguments[0];
-    u->queue.fd = NET_USER_LINK_FD;
+    u->queue.fd = NET_HELPER_LINK_FD;
     if (!net_mac_parse(arguments[2], u->mac))
         return err_set(err, -EINVAL, "MAC address '%.20s' is none", arguments[2]);
     r = user_make(u, err);
@@ -325,13 +326,13 @@ int net_user_main(char *const *arguments, unsigned count)
     struct err err = {0};
     int r;
 
-    if (!u || count < FIXED_ARGUMENTS || fcntl(NET_USER_LINK_FD, F_SETFL, O_NONBLOCK) < 0)
+    if (!u || count < FIXED_ARGUMENTS || fcntl(NET_HELPER_LINK_FD, F_SETFL, O_NONBLOCK) < 0)
         return EXIT_USAGE;
-    (void)fcntl(NET_USER_LINK_FD, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(NET_HELPER_LINK_FD, F_SETFD, FD_CLOEXEC);
     process_set_name("posada-net");
     signal(SIGPIPE, SIG_IGN);
     r = user_start(u, arguments, count, &err);
-    if (send(NET_USER_LINK_FD, &err, sizeof(err), MSG_NOSIGNAL) < 0)
+    if (net_helper_report(&err) < 0)
         return EXIT_FAILED;
     while (!r && !u->queue.over)
         user_turn(u);

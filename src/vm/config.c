@@ -166,6 +166,8 @@ static const struct field config_fields[] = {
     FIELD(vm_config, FIELD_TEXT, spec),
     FIELD(vm_config, FIELD_UINT, gdb_port),
     FIELD(vm_config, FIELD_LIST, ports),
+    FIELD(vm_config, FIELD_TEXT, vsock),
+    FIELD(vm_config, FIELD_UINT, vsock_cid),
     FIELD(vm_config, FIELD_TEXT, trace),
     FIELD(vm_config, FIELD_BOOL, perf_map),
     FIELD(vm_config, FIELD_TEXT, symbols),

@@ -287,6 +287,8 @@ static int machine_make_board(struct machine *m, const struct board_ops *ops,
         .disk_count = m->config->disk_count,
         .net_count = m->config->net_count,
         .share_count = m->config->share_count,
+        .vsock = io->vsock,
+        .vsock_cid = m->config->vsock_cid,
     };
 
     memcpy(config.disk, m->disk, sizeof(config.disk));

@@ -23,6 +23,7 @@ struct machine_io {
     struct chardev *console;         /* behind the 16550 UART: the kernel's console */
     struct chardev *virtio_console;  /* behind hvc0; may be NULL */
     struct chardev *agent;           /* behind the port AGENT_PORT; may be NULL */
+    struct vsockdev *vsock;          /* NULL: no such device */
     struct netdev *net[VM_NETS_MAX]; /* behind the configuration's net[i] */
     struct fsdev *share[VM_SHARES_MAX];
 };

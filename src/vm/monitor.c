@@ -13,6 +13,7 @@
 #include "host/loop.h"
 #include "host/memory_use.h"
 #include "host/sandbox.h"
+#include "net/vsock.h"
 #include "vm/monitor_state.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -296,14 +297,30 @@ static void monitor_on_net_lost(void *arg, const char *network)
              m->guest->name, network);
 }
 
+static void monitor_on_vsock_lost(void *arg)
+{
+    const struct monitor *m = arg;
+
+    log_warn("guest '%s': vsock %s: its helper process has ended; the guest cannot reach the "
+             "host's sockets any more",
+             m->guest->name, m->config.vsock);
+}
+
 /* Helper processes are children nobody waits for; they end with their socket, at the latest.
  * Without one nothing changes: what a child inherits is not ours to decide. */
 static int monitor_open_net(struct monitor *m, struct err *err)
 {
     const struct networks_events events = {.lost = monitor_on_net_lost, .arg = m};
+    const struct net_vsock_config vsock = {.guest = m->guest->name,
+                                           .path = m->config.vsock,
+                                           .log_fd = STDERR_FILENO,
+                                           .lost = monitor_on_vsock_lost,
+                                           .arg = m};
     int r = networks_open(&m->net, m->loop, &m->config, &events, STDERR_FILENO, err);
 
-    if (m->config.net_count)
+    if (!r && m->config.vsock)
+        r = net_vsock_open(m->loop, &vsock, &m->vsock, err);
+    if (m->config.net_count || m->config.vsock)
         signal(SIGCHLD, SIG_IGN);
     return r;
 }
@@ -327,6 +344,7 @@ static int monitor_build(struct monitor *m, struct err *err)
     struct machine_events events = {monitor_on_power, monitor_on_failed, m};
     int r;
 
+    io.vsock = m->vsock;
     for (unsigned i = 0; i < VM_NETS_MAX; i++)
         io.net[i] = m->net.net[i].dev;
     memcpy(io.share, m->shares.dev, sizeof(io.share));
@@ -503,6 +521,7 @@ static void monitor_free(struct monitor *m)
     machine_free(m->machine);
     networks_close(&m->net);
     shares_close(&m->shares);
+    net_vsock_close(m->vsock);
     command_free(m->command);
     agent_host_free(m->agent);
     control_free(m->control);

@@ -29,7 +29,8 @@ struct monitor {
     struct console *console;
     struct networks net;
     struct shares shares;
-    bool mounted; /* the guest has had all of them */
+    bool mounted;           /* the guest has had all of them */
+    struct vsockdev *vsock; /* NULL: none */
     struct agent_host *agent;
     struct command *command; /* the guest's own; NULL: none, or ended */
     struct control *control;

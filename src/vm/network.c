@@ -7,6 +7,7 @@
 #include "net/port.h"
 #include "net/tap.h"
 #include "net/user.h"
+#include "net/vsock.h"
 #include "vm/config.h"
 #include <errno.h>
 #include <string.h>
@@ -53,6 +54,8 @@ void networks_tidy(const struct vm_config *config)
     for (unsigned i = 0; i < config->net_count; i++)
         if (network_is_named(config->net[i].network))
             net_hub_tidy(config->net[i].network);
+    if (config->vsock)
+        net_vsock_tidy(config->vsock);
 }
 
 /* --- In the monitor --- */

@@ -44,7 +44,7 @@ void networks_prepare(struct networks *n, const struct vm_config *config, int lo
 int must_use networks_open(struct networks *n, struct loop *loop, const struct vm_config *config,
                            const struct networks_events *events, int log_fd, struct err *err);
 void networks_close(struct networks *n);
-/* After the guest's end: nothing of its networks is left behind. */
+/* After the guest's end: nothing of its networks, and of its vsock, is left behind. */
 void networks_tidy(const struct vm_config *config);
 
 /* --net's value: what can be told without trying. */

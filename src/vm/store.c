@@ -15,6 +15,7 @@
 #include "vm/config.h"
 #include "vm/events.h"
 #include "vm/names.h"
+#include "vm/network.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -443,9 +444,13 @@ static void tidy_guest(int store_fd, const char *name)
     /* The lock tells the living from the dead. It is only looked at: who asks meanwhile whether the
      * guest lives must not find us. */
     if (!file_is_locked(guest.lock_fd)) {
-        if (guest_bury(&guest))
+        bool known = !guest_read_config(&guest, &config, NULL);
+
+        if (guest_bury(&guest)) {
             guest_remove_run_dir(name);
-        if (!guest_read_config(&guest, &config, NULL) && config.auto_remove)
+            networks_tidy(&config);
+        }
+        if (known && config.auto_remove)
             (void)!store_remove_in(store_fd, &guest, NULL);
         vm_config_done(&config);
     }

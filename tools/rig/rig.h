@@ -13,6 +13,7 @@
 #include <posada/chardev.h>
 #include <posada/fsdev.h>
 #include <posada/netdev.h>
+#include <posada/vsockdev.h>
 
 enum {
     RIG_REGISTERS = 0x10000000,
@@ -57,6 +58,13 @@ struct rig_share {
     bool full; /* said so */
 };
 
+/* The host's end of a vsock: counts packets, and has some for the guest. */
+struct rig_vsock {
+    struct vsockdev vsockdev; /* must be first */
+    unsigned waiting;         /* packets for the guest */
+    uint64_t packets, bytes;
+};
+
 struct rig_region {
     uint64_t base;
     struct device_mmio access;
@@ -78,6 +86,7 @@ struct rig {
     struct rig_disk disk;
     struct rig_net net;
     struct rig_share share;
+    struct rig_vsock vsock;
     bool has_twin; /* the fuzzers': compared with another rig just now */
     struct power_sink power;
     unsigned power_requests, power_code;

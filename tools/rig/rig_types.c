@@ -12,6 +12,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 #include "rig.h"
 #include <errno.h>
 #include <string.h>
@@ -45,6 +46,7 @@ const char *const rig_types[] = {
     "virtio-fs",
     "virtio-net",
     "virtio-rng",
+    "virtio-vsock",
     NULL,
 };
 
@@ -66,6 +68,8 @@ static struct virtio_device *make_virtio(struct rig *rig, const char *type, cons
         return virtio_fs_new(name, &rig->share.fsdev, VIRTIO_FS_REQUEST_QUEUES_MAX);
     if (!strcmp(type, "virtio-net"))
         return virtio_net_new(name, &rig->net.netdev, rig_mac, VIRTIO_NET_PAIRS_MAX);
+    if (!strcmp(type, "virtio-vsock"))
+        return virtio_vsock_new(name, &rig->vsock.vsockdev, 3);
     return virtio_rng_new(name);
 }
 

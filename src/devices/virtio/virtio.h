@@ -31,7 +31,8 @@ enum virtio_id {
     VIRTIO_ID_BLK = 2,
     VIRTIO_ID_CONSOLE = 3,
     VIRTIO_ID_RNG = 4,
-    VIRTIO_ID_FS = 26
+    VIRTIO_ID_VSOCK = 19,
+    VIRTIO_ID_FS = 26,
 };
 
 enum virtio_status {

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/helper.h"
+
+#include "base/cleanup.h"
+#include "host/process.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { START_TIMEOUT_MS = 20000 };
+
+static int helper_await(int fd, const struct net_helper_config *config, struct err *err)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct err theirs = {0};
+    int r = poll(&p, 1, START_TIMEOUT_MS);
+
+    if (r <= 0 || recv(fd, &theirs, sizeof(theirs), MSG_DONTWAIT) != (ssize_t)sizeof(theirs))
+        return err_set(err, -EIO, "guest '%s': its %s does not start; see monitor.log",
+                       config->guest, config->what);
+    theirs.text[sizeof(theirs.text) - 1] = '\0';
+    return theirs.code ? err_set(err, theirs.code, "%s", theirs.text) : 0;
+}
+
+int net_helper_start(const struct net_helper_config *config, int *ret_fd, struct err *err)
+{
+    CLEANUP(fd) int fd = -1;
+    int pair[2], r;
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set(err, -errno, "guest '%s': %s: %s", config->guest, config->what,
+                       strerror(errno));
+    fd = pair[0];
+    r = process_spawn_detached("/proc/self/exe", config->argv, &pair[1], 1, config->log_fd, &pid,
+                               err);
+    close(pair[1]);
+    if (!r)
+        r = helper_await(fd, config, err);
+    if (!r && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        r = err_set(err, -errno, "guest '%s': %s: %s", config->guest, config->what,
+                    strerror(errno));
+    if (!r)
+        *ret_fd = take_fd(&fd);
+    return r;
+}
+
+int net_helper_report(const struct err *err)
+{
+    return send(NET_HELPER_LINK_FD, err, sizeof(*err), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A helper process of a guest's monitor: this program again, under a hidden verb, which speaks over
+ * one socket that keeps messages apart. Its first message is the struct err of its start.
+ */
+#pragma once
+
+#include <posada/err.h>
+
+enum { NET_HELPER_LINK_FD = 3 }; /* where the helper finds its end */
+
+struct net_helper_config {
+    const char *guest; /* for messages */
+    const char *what;  /* "network helper" */
+    char *const *argv; /* from the program's name on, NULL-terminated */
+    int log_fd;        /* where it complains */
+};
+
+/* Starts it and waits until it has said that it could begin. ret_fd does not block. */
+int must_use net_helper_start(const struct net_helper_config *config, int *ret_fd, struct err *err);
+/* In the helper: says how its start went. Negative: nobody listens. */
+int must_use net_helper_report(const struct err *err);

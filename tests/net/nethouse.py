@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of networks share: a house of their own with real guests, and servers for them."""
+import glob
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+POSADA = os.environ['POSADA']
+
+
+class House:
+    """Guests, images and run files of our own; the user's cache."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.env = dict(os.environ, POSADA_DATA_DIR=folder + '/data', POSADA_RUN_DIR=folder + '/run')
+        self.env.pop('POSADA_DEBUG', None)
+
+    def __call__(self, *words, timeout=120):
+        p = subprocess.run([POSADA, *words], env=self.env, stdin=subprocess.DEVNULL, timeout=timeout,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        return p.returncode, p.stdout, p.stderr
+
+    def start(self, name, *words):
+        code, _, err = self('run', '-d', '--name', name, *words, 'tiny')
+        if code:
+            raise AssertionError('%s does not start: %s' % (name, err))
+
+    def exec(self, name, command):
+        return self('exec', name, 'sh', '-c', command)
+
+    def processes(self, word):
+        """Processes of this house whose command line has that word."""
+        found, mark = [], ('POSADA_DATA_DIR=' + self.env['POSADA_DATA_DIR']).encode()
+        for path in glob.glob('/proc/[0-9]*'):
+            try:
+                with open(path + '/environ', 'rb') as f:
+                    ours = mark in f.read().split(b'\0')
+                with open(path + '/cmdline', 'rb') as f:
+                    line = f.read().split(b'\0')
+            except OSError:
+                continue
+            if ours and word.encode() in line:
+                found.append(int(path[6:]))
+        return found
+
+    def leftovers(self):
+        """Processes of ours that should be gone, and files of networks; waits for the last ones."""
+        for _ in range(100):
+            left = [p for word in ('net-user', 'net-hub', 'net-vsock', 'monitor') for p in self.processes(word)]
+            left += os.listdir(self.folder + '/run/networks') if os.path.exists(
+                self.folder + '/run/networks') else []
+            if not left:
+                return []
+            time.sleep(0.05)
+        return left
+
+
+def has(text, *words):
+    for word in words:
+        if word not in text:
+            raise AssertionError('%r not in %r' % (word, text))
+
+
+def equal(got, wanted, about=''):
+    if got != wanted:
+        raise AssertionError('%s: got %r, wanted %r' % (about, got, wanted))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Served(http.server.BaseHTTPRequestHandler):
+    data = b''
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(self.data)))
+        self.end_headers()
+        self.wfile.write(self.data)
+
+    def log_message(self, *_):
+        pass
+
+
+class Server:
+    """Serves some bytes over HTTP on loopback while it is entered."""
+
+    def __init__(self, data):
+        self.handler = type('Handler', (Served,), {'data': data})
+
+    def __enter__(self):
+        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), self.handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self.server.server_port
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def verdict(house, test):
+    """Runs one test; whether it failed."""
+    try:
+        test(house)
+        print('ok %s' % test.__name__, flush=True)
+        return False
+    except Exception as e:  # a test may fail in any way
+        print('%s: %s' % (type(e).__name__, e))
+        for log in glob.glob(house.folder + '/data/guests/*/monitor.log'):
+            with open(log, encoding='utf-8', errors='replace') as f:
+                print(log, f.read())
+        print('not ok %s' % test.__name__, flush=True)
+        for guest in os.listdir(house.folder + '/data/guests'):
+            house('rm', '-f', guest)
+        return True
+
+
+def main(*tests):
+    """Builds tiny for the occasion: without an archive in reach all is skipped."""
+    folder = tempfile.mkdtemp(prefix='posada-net-')
+    os.chmod(folder, 0o755)
+    house = House(folder)
+    code, _, err = house('image', 'build', 'tiny', timeout=600)
+    if code:
+        print('tiny cannot be built: ' + (err.splitlines() or [''])[-1])
+        sys.exit(77)
+    failed = [test for test in tests if verdict(house, test)]
+    shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if failed else 0)
