@@ -21,7 +21,7 @@ def qemu_img(*words, codes=(0,)):
     p = subprocess.run(['qemu-img', *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                        text=True, check=False)
     if p.returncode not in codes:
-        raise AssertionError('qemu-img %s: %d\n%s' % (' '.join(words), p.returncode, p.stdout))
+        raise AssertionError('qemu-img %s: %d\n%s' % (' '.join(words), p.returncode, p.stdout[:400]))
     return p.returncode
 
 
@@ -256,6 +256,6 @@ def sequences(first, count, steps):
 
 
 def need_tools():
-    if not shutil.which('qemu-img') or not os.path.exists(DISKOPS):
-        print('qemu-img (package qemu-utils) or diskops is missing')
+    if not shutil.which('qemu-img') or not shutil.which('strace') or not os.path.exists(DISKOPS):
+        print('qemu-img (package qemu-utils), strace or diskops is missing')
         sys.exit(77)
