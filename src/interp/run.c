@@ -18,7 +18,7 @@
 /* May the loop go on at `next`, wanted for pc? See the top of code.h. */
 static inline bool run_follows(struct cpu *cpu, const struct interp_code *next, uint64_t pc)
 {
-    const struct tlb_entry *e = tlb_slot(cpu->mmu->code->code, pc);
+    const struct tlb_entry *e = tlb_slot(&cpu->mmu->code->code, pc);
 
     return next && next->pc == pc && next->context == cpu->context && tlb_hit(e, pc, 1) &&
            (uintptr_t)next->host == pc + e->addend &&
@@ -61,7 +61,7 @@ RUN_READ(int64_t)
 /* mmu_load() with the value in a register: its own is in memory, for the slow path's sake. */
 #define LOAD(name, type)                                                                           \
     do_##name : va = A + I;                                                                        \
-    entry = tlb_slot(cpu->mmu->data->read, va);                                                    \
+    entry = tlb_slot(&cpu->mmu->data->read, va);                                                   \
     if (likely(tlb_hit(entry, va, sizeof(type))))                                                  \
         DST = (uint64_t)(int64_t)run_read_##type(va + entry->addend);                              \
     else if (mmu_load_slow(cpu, va, sizeof(type), &val))                                           \

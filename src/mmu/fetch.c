@@ -26,7 +26,7 @@ bool mmu_fetch(struct cpu *cpu, uint64_t va, gpa_t *ret_gpa)
 
 const uint8_t *mmu_fetch_host(struct cpu *cpu, uint64_t va)
 {
-    const struct tlb_entry *e = tlb_slot(cpu->mmu->code->code, va);
+    const struct tlb_entry *e = tlb_slot(&cpu->mmu->code->code, va);
     struct mmu_place place;
 
     if (likely(tlb_hit(e, va, 1)))

@@ -2,7 +2,7 @@
 /*
  * Address spaces of a CPU and everything that empties TLBs. Contract and invariants: mmu.h.
  * A flush marks the spaces it hits as stale; a stale space is emptied when it becomes current, at
- * once if it is. A space's tables are 48 KiB, so emptying costs a microsecond or two.
+ * once if it is.
  */
 #include "mmu/mmu.h"
 
@@ -13,13 +13,32 @@
 
 static const unsigned mmu_large_shift[MMU_LARGE_KINDS] = {21, 30, 39, 48};
 
+/* The first entry of the next group that may hold something, from *at on; NULL: none. */
+static struct tlb_entry *tlb_next_group(struct tlb *table, unsigned *at)
+{
+    uint64_t left = *at < TLB_GROUPS ? table->used >> *at : 0;
+
+    if (!left)
+        return NULL;
+    *at += (unsigned)__builtin_ctzll(left) + 1;
+    return &table->entry[(*at - 1) * TLB_GROUP];
+}
+
+static void tlb_empty(struct tlb *table)
+{
+    struct tlb_entry *group;
+
+    for (unsigned at = 0; (group = tlb_next_group(table, &at));)
+        memset(group, 0, TLB_GROUP * sizeof(*group)); /* TLB_EMPTY of all but the first */
+    table->entry[0].tag = TLB_EMPTY(0);
+    table->used = 0;
+}
+
 static void space_empty(struct mmu *mmu, struct mmu_space *space)
 {
-    for (unsigned i = 0; i < TLB_SIZE; i++) {
-        struct tlb_entry none = {.tag = TLB_EMPTY(i)};
-
-        space->read[i] = space->write[i] = space->code[i] = none;
-    }
+    tlb_empty(&space->read);
+    tlb_empty(&space->write);
+    tlb_empty(&space->code);
     memset(space->large, 0, sizeof(space->large));
     memset(space->code_pages, 0, sizeof(space->code_pages));
     space->code_epoch = ++mmu->epochs;
@@ -159,11 +178,19 @@ void mmu_note_large(struct mmu_space *space, uint64_t va, uint64_t page_size)
     *mmu_large_word(space, kind, va, &bit) |= bit;
 }
 
-static void tlb_drop_range(struct tlb_entry *table, uint64_t va, unsigned shift)
+static void tlb_drop(struct tlb *table, struct tlb_entry *e)
 {
-    for (unsigned i = 0; i < TLB_SIZE; i++)
-        if ((table[i].tag ^ va) >> shift == 0)
-            table[i].tag = TLB_EMPTY(i);
+    e->tag = TLB_EMPTY(e - table->entry);
+}
+
+static void tlb_drop_range(struct tlb *table, uint64_t va, unsigned shift)
+{
+    struct tlb_entry *group;
+
+    for (unsigned at = 0; (group = tlb_next_group(table, &at));)
+        for (struct tlb_entry *e = group; e < group + TLB_GROUP; e++)
+            if ((e->tag ^ va) >> shift == 0)
+                tlb_drop(table, e);
 }
 
 /* Drops every page of the large page around va if the space may hold one. */
@@ -174,17 +201,17 @@ static void space_flush_large(struct mmu *mmu, struct mmu_space *space, unsigned
     if (!(*mmu_large_word(space, kind, va, &bit) & bit))
         return;
     space->code_epoch = ++mmu->epochs;
-    tlb_drop_range(space->read, va, mmu_large_shift[kind]);
-    tlb_drop_range(space->write, va, mmu_large_shift[kind]);
-    tlb_drop_range(space->code, va, mmu_large_shift[kind]);
+    tlb_drop_range(&space->read, va, mmu_large_shift[kind]);
+    tlb_drop_range(&space->write, va, mmu_large_shift[kind]);
+    tlb_drop_range(&space->code, va, mmu_large_shift[kind]);
 }
 
-static void tlb_drop_page(struct tlb_entry *table, uint64_t va)
+static void tlb_drop_page(struct tlb *table, uint64_t va)
 {
     struct tlb_entry *e = tlb_slot(table, va);
 
     if (tlb_hit(e, va, 1))
-        e->tag = TLB_EMPTY(e - table);
+        tlb_drop(table, e);
 }
 
 static void space_flush_page(struct mmu *mmu, struct mmu_space *space, uint64_t va)
@@ -193,9 +220,9 @@ static void space_flush_page(struct mmu *mmu, struct mmu_space *space, uint64_t 
 
     if (*word & bit)
         space->code_epoch = ++mmu->epochs;
-    tlb_drop_page(space->read, va);
-    tlb_drop_page(space->write, va);
-    tlb_drop_page(space->code, va);
+    tlb_drop_page(&space->read, va);
+    tlb_drop_page(&space->write, va);
+    tlb_drop_page(&space->code, va);
     for (unsigned kind = 0; kind < MMU_LARGE_KINDS; kind++)
         space_flush_large(mmu, space, kind, va);
 }
@@ -214,15 +241,23 @@ void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const ui
 
 /* --- Code pages --- */
 
-static bool tlb_drop_host_page(struct tlb_entry *table, uintptr_t page)
+static bool tlb_is_empty(const struct tlb *table, const struct tlb_entry *e)
 {
+    return e->tag == TLB_EMPTY(e - table->entry);
+}
+
+static bool tlb_drop_host_page(struct tlb *table, uintptr_t page)
+{
+    struct tlb_entry *group;
     bool found = false;
 
-    for (unsigned i = 0; i < TLB_SIZE; i++) {
-        if (table[i].tag == TLB_EMPTY(i) || table[i].tag + table[i].addend != page)
-            continue;
-        table[i].tag = TLB_EMPTY(i);
-        found = true;
+    for (unsigned at = 0; (group = tlb_next_group(table, &at));) {
+        for (struct tlb_entry *e = group; e < group + TLB_GROUP; e++) {
+            if (e->tag + e->addend != page || tlb_is_empty(table, e))
+                continue;
+            tlb_drop(table, e);
+            found = true;
+        }
     }
     return found;
 }
@@ -234,7 +269,7 @@ bool mmu_protect_code(struct mmu *mmu, gpa_t gpa)
 
     for (unsigned i = 0; i < MMU_SPACES; i++)
         if (mmu->spaces[i].valid && !mmu->spaces[i].stale)
-            found |= tlb_drop_host_page(mmu->spaces[i].write, page);
+            found |= tlb_drop_host_page(&mmu->spaces[i].write, page);
     return found;
 }
 
@@ -250,14 +285,17 @@ static bool tlb_maps_code(const struct mem *mem, const struct tlb_entry *e, gpa_
 static void space_protect_all(struct mmu *mmu, struct mmu_space *space,
                               void (*found)(void *arg, gpa_t page), void *arg)
 {
-    for (unsigned i = 0; i < TLB_SIZE; i++) {
-        struct tlb_entry *e = &space->write[i];
-        gpa_t page;
+    struct tlb *table = &space->write;
+    struct tlb_entry *group;
+    gpa_t page;
 
-        if (e->tag == TLB_EMPTY(i) || !tlb_maps_code(mmu->cpu->mem, e, &page))
-            continue;
-        e->tag = TLB_EMPTY(i);
-        found(arg, page);
+    for (unsigned at = 0; (group = tlb_next_group(table, &at));) {
+        for (struct tlb_entry *e = group; e < group + TLB_GROUP; e++) {
+            if (tlb_is_empty(table, e) || !tlb_maps_code(mmu->cpu->mem, e, &page))
+                continue;
+            tlb_drop(table, e);
+            found(arg, page);
+        }
     }
 }
 

@@ -18,10 +18,12 @@
 #include <posada/cpu.h>
 #include <string.h>
 
-enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, MMU_SPACES = 16 };
+enum { TLB_BITS = 12, TLB_SIZE = 1 << TLB_BITS, MMU_SPACES = 16 };
+/* Tables are emptied, and searched, by the groups that were filled: most programs use few. */
+enum { TLB_GROUPS = 64, TLB_GROUP = TLB_SIZE / TLB_GROUPS };
 
 /* An address that falls into another slot, so that no access, canonical or not, can hit it. */
-#define TLB_EMPTY(index) ((uint64_t)((index) ^ 1) << GUEST_PAGE_SHIFT)
+#define TLB_EMPTY(index) ((uint64_t)((index) ? 0 : GUEST_PAGE_SIZE))
 
 struct tlb_entry {
     uint64_t tag; /* page-aligned va; empty: TLB_EMPTY(index), which no va of this slot matches */
@@ -33,8 +35,13 @@ struct tlb_entry {
 enum { MMU_LARGE_KINDS = 4, MMU_LARGE_WORDS = 8 }; /* 2 MiB, 1 GiB, 512 GiB, 256 TiB */
 enum { MMU_CODE_WORDS = 64 };
 
+struct tlb {
+    struct tlb_entry entry[TLB_SIZE];
+    uint64_t used; /* a bit a group: may hold entries */
+};
+
 struct mmu_space {
-    struct tlb_entry read[TLB_SIZE], write[TLB_SIZE], code[TLB_SIZE];
+    struct tlb read, write, code;
     uint64_t large[MMU_LARGE_KINDS][MMU_LARGE_WORDS];
     uint64_t code_pages[MMU_CODE_WORDS]; /* fetched from since the space was emptied, hashed */
     uint64_t code_epoch; /* changes, to a value never used before, when a fetched page is flushed */
@@ -107,9 +114,9 @@ void mmu_fetcher_init(struct mmu_fetcher *f, struct cpu *cpu, void (*claim)(void
                       void *arg);
 
 /* --- Fast paths --- */
-static inline struct tlb_entry *tlb_slot(struct tlb_entry *table, uint64_t va)
+static inline struct tlb_entry *tlb_slot(struct tlb *table, uint64_t va)
 {
-    return &table[(va >> GUEST_PAGE_SHIFT) & (TLB_SIZE - 1)];
+    return &table->entry[(va >> GUEST_PAGE_SHIFT) & (TLB_SIZE - 1)];
 }
 
 /* True when [va, va+size) hits this entry: the tag matches and the access stays in the page. */
@@ -122,7 +129,7 @@ static inline bool tlb_hit(const struct tlb_entry *e, uint64_t va, unsigned size
  * little-endian and may be misaligned. */
 static inline bool mmu_load(struct cpu *cpu, uint64_t va, unsigned size, uint64_t *ret_val)
 {
-    const struct tlb_entry *e = tlb_slot(cpu->mmu->data->read, va);
+    const struct tlb_entry *e = tlb_slot(&cpu->mmu->data->read, va);
     uint64_t val = 0;
 
     if (unlikely(!tlb_hit(e, va, size)))
@@ -134,7 +141,7 @@ static inline bool mmu_load(struct cpu *cpu, uint64_t va, unsigned size, uint64_
 
 static inline bool mmu_store(struct cpu *cpu, uint64_t va, unsigned size, uint64_t val)
 {
-    const struct tlb_entry *e = tlb_slot(cpu->mmu->data->write, va);
+    const struct tlb_entry *e = tlb_slot(&cpu->mmu->data->write, va);
 
     if (unlikely(!tlb_hit(e, va, size)))
         return mmu_store_slow(cpu, va, size, val);

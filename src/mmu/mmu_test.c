@@ -248,6 +248,33 @@ static void test_empty_entries_never_hit(void **state)
     fake_free(f);
 }
 
+/* Flushes visit the filled groups of a table only: none may be forgotten, for no kind of access. */
+static void test_flush_finds_every_group(void **state)
+{
+    struct fake *f = fake_new();
+    uint64_t val, step = TLB_GROUP * PAGE;
+
+    for (unsigned i = 0; i < TLB_GROUPS; i++) {
+        memset(f->map, 0, sizeof(f->map));
+        fake_map(f, 0, i * step + PAGE, FAKE_RAM, PAGE, "rwx");
+        (void)load(f, i * step + PAGE, 8);
+        assert_true(mmu_store(&f->cpu, i * step + PAGE, 8, 0));
+        assert_non_null(mmu_fetch_host(&f->cpu, i * step + PAGE));
+    }
+    memset(f->map, 0, sizeof(f->map));
+    assert_true(mmu_load(&f->cpu, PAGE, 8, &val)); /* still there */
+    mmu_flush_all(f->cpu.mmu);
+    for (unsigned i = 0; i < TLB_GROUPS; i++) {
+        assert_false(mmu_load(&f->cpu, i * step + PAGE, 8, &val));
+        expect_fault(f, FAKE_PAGE_FAULT | CPU_LOAD, i * step + PAGE);
+        assert_false(mmu_store(&f->cpu, i * step + PAGE, 8, 0));
+        expect_fault(f, FAKE_PAGE_FAULT | CPU_STORE, i * step + PAGE);
+        assert_null(mmu_fetch_host(&f->cpu, i * step + PAGE));
+        expect_fault(f, FAKE_PAGE_FAULT | CPU_FETCH, i * step + PAGE);
+    }
+    fake_free(f);
+}
+
 static void test_zero_and_debugger(void **state)
 {
     struct fake *f = fake_new();
@@ -306,6 +333,7 @@ RUN_TESTS(cmocka_unit_test(test_second_access_hits), cmocka_unit_test(test_acces
           cmocka_unit_test(test_more_spaces_than_room), cmocka_unit_test(test_flush_by_key),
           cmocka_unit_test(test_flush_of_a_page),
           cmocka_unit_test(test_flush_finds_pieces_of_large_pages),
-          cmocka_unit_test(test_empty_entries_never_hit), cmocka_unit_test(test_zero_and_debugger),
+          cmocka_unit_test(test_empty_entries_never_hit),
+          cmocka_unit_test(test_flush_finds_every_group), cmocka_unit_test(test_zero_and_debugger),
           cmocka_unit_test(test_fetch_stops_at_a_third_page),
           cmocka_unit_test(test_no_fast_fills_nothing))

@@ -29,7 +29,7 @@ static bool mmu_may_cache(struct mmu *mmu, const struct cpu_translation *t, enum
     return t->writable && !(seen & PAGE_CODE);
 }
 
-static void mmu_forget_oldest(struct mmu *mmu, struct tlb_entry *table, uint64_t va)
+static void mmu_forget_oldest(struct mmu *mmu, struct tlb *table, uint64_t va)
 {
     struct tlb_entry *fresh = tlb_slot(table, va), *oldest = mmu->filled[1];
 
@@ -40,7 +40,7 @@ static void mmu_forget_oldest(struct mmu *mmu, struct tlb_entry *table, uint64_t
     mmu->filled[1] = mmu->filled[0];
     mmu->filled_empty[1] = mmu->filled_empty[0];
     mmu->filled[0] = fresh;
-    mmu->filled_empty[0] = TLB_EMPTY(fresh - table);
+    mmu->filled_empty[0] = TLB_EMPTY(fresh - table->entry);
 }
 
 static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation *t,
@@ -48,15 +48,16 @@ static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation 
 {
     struct mmu_space *space = access == CPU_FETCH ? mmu->code : mmu->data;
     uint64_t page = va & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
-    struct tlb_entry *table;
+    struct tlb *table;
 
     switch (access) {
-    case CPU_LOAD: table = space->read; break;
-    case CPU_STORE: table = space->write; break;
-    default: table = space->code; break;
+    case CPU_LOAD: table = &space->read; break;
+    case CPU_STORE: table = &space->write; break;
+    default: table = &space->code; break;
     }
     if (mmu->tiny)
         mmu_forget_oldest(mmu, table, va);
+    table->used |= UINT64_C(1) << (va >> GUEST_PAGE_SHIFT) % TLB_SIZE / TLB_GROUP;
     *tlb_slot(table, va) = (struct tlb_entry){.tag = page, .addend = (uintptr_t)host_page - page};
     if (t->page_size > GUEST_PAGE_SIZE)
         mmu_note_large(space, va, t->page_size);
@@ -208,7 +209,7 @@ bool mmu_store_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t val)
 bool mmu_zero(struct cpu *cpu, uint64_t va, unsigned bytes)
 {
     struct mmu_place place;
-    const struct tlb_entry *e = tlb_slot(cpu->mmu->data->write, va);
+    const struct tlb_entry *e = tlb_slot(&cpu->mmu->data->write, va);
 
     va &= ~(uint64_t)(bytes - 1);
     if (tlb_hit(e, va, bytes)) {
@@ -233,7 +234,7 @@ bool mmu_zero(struct cpu *cpu, uint64_t va, unsigned bytes)
 static void *mmu_atomic_hit(struct cpu *cpu, uint64_t va, unsigned size, bool write, gpa_t *ret_gpa)
 {
     struct mmu_space *space = cpu->mmu->data;
-    const struct tlb_entry *e = tlb_slot(write ? space->write : space->read, va);
+    const struct tlb_entry *e = tlb_slot(write ? &space->write : &space->read, va);
     uint8_t *host;
 
     if (!tlb_hit(e, va, size))
