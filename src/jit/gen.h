@@ -7,9 +7,12 @@
  *   r15  the current data space (struct mmu_space), whose first-level TLB every access checks
  *   rbx rsi rdi r8-r11  the guest's seven hottest registers (cpu_ops.hot_globals), always, across
  *        all blocks; every other slot lives in memory
- *   rax rcx rdx r12-r14  scratch: temporaries of the block, and copies of what its guest registers
- *        in memory hold (memory is always up to date), as long as nothing else needs them. Calls
- *        clobber the first three, which memory accesses use too.
+ *   rax rcx rdx r12-r14  scratch: the block's temporaries and values of its guest registers. Calls
+ *        clobber the first three; memory accesses use rcx and rdx.
+ * A guest register's new value stays in scratch (dirty) until the register is needed, the block is
+ * left, or something may read slots; a result of 32 bits is sign-extended only then, or when its
+ * upper half is used (pending). Cold ends, which may fault or call out, bring memory up to date
+ * first, from a picture of the registers taken where the hot path left (struct gen_sync).
  * PC is never stored: an exit passes the offset from the guest page, cpu->jit.page is the page.
  * MXCSR is the guest's: its rounding mode, and its sticky flags until a helper collects them.
  */
@@ -104,7 +107,17 @@ struct gen_slot {
     int8_t reg;    /* host register, -1: memory only */
     bool pinned;   /* reg is its home */
     bool constant; /* value known; a temporary may then exist nowhere else */
+    bool dirty;    /* a guest register that is newer in reg than in memory */
+    bool narrow;   /* equals the sign-extension of its low half */
+    bool pending;  /* narrow, but the upper half of reg is yet to be made so */
     uint64_t value;
+};
+
+/* What a cold end must bring to memory: the picture of the registers where it was left. */
+struct gen_sync {
+    int16_t holds[16]; /* as in struct gen */
+    uint16_t dirty;    /* registers of dirty guest registers */
+    uint16_t pending;  /* registers to be sign-extended, pinned ones too */
 };
 
 struct gen_cold {
@@ -112,7 +125,10 @@ struct gen_cold {
     uint8_t *back;
     uint16_t insn_offset;
     uint8_t kind, size, sign, reg, from_count;
+    uint8_t base;  /* memory: register of the address less op->imm */
+    int32_t off;   /* memory: to be added to it */
     int64_t value; /* store of a constant; flow: page offset of the target */
+    struct gen_sync sync;
     const struct ir_insn *op;
 };
 
@@ -138,10 +154,17 @@ struct gen {
     struct gen_slot slot[CPU_SLOTS];
     int16_t holds[16];        /* scratch register -> slot whose value is in it, -1 none */
     unsigned busy;            /* scratch registers in use by the current op, bit mask */
-    unsigned victim;          /* where to look next for a register to take */
-    uint8_t kill[IR_MAX_OPS]; /* bit 0..3: a, b, c die here; bit 7: op is dead */
+    ir_slot home[GEN_PINNED]; /* slots of the pinned registers; 0: none */
+    uint8_t kill[IR_MAX_OPS]; /* bit 0..2: a, b, c die here; enum gen_kill */
+    bool narrow, pending;     /* of the current op's result; see struct gen_slot */
+    bool compare_low;         /* the current comparison needs the low halves only */
     struct gen_cold cold[GEN_COLD_MAX];
     unsigned cold_count;
+};
+
+enum gen_kill {
+    GEN_DEAD = 1 << 7,   /* nobody sees the result */
+    GEN_EXTEND = 1 << 6, /* 32 bits, sign-extended by the next op, whose result this is at once */
 };
 
 /* Generates the block at c.at. False: not this one (too large); interpret it. Then:
@@ -149,6 +172,8 @@ struct gen {
  * inner: where links inside the page lead; five patchable bytes;
  * stale: where inner must jump once the block is dropped. */
 bool gen_block(struct gen *g);
+/* Before it: finds rotations in a block that ir_optimise() has seen. */
+void gen_find_rotations(struct ir_block *b);
 void gen_init(struct gen *g, const struct cpu_ops *ops);
 unsigned gen_pinned_slot(unsigned i); /* host register of the i-th hot global */
 void stubs_emit(struct x86_code *c, struct jit_stubs *ret_stubs, const struct cpu_ops *ops);
@@ -166,14 +191,25 @@ void gen_src_to(struct gen *g, unsigned reg, ir_slot slot); /* copies the value 
 bool gen_const(const struct gen *g, ir_slot slot, int64_t *ret_value);
 unsigned gen_dst(struct gen *g, ir_slot slot);            /* register to compute dst in */
 void gen_done(struct gen *g, ir_slot slot, unsigned reg); /* dst was computed in reg */
-void gen_forget(struct gen *g, ir_slot slot);   /* dies or is redefined: no register holds it */
-void gen_release(struct gen *g, unsigned mask); /* these scratch registers will be lost */
-void gen_flush_temps(struct gen *g);            /* somebody will read them from their slots */
+void gen_forget(struct gen *g, ir_slot slot);    /* dies or is redefined: no register holds it */
+void gen_release(struct gen *g, unsigned mask);  /* these scratch registers will be lost */
+void gen_move_away(struct gen *g, ir_slot slot); /* its value, in scratch, to another register */
+void gen_flush_temps(struct gen *g);             /* somebody will read them from their slots */
+void gen_flush(struct gen *g);                   /* likewise all guest registers */
+void gen_settle(struct gen *g, ir_slot slot);    /* all 64 bits of its register will be used */
+bool gen_is_settled(const struct gen *g);        /* gen_flush() would do nothing */
+void gen_emit_sync(struct gen *g,
+                   const struct gen_sync *sync); /* what gen_flush() does, at leisure */
+void gen_take_sync(const struct gen *g, struct gen_sync *ret_sync);
 bool gen_is_global(const struct gen *g, ir_slot slot);
 uint16_t gen_insn_offset(const struct gen *g); /* page offset of the guest insn */
 struct gen_cold *gen_cold_new(struct gen *g, unsigned kind);
 
-enum { COLD_LOAD, COLD_STORE, COLD_ATTENTION, COLD_LINK, COLD_OP };
+enum { COLD_LOAD, COLD_STORE, COLD_ATTENTION, COLD_LINK, COLD_BRANCH, COLD_OP };
+
+/* --- gen_width.c --- */
+/* Before an op: extends the sources whose upper halves it uses, and says what its result is. */
+void gen_width(struct gen *g, const struct ir_insn *op);
 
 /* --- by family; each returns false for an op it leaves to gen_fallback() --- */
 bool gen_int(struct gen *g, const struct ir_insn *op);
@@ -184,6 +220,7 @@ void gen_note_insn(struct gen *g);
 void gen_fallback(struct gen *g, const struct ir_insn *op); /* calls the interpreter for one op */
 void gen_cold_mem(struct gen *g, struct gen_cold *cold);
 void gen_cold_flow(struct gen *g, struct gen_cold *cold);
+void gen_cold_branch(struct gen *g, struct gen_cold *cold);
 void gen_cold_op(struct gen *g, struct gen_cold *cold);    /* interprets the op, then goes back */
 void gen_compare(struct gen *g, const struct ir_insn *op); /* flags of a - b */
 enum x86_cc gen_cc(unsigned cc);

@@ -127,6 +127,7 @@ static void flow_exit(struct gen *g, const struct ir_insn *op)
 
     enum flow_change change = flow_after(g);
 
+    gen_flush(g);
     if (change == FLOW_HELPER && off == (int32_t)off && !g->count) {
         /* Mostly it changed something else: sstatus.SUM, a timer, a page nobody executes. */
         x86_mov_imm(&g->c, RDX, (uint32_t)off);
@@ -147,25 +148,47 @@ static void flow_exit(struct gen *g, const struct ir_insn *op)
     x86_jmp_to(&g->c, g->stubs->jump);
 }
 
+/* A forward link that brings memory up to date on the way. */
+static void flow_branch_cold(struct gen *g, unsigned cc, int64_t off)
+{
+    struct gen_cold *cold = gen_cold_new(g, COLD_BRANCH);
+
+    cold->from[cold->from_count++] = x86_jcc(&g->c, (enum x86_cc)cc);
+    cold->value = off;
+}
+
+void gen_cold_branch(struct gen *g, struct gen_cold *cold)
+{
+    gen_emit_sync(g, &cold->sync);
+    flow_link(g, -1, cold->value);
+}
+
 /* Taken edges that only leave a forward link need one jcc; the others jump around the long form. */
 static void flow_branch(struct gen *g, const struct ir_insn *op)
 {
     int64_t off = flow_offset(g, (uint64_t)op->imm);
     unsigned cc = gen_cc(op->aux);
+    struct gen_sync sync;
     uint8_t *around;
 
     gen_compare(g, op);
     if (flow_may_link(off) && off > gen_insn_offset(g) && !g->count) {
-        flow_link(g, (int)cc, off);
+        if (gen_is_settled(g))
+            flow_link(g, (int)cc, off);
+        else
+            flow_branch_cold(g, cc, off);
         return;
     }
     around = x86_jcc(&g->c, (enum x86_cc)(cc ^ 1));
+    gen_take_sync(g, &sync);
+    gen_emit_sync(g, &sync);
     flow_to(g, (uint64_t)op->imm);
     x86_patch(around, g->c.at);
 }
 
 static void flow_jump(struct gen *g, const struct ir_insn *op)
 {
+    gen_flush(g);
     gen_src_to(g, RAX, op->a);
     flow_count(g);
     if (flow_after(g) != FLOW_SAME) {
@@ -179,6 +202,7 @@ static void flow_jump(struct gen *g, const struct ir_insn *op)
 
 static void flow_helper(struct gen *g, const struct ir_insn *op)
 {
+    gen_flush(g);
     gen_release(g, GEN_SCRATCH);
     g->busy = GEN_CLOBBERED;
     gen_src_to(g, RAX, op->a);
@@ -187,6 +211,8 @@ static void flow_helper(struct gen *g, const struct ir_insn *op)
     gen_note_insn(g);
     x86_mov_imm(&g->c, R15, (uint64_t)op->imm);
     x86_call_to(&g->c, g->stubs->helper);
+    for (unsigned s = 0; s < g->block->global_count; s++)
+        g->slot[s].narrow = false; /* it may have written any */
     gen_done(g, op->dst, RAX);
 }
 

@@ -223,13 +223,36 @@ static void gen_div(struct gen *g, const struct ir_insn *op)
     gen_done(g, op->dst, rem ? RDX : RAX);
 }
 
+/* sext.w, which may be left pending, or be a mere move. */
+static bool gen_extend_word(struct gen *g, const struct ir_insn *op)
+{
+    const struct gen_slot *a = &g->slot[op->a];
+    bool dies = g->kill[g->index] & 1 && !gen_is_global(g, op->a);
+
+    if (op->op != IR_EXTS || op->aux != 2 || a->constant || a->reg < 0)
+        return false;
+    if (a->narrow && !a->pending) {
+        gen_done(g, op->dst, gen_src(g, op->a));
+        return true;
+    }
+    g->pending = op->dst == op->a || (dies && !g->slot[op->dst].pinned);
+    if (!g->pending)
+        return false;
+    gen_done(g, op->dst, (unsigned)a->reg);
+    return true;
+}
+
 static void gen_extend(struct gen *g, const struct ir_insn *op)
 {
     static const uint32_t sext[] = {X86_MOVSX8 | X86_BYTE, X86_MOVSX16, X86_MOVSXD};
     static const uint32_t zext[] = {X86_MOVZX8 | X86_BYTE, X86_MOVZX16, X86_MOV_LOAD};
     bool sign = op->op == IR_EXTS;
-    unsigned a = gen_src(g, op->a), d = gen_dst(g, op->dst);
+    unsigned a, d;
 
+    if (gen_extend_word(g, op))
+        return;
+    a = gen_src(g, op->a);
+    d = gen_dst(g, op->dst);
     x86_rr(&g->c, sign ? sext[op->aux] : zext[op->aux], sign, d, a);
     gen_done(g, op->dst, d);
 }
@@ -263,18 +286,19 @@ static void gen_lea(struct gen *g, const struct ir_insn *op)
 
 void gen_compare(struct gen *g, const struct ir_insn *op)
 {
+    bool w = gen_w(op) && !g->compare_low;
     int32_t imm;
     unsigned a = gen_src(g, op->a);
 
     if (!gen_b_imm32(g, op, &imm)) {
         if (op->flags & IR_B_IMM || g->slot[op->b].constant || g->slot[op->b].reg >= 0)
-            x86_alu_rr(&g->c, X86_CMP, gen_w(op), a, gen_b_reg(g, op));
+            x86_alu_rr(&g->c, X86_CMP, w, a, gen_b_reg(g, op));
         else
-            x86_alu_rm(&g->c, X86_CMP, gen_w(op), a, RBP, slot_disp(op->b));
+            x86_alu_rm(&g->c, X86_CMP, w, a, RBP, slot_disp(op->b));
     } else if (imm == 0) {
-        x86_rr(&g->c, X86_TEST, gen_w(op), a, a);
+        x86_rr(&g->c, X86_TEST, w, a, a);
     } else {
-        x86_alu_imm(&g->c, X86_CMP, gen_w(op), a, imm);
+        x86_alu_imm(&g->c, X86_CMP, w, a, imm);
     }
 }
 
@@ -329,11 +353,14 @@ static void gen_move(struct gen *g, const struct ir_insn *op)
 
 static void gen_imm(struct gen *g, ir_slot dst, uint64_t value)
 {
+    g->narrow = (int64_t)value == (int32_t)value;
     if (!gen_is_global(g, dst)) { /* lives nowhere until something needs a register */
         gen_forget(g, dst);
         g->slot[dst] = (struct gen_slot){.reg = -1, .constant = true, .value = value};
     } else if (g->slot[dst].pinned) {
+        gen_forget(g, dst);
         x86_mov_imm(&g->c, (unsigned)g->slot[dst].reg, value);
+        g->slot[dst].narrow = g->narrow;
     } else if ((int64_t)value == (int32_t)value) {
         gen_forget(g, dst);
         x86_rm(&g->c, 0xc7, true, 0, RBP, slot_disp(dst));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Loads, stores and the rest of memory. Every access checks the first-level TLB inline:
- *     rax = va;  rcx = table index * 16;  rdx = tag ^ va;  rdx <= page - size, else cold
- * which covers page crossing too. The cold end calls a stub (stubs.c) that walks and retries in C.
+ *     rdx = va;  rcx = table index * 16;  rdx ^= tag;  rdx <= page - size, else cold
+ * which covers page crossing too; then rdx = addend, and the host address is rdx + va. The cold end
+ * calls a stub (stubs.c) that walks and retries in C.
  */
 #include "jit/gen.h"
 #include <posada/types.h>
@@ -25,37 +26,59 @@ static void gen_in_memory(struct gen *g, ir_slot slot)
     x86_rm(&g->c, X86_MOV_STORE, true, RAX, RBP, slot_disp(slot));
 }
 
-/* Leaves the va in rax and the host address in rdx, or jumps cold. span: bytes from va that must
- * lie in the page. Uses all scratch registers. */
-static uint8_t *gen_tlb(struct gen *g, ir_slot base, int64_t off, unsigned access, unsigned span)
-{
-    struct gen_slot s = g->slot[base];
-    int32_t table = gen_table(access);
+struct gen_access {
+    unsigned base; /* the host address is rdx + this register + off */
+    int32_t off;
     uint8_t *miss;
+};
 
-    gen_release(g, GEN_CLOBBERED); /* stores only: what is in them stays a moment longer */
-    g->busy |= GEN_CLOBBERED;
-    if (s.constant) {
-        x86_mov_imm(&g->c, RAX, s.value + (uint64_t)off);
-    } else if (s.reg >= 0) {
-        if (off)
-            x86_rm(&g->c, X86_LEA, true, RAX, (unsigned)s.reg, (int32_t)off);
-        else
-            x86_mov_rr(&g->c, RAX, (unsigned)s.reg);
-    } else {
-        x86_rm(&g->c, X86_MOV_LOAD, true, RAX, RBP, slot_disp(base));
-        if (off)
-            x86_alu_imm(&g->c, X86_ADD, true, RAX, (int32_t)off);
-    }
-    x86_rorx(&g->c, true, RCX, RAX, GUEST_PAGE_SHIFT - 4);
+/* Where the slot is in a register, that one stays; out of those that the check uses it moves. */
+static void gen_hold(struct gen *g, ir_slot slot)
+{
+    struct gen_slot *s = &g->slot[slot];
+
+    if (s->constant || s->reg < 0)
+        return;
+    g->busy |= 1u << s->reg;
+    if (s->reg == RCX || s->reg == RDX)
+        gen_move_away(g, slot);
+}
+
+/* Checks an access of `span` bytes at base + off. Uses rcx and rdx. */
+static struct gen_access gen_tlb(struct gen *g, ir_slot base, int64_t off, unsigned access,
+                                 unsigned span)
+{
+    struct gen_access a = {.off = (int32_t)off};
+    int32_t table = gen_table(access);
+
+    g->busy |= 1u << RCX | 1u << RDX;
+    gen_hold(g, base);
+    gen_release(g, 1u << RCX | 1u << RDX);
+    a.base = gen_src(g, base);
+    if (off)
+        x86_rm(&g->c, X86_LEA, true, RDX, a.base, a.off);
+    else
+        x86_mov_rr(&g->c, RDX, a.base);
+    x86_rorx(&g->c, true, RCX, RDX, GUEST_PAGE_SHIFT - 4);
     x86_alu_imm(&g->c, X86_AND, false, RCX, (TLB_SIZE - 1) << 4);
-    x86_rx(&g->c, X86_MOV_LOAD, true, RDX, R15, RCX, 0, table);
-    x86_alu_rr(&g->c, X86_XOR, true, RDX, RAX);
+    x86_rx(&g->c, X86_XOR_LOAD, true, RDX, R15, RCX, 0, table);
     x86_alu_imm(&g->c, X86_CMP, true, RDX, (int32_t)(GUEST_PAGE_SIZE - span));
-    miss = x86_jcc(&g->c, X86_A);
+    a.miss = x86_jcc(&g->c, X86_A);
     x86_rx(&g->c, X86_MOV_LOAD, true, RDX, R15, RCX, 0,
            table + (int32_t)offsetof(struct tlb_entry, addend));
-    return miss;
+    return a;
+}
+
+static struct gen_cold *gen_cold_access(struct gen *g, unsigned kind, const struct gen_access *a,
+                                        unsigned size)
+{
+    struct gen_cold *cold = gen_cold_new(g, kind);
+
+    cold->from[cold->from_count++] = a->miss;
+    cold->base = (uint8_t)a->base;
+    cold->off = a->off;
+    cold->size = (uint8_t)size;
+    return cold;
 }
 
 static void gen_load(struct gen *g, const struct ir_insn *op)
@@ -64,71 +87,98 @@ static void gen_load(struct gen *g, const struct ir_insn *op)
     static const uint32_t sext[] = {X86_MOVSX8, X86_MOVSX16, X86_MOVSXD, X86_MOV_LOAD};
     unsigned size = op->aux & 3, d;
     bool sign = (op->aux & IR_MEM_SIGNED) != 0;
+    struct gen_access at;
     struct gen_cold *cold;
-    uint8_t *miss;
 
-    if (g->slot[op->a].reg >= 0)
-        g->busy |= 1u << g->slot[op->a].reg;
-    g->busy |= GEN_CLOBBERED;
+    g->busy |= 1u << RCX | 1u << RDX;
+    gen_hold(g, op->a);
     /* Taken before the check, so that what it displaces is stored on both ways. */
     d = g->slot[op->dst].pinned ? (unsigned)g->slot[op->dst].reg : gen_take(g);
-    miss = gen_tlb(g, op->a, op->imm, GEN_READ, 1u << size);
-    cold = gen_cold_new(g, COLD_LOAD);
-    x86_rx(&g->c, sign ? sext[size] : zext[size], sign || size == 3, d, RAX, RDX, 0, 0);
-    cold->from[cold->from_count++] = miss;
-    cold->size = (uint8_t)size;
+    at = gen_tlb(g, op->a, op->imm, GEN_READ, 1u << size);
+    cold = gen_cold_access(g, COLD_LOAD, &at, size);
+    x86_rx(&g->c, sign ? sext[size] : zext[size], sign || size == 3, d, RDX, at.base, 0, at.off);
     cold->sign = sign;
     cold->reg = (uint8_t)d;
     cold->back = g->c.at;
     gen_done(g, op->dst, d);
 }
 
+/* Stores an immediate: value fits in 32 bits. */
+static void gen_store_imm(struct gen *g, const struct gen_access *at, unsigned size, int64_t value)
+{
+    static const uint32_t store[] = {0xc6, 0xc7 | X86_66, 0xc7, 0xc7};
+
+    x86_rx(&g->c, store[size], size == 3, 0, RDX, at->base, 0, at->off);
+    for (unsigned i = 0; i < (size == 3 ? 4u : 1u << size); i++)
+        x86_byte(&g->c, (uint8_t)(value >> (8 * i)));
+}
+
 static void gen_store(struct gen *g, const struct ir_insn *op)
 {
     static const uint32_t store[] = {X86_MOV8_STORE, X86_MOV16_STORE, X86_MOV_STORE, X86_MOV_STORE};
-    static const uint32_t store_imm[] = {0xc6, 0xc7 | X86_66, 0xc7, 0xc7};
-    unsigned size = op->aux & 3, reg;
+    unsigned size = op->aux & 3, reg = RCX;
+    struct gen_access at;
     struct gen_cold *cold;
-    uint8_t *miss;
-    int64_t value;
+    int64_t value = 0;
+    bool is_const = gen_const(g, op->b, &value);
 
-    if (gen_const(g, op->b, &value) && value != (int32_t)value)
-        gen_in_memory(g, op->b);
-    miss = gen_tlb(g, op->a, op->imm, GEN_WRITE, 1u << size);
-    cold = gen_cold_new(g, COLD_STORE);
-    cold->from[cold->from_count++] = miss;
-    cold->size = (uint8_t)size;
-    if (gen_const(g, op->b, &value) && value == (int32_t)value) {
-        cold->value = value;
-        cold->sign = true;
-        x86_rx(&g->c, store_imm[size], size == 3, 0, RAX, RDX, 0, 0);
-        for (unsigned i = 0; i < (size == 3 ? 4u : 1u << size); i++)
-            x86_byte(&g->c, (uint8_t)(value >> (8 * i)));
+    g->busy |= 1u << RCX | 1u << RDX;
+    gen_hold(g, op->b);
+    at = gen_tlb(g, op->a, op->imm, GEN_WRITE, 1u << size);
+    cold = gen_cold_access(g, COLD_STORE, &at, size);
+    cold->value = value;
+    cold->sign = is_const;
+    if (is_const && value == (int32_t)value) {
+        gen_store_imm(g, &at, size, value);
     } else {
-        reg = !g->slot[op->b].constant && g->slot[op->b].reg >= 0 ? (unsigned)g->slot[op->b].reg
-                                                                  : RCX;
-        if (reg == RCX)
+        if (!is_const && g->slot[op->b].reg >= 0)
+            reg = (unsigned)g->slot[op->b].reg;
+        else
             gen_src_to(g, RCX, op->b);
         cold->reg = (uint8_t)reg;
-        x86_rx(&g->c, store[size], size == 3, reg, RAX, RDX, 0, 0);
+        x86_rx(&g->c, store[size], size == 3, reg, RDX, at.base, 0, at.off);
     }
     cold->back = g->c.at;
 }
 
+/* What rax held must outlive the stub, which returns in it. */
+static void gen_cold_rax(struct gen *g, const struct gen_cold *cold, bool before)
+{
+    int16_t slot = cold->sync.holds[RAX];
+    bool in_memory = slot < 0 || gen_is_global(g, (ir_slot)slot);
+
+    if (slot < 0 || (before && in_memory)) /* a dirty one has just been stored */
+        return;
+    if (before && cold->sync.pending >> RAX & 1)
+        x86_rr(&g->c, X86_MOVSXD, true, RAX, RAX);
+    x86_rm(&g->c, before ? X86_MOV_STORE : X86_MOV_LOAD, true, RAX, RBP, slot_disp((ir_slot)slot));
+}
+
+static void gen_cold_value(struct gen *g, const struct gen_cold *cold)
+{
+    if (cold->sign)
+        x86_mov_imm(&g->c, RCX, (uint64_t)cold->value);
+    else if (cold->reg != RCX)
+        x86_mov_rr(&g->c, RCX, cold->reg);
+    else
+        x86_rm(&g->c, X86_MOV_LOAD, true, RCX, RBP, slot_disp(cold->op->b));
+}
+
 void gen_cold_mem(struct gen *g, struct gen_cold *cold)
 {
-    if (cold->kind == COLD_STORE) {
-        if (cold->sign)
-            x86_mov_imm(&g->c, RCX, (uint64_t)cold->value);
-        else if (cold->reg != RCX)
-            x86_mov_rr(&g->c, RCX, cold->reg);
-        else
-            x86_rm(&g->c, X86_MOV_LOAD, true, RCX, RBP, slot_disp(cold->op->b));
-    }
+    bool load = cold->kind == COLD_LOAD;
+
+    gen_emit_sync(g, &cold->sync);
+    gen_cold_rax(g, cold, true);
+    if (!load)
+        gen_cold_value(g, cold);
+    if (cold->off)
+        x86_rm(&g->c, X86_LEA, true, RAX, cold->base, cold->off);
+    else
+        x86_mov_rr(&g->c, RAX, cold->base);
     x86_mov_imm(&g->c, RDX, cold->insn_offset);
-    x86_call_to(&g->c,
-                cold->kind == COLD_LOAD ? g->stubs->load[cold->size] : g->stubs->store[cold->size]);
-    if (cold->kind == COLD_LOAD) {
+    x86_call_to(&g->c, load ? g->stubs->load[cold->size] : g->stubs->store[cold->size]);
+    if (load) {
         static const uint32_t sext[] = {X86_MOVSX8 | X86_BYTE, X86_MOVSX16, X86_MOVSXD};
 
         if (cold->sign && cold->size < 3)
@@ -136,24 +186,26 @@ void gen_cold_mem(struct gen *g, struct gen_cold *cold)
         else
             x86_mov_rr(&g->c, cold->reg, RAX);
     }
+    gen_cold_rax(g, cold, false);
     x86_jmp_to(&g->c, cold->back);
 }
 
 /* cbo.zero and friends: size bytes, aligned down, never crossing a page. */
 static void gen_bzero(struct gen *g, const struct ir_insn *op)
 {
+    struct gen_access at;
     struct gen_cold *cold;
-    uint8_t *miss;
 
     if (op->imm < 16 || op->imm > 64) {
         gen_fallback(g, op);
         return;
     }
+    gen_take_reg(g, RAX);
     gen_flush_temps(g);
     gen_in_memory(g, op->a);
-    miss = gen_tlb(g, op->a, 0, GEN_WRITE, 1);
-    cold = gen_cold_new(g, COLD_OP);
-    cold->from[cold->from_count++] = miss;
+    at = gen_tlb(g, op->a, 0, GEN_WRITE, 1);
+    cold = gen_cold_access(g, COLD_OP, &at, 0);
+    x86_mov_rr(&g->c, RAX, at.base);
     x86_alu_imm(&g->c, X86_AND, true, RAX, (int32_t)-op->imm);
     x86_rr(&g->c, 0x57 | X86_0F, false, 0, 0); /* xorps xmm0, xmm0 */
     for (int32_t i = 0; i < op->imm; i += 16)
@@ -166,20 +218,20 @@ static void gen_bzero(struct gen *g, const struct ir_insn *op)
 static struct gen_cold *gen_atomic_begin(struct gen *g, const struct ir_insn *op, unsigned access)
 {
     unsigned bytes = IR_MEM_SIZE(op->aux);
+    struct gen_access at;
     struct gen_cold *cold;
-    uint8_t *miss;
 
+    gen_take_reg(g, RAX);
     gen_flush_temps(g);
     gen_in_memory(g, op->a);
     if (ir_op_info[op->op].has_b)
         gen_in_memory(g, op->b);
-    miss = gen_tlb(g, op->a, 0, access, bytes);
-    cold = gen_cold_new(g, COLD_OP);
-    cold->from[cold->from_count++] = miss;
-    x86_rr(&g->c, 0xf6, false, 0, RAX); /* test al, bytes - 1 */
+    at = gen_tlb(g, op->a, 0, access, bytes);
+    cold = gen_cold_access(g, COLD_OP, &at, 0);
+    x86_rr(&g->c, 0xf6 | X86_BYTE, false, 0, at.base); /* test base, bytes - 1 */
     x86_byte(&g->c, (uint8_t)(bytes - 1));
     cold->from[cold->from_count++] = x86_jcc(&g->c, X86_NE);
-    x86_alu_rr(&g->c, X86_ADD, true, RDX, RAX);
+    x86_alu_rr(&g->c, X86_ADD, true, RDX, at.base);
     return cold;
 }
 

@@ -201,14 +201,55 @@ static void random_memory(struct ir_block *b)
     }
 }
 
+/* What RISC-V's W instructions are lifted to, and what compilers do with their results. */
+static void random_word(struct ir_block *b)
+{
+    static const uint8_t binary[] = {IR_ADD, IR_SUB, IR_SHL, IR_SHR,
+                                     IR_SAR, IR_ROR, IR_MUL, IR_DIVS};
+    static const uint8_t bitwise[] = {IR_AND, IR_OR, IR_XOR, IR_MOV};
+    ir_slot t = ir_temp(b), x = global(), y = global(), dst = pick(2) ? global() : x;
+    int64_t imm = pick(2) ? (int64_t)pick(64) : (int64_t)random_value();
+
+    switch (pick(6)) {
+    case 0: ir_emit(b, (enum ir_op)bitwise[pick(4)], IR_64, dst, x, y); return;
+    case 1: ir_emit_imm(b, (enum ir_op)bitwise[pick(3)], IR_64, dst, x, imm); return;
+    case 2: ir_emit(b, IR_EXTS, IR_64, dst, x, 0)->aux = 2; return;
+    case 3: /* rotate by two shifts */
+        imm = 1 + (int64_t)pick(31);
+        ir_emit_imm(b, IR_SHL, IR_32, t, x, imm);
+        ir_emit(b, IR_EXTS, IR_64, y, t, 0)->aux = 2;
+        ir_emit_imm(b, IR_SHR, IR_32, t, x, 32 - imm);
+        ir_emit(b, IR_EXTS, IR_64, x, t, 0)->aux = 2;
+        ir_emit(b, (enum ir_op)bitwise[1 + pick(2)], IR_64, dst, y, x);
+        return;
+    case 4: ir_emit_imm(b, (enum ir_op)binary[pick(8)], IR_32, t, x, imm); break;
+    default: ir_emit(b, (enum ir_op)binary[pick(8)], IR_32, t, x, y); break;
+    }
+    ir_emit(b, IR_EXTS, IR_64, dst, t, 0)->aux = 2;
+}
+
+/* The same over the whole register: halves of a rotation may be used on their own, too. */
+static void random_rotate(struct ir_block *b)
+{
+    ir_slot x = global(), y = global(), z = global();
+    int64_t n = 1 + (int64_t)pick(63);
+
+    ir_emit_imm(b, IR_SHL, IR_64, y, x, n);
+    ir_emit_imm(b, IR_SHR, IR_64, z, x, pick(8) ? 64 - n : n);
+    ir_emit(b, pick(2) ? IR_OR : pick(2) ? IR_XOR : IR_ADD, IR_64, pick(2) ? y : global(), y, z);
+}
+
 static void random_insn(struct ir_block *b)
 {
     ir_slot temps[6];
     unsigned n = 0, len = 1 + pick(6);
 
-    switch (pick(6)) {
+    switch (pick(9)) {
     case 0: random_memory(b); return;
     case 1: random_float(b); return;
+    case 6:
+    case 7: random_word(b); return;
+    case 8: random_rotate(b); return;
     case 2:
         if (!pick(4)) {
             ir_call(b, mixing, ir_temp(b), global(), global(), global());
@@ -236,7 +277,7 @@ static void random_insn(struct ir_block *b)
 
 static void random_block(struct ir_block *b, uint64_t pc)
 {
-    unsigned n = 1 + pick(12);
+    unsigned n = 1 + pick(pick(4) ? 12 : 40);
 
     ir_begin(b, pc, pick(5), GLOBALS); /* the context is a rounding mode */
     for (unsigned i = 0; i < n; i++) {

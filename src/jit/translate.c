@@ -167,6 +167,7 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     if (v->lockstep)
         lifted = jit_keep_ir(jit);
     ir_optimise(&jit->ir);
+    gen_find_rotations(&jit->ir);
     block = cache_keep(&jit->cache, sizeof(*block));
     *block = (struct jit_block){
         .gpa = gpa.v,

@@ -49,6 +49,7 @@ enum {
     X86_MOV_STORE = 0x89, /* rm <- reg */
     X86_MOV8_STORE = 0x88 | X86_BYTE,
     X86_MOV16_STORE = 0x89 | X86_66,
+    X86_XOR_LOAD = 0x33,
     X86_LEA = 0x8d,
     X86_TEST = 0x85,
     X86_MOVZX8 = 0xb6 | X86_0F,
