@@ -64,6 +64,10 @@ static const int helper_internet[] = {
     CALL(setsockopt),  CALL(statx),
 };
 
+static const int helper_writes[] = {
+    CALL(fallocate), CALL(fsync), CALL(ftruncate), CALL(pread64), CALL(pwrite64),
+};
+
 static int helper_user(const struct sandbox_helper *config, struct err *err)
 {
     uid_t uid = HELPER_UID_BASE + (uid_t)(strtoul(config->uuid, NULL, 16) & 0xffffff);
@@ -111,6 +115,8 @@ static int helper_seccomp(const struct sandbox_helper *config, struct err *err)
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int r = ctx ? helper_allow(ctx, helper_calls, ARRAY_LEN(helper_calls)) : -ENOMEM;
 
+    if (!r && config->writes_files)
+        r = helper_allow(ctx, helper_writes, ARRAY_LEN(helper_writes));
     if (!r && config->internet)
         r = helper_allow_internet(ctx);
     if (!r && config->accepts_local)
@@ -136,7 +142,8 @@ int sandbox_enter_helper(const struct sandbox_helper *config, struct err *err)
     int r;
 
     (void)setrlimit(RLIMIT_CORE, &none);
-    (void)setrlimit(RLIMIT_FSIZE, &none);
+    if (!config->writes_files)
+        (void)setrlimit(RLIMIT_FSIZE, &none);
     r = config->connects_in ? helper_root(config->connects_in, err) : helper_user(config, err);
     if (!r && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r = err_set(err, -errno, "%s: no_new_privs: %s", config->name, strerror(errno));
