@@ -4,10 +4,11 @@
  * the agent, a login shell on every console, orphans, and an orderly end. It understands the
  * signals of busybox's poweroff, halt and reboot (SIGUSR2, SIGUSR1, SIGTERM), systemd's
  * (SIGRTMIN+4, +5) and the kernel's Ctrl-Alt-Del (SIGINT).
- * Kernel command line: posada.hostname=NAME.
+ * Kernel command line: posada.hostname=NAME, posada.root=KIND (root.h).
  */
 #include "init.h"
 #include "modules.h"
+#include "root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +40,7 @@ struct init {
     struct service service[SERVICES_MAX];
     unsigned count;
     sigset_t signals;
+    int agent; /* the program, opened while it could be seen */
 };
 
 static struct init init_state;
@@ -136,7 +138,7 @@ static void init_start(struct service *s)
         if (s->tty[0])
             init_exec_shell(s);
         (void)setsid();
-        (void)execl(AGENT_PATH, "posada-agent", (char *)NULL);
+        (void)fexecve(init_state.agent, (char *[]){"posada-agent", NULL}, environ);
         _exit(127);
     }
     s->greeted = true;
@@ -189,6 +191,34 @@ static void init_handle(struct init *in, int signal)
         power_down(RB_AUTOBOOT);
 }
 
+/* Signals as a new process 1 finds them. */
+static void init_hand_over(const struct init *in)
+{
+    (void)sigprocmask(SIG_UNBLOCK, &in->signals, NULL);
+    root_hand_over();
+    (void)sigprocmask(SIG_BLOCK, &in->signals, NULL);
+}
+
+/* From the initramfs to the root the guest is to have. The network comes first where nobody in
+ * that root would ask for it. */
+static void init_root(struct init *in)
+{
+    enum root_kind kind = root_kind();
+
+    if (kind == ROOT_MEMORY) {
+        setup_network();
+        return;
+    }
+    if (!root_mount(kind))
+        power_down(RB_POWER_OFF);
+    if (kind == ROOT_OVERLAY)
+        setup_network();
+    if (!root_enter())
+        power_down(RB_POWER_OFF);
+    if (kind == ROOT_DISK)
+        init_hand_over(in);
+}
+
 static void init_loop(struct init *in)
 {
     const struct timespec second = {1, 0};
@@ -212,9 +242,11 @@ int main(void)
     setup_hostname();
     modules_coldplug(); /* before the agent: its first command may look for a disk */
     setup_loopback();
-    setup_network();
+    init_state.agent = open(AGENT_PATH, O_RDONLY | O_CLOEXEC);
+    init_root(&init_state);
     init_add(&init_state, ""); /* first of what runs: somebody may be waiting for it */
     (void)init_keep_running(&init_state);
-    init_add_consoles(&init_state);
+    if (access("/bin/sh", X_OK) == 0)
+        init_add_consoles(&init_state);
     init_loop(&init_state);
 }
