@@ -37,6 +37,10 @@ struct vm_disk {
     bool split_rings;  /* packed ones are not offered to the guest */
     char *cache, *aio; /* QEMU's words; NULL: "writeback", what the host has */
     bool read_only;
+    /* Until the guest is made, of a disk that is to be an overlay: what over, "raw" or "qcow2", and
+     * how large it shall be at least (bytes). */
+    char *base, *base_format;
+    uint64_t size;
 };
 
 struct vm_net {
@@ -68,6 +72,7 @@ struct vm_config {
     bool tohost; /* bare ELF with riscv-tests' tohost word */
     struct vm_disk disk[VM_DISKS_MAX];
     unsigned disk_count;
+    uint64_t disk_size;   /* of the disk that the image gives, at least; bytes, 0: the image's */
     char **command;       /* NULL-terminated; NULL: console */
     char **env;           /* the command's, "KEY=value", NULL-terminated; NULL: none */
     char *user, *workdir; /* the command's; NULL: the guest's default */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* posada image: list, build, remove and inspect guest images. */
+/* posada image: build, list, inspect and remove guest images. */
 #include "image/image.h"
 
+#include "cli/image_stage.h"
+#include "cli/image_verbs.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
@@ -9,13 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPTION_ARCH                                                                                \
-    {                                                                                              \
-        "arch", 0, "ARCH", "riscv64 (what build takes without it), arm64 or amd64"                 \
-    }
-
-/* ARCH_COUNT when --arch was not given. */
-static int image_arch(const struct cli_args *args, enum vm_arch *ret_arch, struct err *err)
+int cli_image_arch(const struct cli_args *args, enum vm_arch *ret_arch, struct err *err)
 {
     const char *name = cli_value(args, "arch");
     int arch = name ? vm_arch_parse(name) : ARCH_COUNT;
@@ -30,26 +26,25 @@ static int image_arch(const struct cli_args *args, enum vm_arch *ret_arch, struc
 
 static bool image_add_row(void *arg, const struct image *image)
 {
-    char size[32];
+    const char *what = image->release ? image->release : image->digest ? image->digest : "";
+    char size[32], version[32];
 
     snprintf(size, sizeof(size), "%.1f MB", (double)image->bytes / 1e6);
-    return json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "name",
-                                                image->name, "arch", vm_arch_name(image->arch),
-                                                "suite", image->suite, "release", image->release,
-                                                "size", size, "bytes", (json_int_t)image->bytes,
-                                                "built", image->built)) == 0;
+    snprintf(version, sizeof(version), "%.*s", image->release ? 31 : 12, what);
+    return json_array_append_new(
+               arg, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s*, s:s*}", "name",
+                              image->name, "arch", vm_arch_name(image->arch), "kind",
+                              image_kind_name(image->kind), "suite",
+                              image->suite ? image->suite : "", "version", version, "size", size,
+                              "bytes", (json_int_t)image->bytes, "built", image->built, "release",
+                              image->release, "digest", image->digest)) == 0;
 }
 
 static int image_ls(const struct cli_args *args)
 {
     static const struct cli_column columns[] = {
-        {"NAME", "name"},
-        {"ARCH", "arch"},
-        {"SUITE", "suite"},
-        {"KERNEL", "release"},
-        {"SIZE", "size"},
-        {"BUILT", "built"},
-        {0},
+        {"NAME", "name"},       {"ARCH", "arch"}, {"KIND", "kind"},   {"SUITE", "suite"},
+        {"VERSION", "version"}, {"SIZE", "size"}, {"BUILT", "built"}, {0},
     };
     json_t *rows = json_array();
     struct err err;
@@ -68,18 +63,26 @@ static const struct cli_verb image_ls_verb = {
 
 /* --- build --- */
 
+void cli_print_image(const struct image *image)
+{
+    printf("%s %s: %s%s%s%.1f MB, built %s\n", image->name, vm_arch_name(image->arch),
+           image->release ? "kernel " : image_kind_name(image->kind),
+           image->release ? image->release : "", ", ", (double)image->bytes / 1e6, image->built);
+}
+
 static int image_build_one(const struct cli_args *args)
 {
     struct image_options options = {
         .suite = cli_value(args, "suite"),
         .mirror = cli_value(args, "mirror"),
         .force = cli_has(args, "force"),
+        .run_stage = image_run_stage,
     };
     char subject[96];
     struct image image;
     enum vm_arch arch = ARCH_COUNT;
     struct err err;
-    int r = image_arch(args, &arch, &err);
+    int r = cli_image_arch(args, &arch, &err);
 
     if (r < 0)
         return cli_fail(&err);
@@ -91,14 +94,13 @@ static int image_build_one(const struct cli_args *args)
     cli_progress_end();
     if (r < 0)
         return cli_fail(&err);
-    printf("%s %s: kernel %s, %.1f MB, built %s\n", image.name, vm_arch_name(arch), image.release,
-           (double)image.bytes / 1e6, image.built);
+    cli_print_image(&image);
     image_done(&image);
     return EXIT_OK;
 }
 
 static const struct cli_option image_build_options[] = {
-    OPTION_ARCH,
+    CLI_IMAGE_ARCH,
     {"suite", 0, "SUITE", "Debian suite instead of the recipe's"},
     {"mirror", 0, "URL", "Debian mirror instead of the host's"},
     {"force", 'f', NULL, "build again, with the archive's newest packages"},
@@ -164,7 +166,7 @@ static int image_rm(const struct cli_args *args)
         const char *name = args->operands[i];
         enum vm_arch arch = ARCH_COUNT;
         struct err err;
-        int r = image_arch(args, &arch, &err);
+        int r = cli_image_arch(args, &arch, &err);
 
         if (r == 0)
             r = image_choose(name, &arch, &err);
@@ -178,7 +180,7 @@ static int image_rm(const struct cli_args *args)
     return code;
 }
 
-static const struct cli_option image_arch_options[] = {OPTION_ARCH, CLI_OPTIONS_END};
+static const struct cli_option image_arch_options[] = {CLI_IMAGE_ARCH, CLI_OPTIONS_END};
 static const struct cli_verb image_rm_verb = {
     .name = "rm",
     .operands = "IMAGE...",
@@ -195,7 +197,7 @@ static int image_show(const struct cli_args *args)
     json_t *json = NULL;
     enum vm_arch arch = ARCH_COUNT;
     struct err err;
-    int r = image_arch(args, &arch, &err);
+    int r = cli_image_arch(args, &arch, &err);
 
     if (r == 0)
         r = image_choose(name, &arch, &err);
@@ -218,11 +220,12 @@ static const struct cli_verb image_inspect_verb = {
     .run = image_show,
 };
 
-static const struct cli_verb *const image_verbs[] = {&image_build_verb, &image_inspect_verb,
-                                                     &image_ls_verb, &image_rm_verb, NULL};
+static const struct cli_verb *const image_verbs[] = {
+    &image_build_verb,     &cli_image_import_verb, &image_inspect_verb, &image_ls_verb,
+    &cli_image_prune_verb, &cli_image_pull_verb,   &image_rm_verb,      NULL};
 
 const struct cli_verb cli_image_verb = {
     .name = "image",
-    .summary = "List, build, remove and inspect guest images",
+    .summary = "Build, pull, import, list and remove guest images",
     .verbs = image_verbs,
 };

@@ -28,12 +28,14 @@ struct run {
     bool detached;
 };
 
-/* No command for an image: a shell, fed by whatever standard input is. */
-static int run_default_command(struct run *run, struct err *err)
+/* No command for an image: a shell, fed by whatever standard input is. With an init of its own and
+ * somebody at the terminal: its console, where it lets one log in. */
+static int run_default_command(struct run *run, bool has_console, struct err *err)
 {
     char *const shell[] = {(char[]){"sh"}};
 
-    if (run->config.command || !run->config.image || run->detached)
+    if (run->config.command || !run->config.image || run->detached ||
+        (has_console && isatty(STDIN_FILENO)))
         return 0;
     run->config.open_stdin = true;
     run->config.tty = isatty(STDIN_FILENO);
@@ -60,12 +62,13 @@ int run_configure(const struct cli_args *args, struct vm_config *config, struct 
 
     if (!r)
         r = run_check_engine(config, err);
-    return r ? r : run_resolve_image(config, err);
+    return r ? r : run_resolve_image(config, NULL, err);
 }
 
 static int run_prepare(struct run *run, struct err *err)
 {
     int r = attach_keys_check(cli_value(run->args, "detach-keys"), err);
+    bool has_console = false;
 
     run->detached = cli_has(run->args, "detach");
     run->config.auto_remove = cli_has(run->args, "rm");
@@ -76,8 +79,8 @@ static int run_prepare(struct run *run, struct err *err)
     if (!r)
         r = run_check_engine(&run->config, err);
     if (!r)
-        r = run_default_command(run, err);
-    return r ? r : run_resolve_image(&run->config, err);
+        r = run_resolve_image(&run->config, &has_console, err);
+    return r ? r : run_default_command(run, has_console, err);
 }
 
 /* Makes the guest and its process; a guest that cannot start is not kept. */

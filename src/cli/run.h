@@ -54,8 +54,15 @@ int must_use run_share_options(const struct cli_args *args, struct vm_config *co
                                struct err *err);
 /* Refuses what no engine here can run, with what can be done instead. */
 int must_use run_check_engine(const struct vm_config *config, struct err *err);
-/* Makes an image's name into kernel, initrd and command line, building it first if need be. */
-int must_use run_resolve_image(struct vm_config *config, struct err *err);
+/* Makes an image's name into kernel, initrd, command line, disks and command, building it first if
+ * need be. ret_has_console: its own init lets one log in on the console; may be NULL. */
+int must_use run_resolve_image(struct vm_config *config, bool *ret_has_console, struct err *err);
+/* Fetches an OCI image (image_take.c). name NULL: as it is called there. plain: without TLS. */
+struct image;
+struct image_progress;
+int must_use run_pull_image(const char *reference, const char *name, enum vm_arch arch, bool plain,
+                            const struct image_progress *progress, struct image *ret_image,
+                            struct err *err);
 
 /* Exit codes of run and exec: a plain failure of Posada's own becomes 125. */
 int run_exit_code(int code);

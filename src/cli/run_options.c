@@ -12,7 +12,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20 };
+enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20, DISK_SIZE_MAX_GIB = 16384 };
 
 /* The options of a guest: of run and create, and the keys of a guest file. */
 const struct cli_option run_guest_options[] = {
@@ -27,6 +27,8 @@ const struct cli_option run_guest_options[] = {
      "attach a disk image, raw or qcow2; repeatable", CLI_REPEAT},
     {"volume", 'v', "HOST:GUEST[:ro]", "share a folder of this host with the guest; repeatable",
      CLI_REPEAT},
+    {"disk-size", 0, "SIZE",
+     "size of the disk that an image gives (default: the image's, 8G at least)"},
     {"net", 0, "NETWORK",
      "user, none, a name (shared with guests), or tap:IFNAME[,BRIDGE]; repeatable", CLI_REPEAT},
     {"port", 'p', "[IP:]HOST:GUEST[/udp]", "forward a port of this host; repeatable", CLI_REPEAT},
@@ -271,6 +273,19 @@ static int option_operands(const struct cli_args *args, struct vm_config *config
     return 0;
 }
 
+static int option_disk_size(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text = cli_value(args, "disk-size");
+
+    if (!text)
+        return 0;
+    if (cli_parse_size("--disk-size", text, &config->disk_size, err) < 0)
+        return err->code;
+    if (config->disk_size > (uint64_t)DISK_SIZE_MAX_GIB << 30)
+        return err_set(err, -EINVAL, "--disk-size %s: at most %dG", text, DISK_SIZE_MAX_GIB);
+    return 0;
+}
+
 int run_options(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     const char *name = cli_value(args, "name");
@@ -292,6 +307,8 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
         r = option_count(args, "gdb", UINT16_MAX, &config->gdb_port, err);
     if (!r)
         r = option_boot(args, config, err);
+    if (!r)
+        r = option_disk_size(args, config, err);
     if (!r)
         r = run_disk_options(args, config, err);
     if (!r)

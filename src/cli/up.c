@@ -167,7 +167,7 @@ static int up_make(struct vm_config *config, struct err *err)
 {
     struct guest locked = GUEST_NONE;
     struct started started = STARTED_NONE;
-    int r = run_resolve_image(config, err);
+    int r = run_resolve_image(config, NULL, err);
 
     if (!r)
         r = store_create(config, &locked, err);

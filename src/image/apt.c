@@ -18,7 +18,7 @@
 #define DEBIAN_KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 #define DEFAULT_MIRROR "http://deb.debian.org/debian"
 
-enum { APT_OUTPUT_MAX = 1 << 20, APT_CONFIG_MAX = 8192 };
+enum { APT_OUTPUT_MAX = 16 << 20, APT_CONFIG_MAX = 8192, APT_SOLVED_MAX = 4096 };
 
 static void cleanup_buf(struct buf *b)
 {
@@ -184,6 +184,8 @@ int apt_open(struct apt *apt, const char *suite, enum vm_arch arch, const char *
         asprintf(&apt->config, "%s/apt.conf", apt->root) < 0 ||
         asprintf(&apt->debs, "%s/debs", apt->root) < 0)
         return err_set(err, -ENOMEM, "out of memory");
+    for (size_t len = strlen(apt->mirror); len && apt->mirror[len - 1] == '/'; len--)
+        apt->mirror[len - 1] = '\0';
     if (!apt_is_word(apt->mirror, ":/.-_+~%@[]?=&"))
         return err_set(err, -EINVAL, "mirror '%.200s': an address such as %s is expected",
                        apt->mirror, DEFAULT_MIRROR);
@@ -335,6 +337,124 @@ int apt_find(struct apt *apt, const char *name, struct apt_package *ret, struct 
     return 0;
 }
 
+/* Solving */
+
+/* "Inst NAME (VERSION ...)": as apt-cache and apt-get take it, "NAME=VERSION". */
+static int apt_solved(const struct buf *out, char **ret_specs, unsigned *ret_count)
+{
+    char name[128], version[96];
+    unsigned n = 0;
+
+    for (const char *at = (const char *)buf_data(out); at && *at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (sscanf(at, "Inst %127s (%95[^ )]", name, version) != 2)
+            continue;
+        if (n == APT_SOLVED_MAX)
+            return -E2BIG;
+        if (asprintf(&ret_specs[n], "%s=%s", name, version) < 0)
+            return -ENOMEM;
+        n++;
+    }
+    *ret_count = n;
+    return 0;
+}
+
+/* Fills packages from the paragraphs of apt-cache show. */
+static int apt_fill_all(const struct buf *out, struct apt_package *packages, unsigned room,
+                        unsigned *ret_count)
+{
+    char *at = (char *)buf_data(out);
+    unsigned n = 0;
+
+    while (at && *at) {
+        char *end = strstr(at, "\n\n");
+
+        if (end)
+            *end = '\0';
+        if (n == room || !apt_fill(at, &packages[n]) || !apt_name_file(&packages[n], at))
+            return -EIO;
+        n++;
+        at = end ? end + 2 : NULL;
+        at += at ? strspn(at, "\n") : 0;
+    }
+    *ret_count = n;
+    return 0;
+}
+
+static int apt_simulate(struct apt *apt, char *const *wanted, unsigned count, struct buf *out,
+                        struct err *err)
+{
+    const char *const fixed[] = {"apt-get",
+                                 "-q",
+                                 "-y",
+                                 "-s",
+                                 "-c",
+                                 apt->config,
+                                 "-o",
+                                 "Debug::NoLocking=true",
+                                 "-o",
+                                 "APT::Install-Recommends=false",
+                                 "--allow-change-held-packages",
+                                 "install",
+                                 "--"};
+    CLEANUP(free) const char **argv = calloc(ARRAY_LEN(fixed) + count + 1, sizeof(char *));
+    struct child c = {.output = out, .output_cap = APT_OUTPUT_MAX};
+
+    if (!argv)
+        return err_set(err, -ENOMEM, "out of memory");
+    memcpy(argv, fixed, sizeof(fixed));
+    for (unsigned i = 0; i < count; i++)
+        argv[ARRAY_LEN(fixed) + i] = wanted[i];
+    c.argv = argv;
+    return apt_run(apt, &c, "cannot choose packages", err);
+}
+
+static int apt_show_all(struct apt *apt, char *const *specs, unsigned count, struct buf *out,
+                        struct err *err)
+{
+    const char *const fixed[] = {"apt-cache", "-c", apt->config, "show", "--"};
+    CLEANUP(free) const char **argv = calloc(ARRAY_LEN(fixed) + count + 1, sizeof(char *));
+    struct child c = {.output = out, .output_cap = APT_OUTPUT_MAX};
+
+    if (!argv)
+        return err_set(err, -ENOMEM, "out of memory");
+    memcpy(argv, fixed, sizeof(fixed));
+    for (unsigned i = 0; i < count; i++)
+        argv[ARRAY_LEN(fixed) + i] = specs[i];
+    c.argv = argv;
+    return apt_run(apt, &c, "cannot look packages up", err);
+}
+
+int apt_solve(struct apt *apt, char *const *wanted, unsigned count,
+              struct apt_package **ret_packages, unsigned *ret_count, struct err *err)
+{
+    CLEANUP(buf) struct buf plan = {0};
+    CLEANUP(buf) struct buf shown = {0};
+    CLEANUP(free) char **specs = calloc(APT_SOLVED_MAX, sizeof(char *));
+    CLEANUP(free) struct apt_package *packages = NULL;
+    unsigned n = 0, found = 0;
+    int r = specs ? apt_simulate(apt, wanted, count, &plan, err) : -ENOMEM;
+
+    if (r == 0 && (r = buf_append(&plan, "", 1)) == 0)
+        r = apt_solved(&plan, specs, &n);
+    if (r == 0)
+        r = apt_show_all(apt, specs, n, &shown, err);
+    packages = calloc((size_t)n + 1, sizeof(*packages));
+    if (r == 0 && (!packages || buf_append(&shown, "", 1) < 0))
+        r = -ENOMEM;
+    if (r == 0 && (apt_fill_all(&shown, packages, n, &found) < 0 || found != n || !n))
+        r = err_set(err, -EIO, "packages of %s: the archive's index is not understood", apt->suite);
+    for (unsigned i = 0; specs && i < APT_SOLVED_MAX; i++)
+        free(specs[i]);
+    if (r == -ENOMEM || r == -E2BIG)
+        return err_set(err, r, "packages of %s: %s", apt->suite, strerror(-r));
+    if (r < 0)
+        return r;
+    *ret_packages = TAKE(packages);
+    *ret_count = n;
+    return 0;
+}
+
 /* Fetching */
 
 char *apt_path(const struct apt *apt, const struct apt_package *package)
@@ -360,60 +480,110 @@ static int apt_is_here(const struct apt *apt, const struct apt_package *p)
     return 0;
 }
 
-static int apt_fetch(struct apt *apt, const struct apt_package *p, struct err *err)
+/* What a full disk cut short is in the way; elsewhere a part is kept and resumed. */
+static void apt_drop(const struct apt *apt, const struct apt_package *p)
 {
-    char version[sizeof(p->name) + sizeof(p->version) + 2], what[200], step[200];
-    const char *const argv[] = {"apt-get",          "-q",       "-c",    apt->config, "-o",
-                                "APT::Status-Fd=3", "download", version, NULL};
-    struct child c = {.argv = argv, .directory = apt->debs, .status = apt_status, .arg = apt};
+    CLEANUP(free) char *path = apt_path(apt, p);
+
+    if (path && !apt_is_here(apt, p))
+        (void)unlink(path);
+}
+
+struct apt_want {
+    const struct apt_package *package[APT_SOLVED_MAX];
+    unsigned count;
+    uint64_t bytes;
+};
+
+static void apt_say_fetch(const struct apt *apt, const struct apt_want *w, char *what, size_t size)
+{
+    char step[200];
+
+    if (w->count == 1)
+        (void)snprintf(step, sizeof(step), "%s", w->package[0]->name);
+    else
+        (void)snprintf(step, sizeof(step), "%u packages", w->count);
+    (void)snprintf(what, size, "cannot download %s", step);
+    (void)snprintf(step + strlen(step), sizeof(step) - strlen(step), " (%.1f MB)",
+                   (double)w->bytes / 1e6);
+    if (apt->progress && apt->progress->step) {
+        char text[240];
+
+        (void)snprintf(text, sizeof(text), "downloading %s", step);
+        apt_step(apt, text);
+    }
+}
+
+static int apt_fetch(struct apt *apt, const struct apt_want *w, struct err *err)
+{
+    const char *const fixed[] = {"apt-get",          "-q",      "-c", apt->config, "-o",
+                                 "APT::Status-Fd=3", "download"};
+    CLEANUP(free) const char **argv = calloc(ARRAY_LEN(fixed) + w->count + 1, sizeof(char *));
+    CLEANUP(free)
+    char *specs =
+        calloc(w->count, sizeof(w->package[0]->name) + sizeof(w->package[0]->version) + 2);
+    struct child c = {.directory = apt->debs, .status = apt_status, .arg = apt};
+    char what[240], *at = specs;
     int r;
 
-    (void)snprintf(version, sizeof(version), "%s=%s", p->name, p->version);
-    (void)snprintf(what, sizeof(what), "cannot download %s", p->name);
-    (void)snprintf(step, sizeof(step), "downloading %s (%.1f MB)", p->name, (double)p->size / 1e6);
-    apt_step(apt, step);
-    r = apt_run(apt, &c, what, err);
-    if (r == -ENOSPC) { /* elsewhere a part is kept and resumed; here it is in the way */
-        CLEANUP(free) char *path = apt_path(apt, p);
-
-        if (path)
-            (void)unlink(path);
+    if (!argv || !specs)
+        return err_set(err, -ENOMEM, "out of memory");
+    memcpy(argv, fixed, sizeof(fixed));
+    for (unsigned i = 0; i < w->count; i++) {
+        argv[ARRAY_LEN(fixed) + i] = at;
+        at += sprintf(at, "%s=%s", w->package[i]->name, w->package[i]->version) + 1;
     }
-    if (r < 0)
-        return r;
-    return apt_is_here(apt, p) ? 0
-                               : err_set(err, -EIO,
-                                         "package %s: the download is damaged (its "
-                                         "SHA-256 differs from the signed index)",
-                                         p->name);
+    c.argv = argv;
+    apt_say_fetch(apt, w, what, sizeof(what));
+    r = apt_run(apt, &c, what, err);
+    for (unsigned i = 0; r == -ENOSPC && i < w->count; i++)
+        apt_drop(apt, w->package[i]);
+    for (unsigned i = 0; r == 0 && i < w->count; i++)
+        if (!apt_is_here(apt, w->package[i]))
+            r = err_set(err, -EIO,
+                        "package %s: the download is damaged (its SHA-256 differs from the signed "
+                        "index)",
+                        w->package[i]->name);
+    return r;
 }
 
 int apt_download(struct apt *apt, const struct apt_package *packages, unsigned count,
                  struct err *err)
 {
-    int r = 0;
+    CLEANUP(free) struct apt_want *w = calloc(1, sizeof(*w));
 
-    for (unsigned i = 0; i < count && r == 0; i++)
-        if (!apt_is_here(apt, &packages[i]))
-            r = apt_fetch(apt, &packages[i], err);
-    return r;
+    if (!w)
+        return err_set(err, -ENOMEM, "out of memory");
+    for (unsigned i = 0; i < count && w->count < APT_SOLVED_MAX; i++)
+        if (!apt_is_here(apt, &packages[i])) {
+            w->package[w->count++] = &packages[i];
+            w->bytes += packages[i].size;
+        }
+    return w->count ? apt_fetch(apt, w, err) : 0;
 }
 
-static bool apt_lists(const struct apt_package *packages, unsigned count, const char *file)
+/* Another version of a package that is listed: NAME_... */
+static bool apt_is_superseded(const struct apt_package *packages, unsigned count, const char *file)
 {
-    for (unsigned i = 0; i < count; i++)
+    bool other = false;
+
+    for (unsigned i = 0; i < count; i++) {
+        size_t len = strlen(packages[i].name);
+
         if (strcmp(packages[i].file, file) == 0)
-            return true;
-    return false;
+            return false;
+        other |= strncmp(packages[i].name, file, len) == 0 && file[len] == '_';
+    }
+    return other;
 }
 
-void apt_forget_others(struct apt *apt, const struct apt_package *packages, unsigned count)
+void apt_forget_older(struct apt *apt, const struct apt_package *packages, unsigned count)
 {
     DIR *dir = opendir(apt->debs);
     const struct dirent *e;
 
     while (dir && (e = readdir(dir)))
-        if (e->d_name[0] != '.' && !apt_lists(packages, count, e->d_name))
+        if (e->d_name[0] != '.' && apt_is_superseded(packages, count, e->d_name))
             (void)unlinkat(dirfd(dir), e->d_name, 0);
     if (dir)
         (void)closedir(dir);

@@ -35,10 +35,14 @@ bool apt_has_index(const struct apt *apt);
 int must_use apt_update(struct apt *apt, struct err *err);
 /* The package behind a name; of a kernel's meta package the kernel itself. */
 int must_use apt_find(struct apt *apt, const char *name, struct apt_package *ret, struct err *err);
+/* Packages that these and all they depend on come to (names, patterns of apt's, "name-" for one
+ * that is not wanted); recommended ones only when named. ret_packages: the caller's to free. */
+int must_use apt_solve(struct apt *apt, char *const *wanted, unsigned count,
+                       struct apt_package **ret_packages, unsigned *ret_count, struct err *err);
 /* Has the packages lie in debs, complete and verified. */
 int must_use apt_download(struct apt *apt, const struct apt_package *packages, unsigned count,
                           struct err *err);
-/* Removes other packages than these from debs: superseded versions. */
-void apt_forget_others(struct apt *apt, const struct apt_package *packages, unsigned count);
+/* Removes other versions of these packages from debs. */
+void apt_forget_older(struct apt *apt, const struct apt_package *packages, unsigned count);
 /* Path of a downloaded package; the caller's to free, NULL without memory. */
 char *apt_path(const struct apt *apt, const struct apt_package *package);

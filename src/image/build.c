@@ -39,7 +39,21 @@ static int build_get(struct build *b, struct err *err)
 
     if (r == 0)
         r = apt_find(b->apt, b->recipe->busybox, &b->package[BUSYBOX], err);
-    return r < 0 ? r : apt_download(b->apt, b->package, BUILD_PACKAGES, err);
+    if (r == 0 && b->recipe->package_count) {
+        free(b->root_package);
+        b->root_package = NULL;
+        r = apt_solve(b->apt, b->recipe->packages, b->recipe->package_count, &b->root_package,
+                      &b->root_count, err);
+    }
+    if (r == 0)
+        r = apt_download(b->apt, b->package, BUILD_PACKAGES, err);
+    return r < 0 || !b->root_count ? r : apt_download(b->apt, b->root_package, b->root_count, err);
+}
+
+void build_done(struct build *b)
+{
+    free(b->root_package);
+    b->root_package = NULL;
 }
 
 /* An index of an older day may name packages the archive no longer has: then ask again. */

@@ -11,8 +11,10 @@ struct build {
     enum vm_arch arch;
     const char *temp; /* directory for BUILD_KERNEL and BUILD_INITRD */
     struct apt *apt;
-    struct apt_package package[2]; /* result: kernel, busybox */
-    char release[96];              /* result: of the kernel, "6.12.1-riscv64" */
+    struct apt_package package[2];    /* result: kernel, busybox */
+    char release[96];                 /* result: of the kernel, "6.12.1-riscv64" */
+    struct apt_package *root_package; /* result: of a root on a disk; build_done() frees it */
+    unsigned root_count;
 };
 
 #define BUILD_KERNEL "kernel"
@@ -20,4 +22,5 @@ struct build {
 enum { BUILD_PACKAGES = 2 };
 
 /* update: ask the archive for newer packages first. */
+void build_done(struct build *b);
 int must_use build_run(struct build *b, bool update, struct err *err);

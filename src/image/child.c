@@ -110,7 +110,7 @@ static int child_read(struct child *c, struct child_streams *s, int stream)
     }
     if (stream == ERRORS)
         child_errors(c, data, (size_t)n);
-    else if (stream == STATUS)
+    else if (stream == STATUS || (stream == OUT && c->output_is_status))
         child_status(c, s, data, (size_t)n);
     else if (stream == OUT && c->output)
         return c->output->len + (size_t)n > c->output_cap ? -EFBIG

@@ -17,6 +17,7 @@ struct child {
     struct buf *output;      /* NULL: dropped */
     size_t output_cap;
     void (*status)(void *arg, const char *line); /* NULL: no status descriptor */
+    bool output_is_status;                       /* its lines of output are status lines too */
     void *arg;
     char errors[CHILD_ERRORS]; /* end of what it wrote to stderr */
 };

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Images by name. An image is made from a recipe (share/recipes/NAME.yaml) out of Debian's signed
- * archive for one architecture, and kept in <data>/images:
- *   objects/<sha256>      kernels and initrds by content
+ * Images by name, kept in <data>/images:
+ *   objects/<sha256>      kernels, initrds, disks, layers, roots by content; never changed
  *   <arch>/<name>.json    what an image consists of; written last, so an image is whole or absent
- *   lock                  held while building or removing: a second build waits
- *   tmp/                  of the build that holds the lock; whatever it finds there is stale
- * Downloads stay in <cache>/apt and are resumed. Nothing is run but apt-get and apt-cache.
+ *   lock                  held while building, pulling or removing: a second one waits
+ *   tmp/                  of whoever holds the lock; whatever it finds there is stale
+ * A name's '/' is '%' in its file's name.
+ *
+ * Where images come from: recipes (share/recipes/NAME.yaml, out of Debian's signed archive),
+ * registries and OCI layouts or archives, disk images that somebody else made.
  */
 #pragma once
 
@@ -21,33 +23,119 @@ struct image_progress {
     void *arg;
 };
 
+enum image_kind {
+    IMAGE_MEMORY, /* kernel and initrd: everything is in memory */
+    IMAGE_DISK,   /* a disk, with a kernel and initrd or with boot code of its own */
+    IMAGE_ROOT,   /* an OCI image: a root and a process; a VM boots it with the kernel of `tiny` */
+};
+const char *image_kind_name(enum image_kind kind); /* memory, disk, oci */
+
+/* What an OCI image says is to be run (image-spec config.md). Lists end with NULL; NULL: none. */
+struct image_process {
+    char **entrypoint, **cmd, **env;
+    char *user, *workdir, *stop_signal; /* NULL: not said */
+};
+
+struct image_layer {
+    char *path;     /* the blob */
+    char *sha256;   /* of the blob */
+    char *diff_id;  /* SHA-256 of the archive in it */
+    char *media;    /* media type: says how it is packed */
+    uint64_t bytes; /* of the blob */
+};
+
+enum { IMAGE_NAME_MAX = 200, IMAGE_LAYERS_MAX = 128 };
+
 struct image {
     char *name;
     enum vm_arch arch;
-    char *suite, *built, *release; /* Debian suite, UTC time, kernel package's version */
-    char *kernel, *initrd;         /* absolute paths */
-    char *append;                  /* default kernel command line */
-    uint64_t bytes;                /* of kernel and initrd */
+    enum image_kind kind;
+    char *summary, *suite, *built, *release; /* suite: Debian's; release: the kernel package's */
+    char *kernel, *initrd, *append;          /* absolute paths; default kernel command line */
+    char *disk, *disk_format;                /* IMAGE_DISK: path of the disk; "raw", "qcow2" */
+    uint64_t disk_size;                      /* what a guest's disk has at least, bytes; 0: as is */
+    char *root;                              /* IMAGE_ROOT: path of the root as EROFS */
+    char *blank;                             /* an empty ext4 file system (raw) for its changes */
+    char *digest, *reference;                /* of its manifest; where it came from */
+    struct image_process process;
+    struct image_layer *layers; /* lowest first */
+    unsigned layer_count;
+    uint64_t bytes; /* of all its objects */
 };
 
 void image_done(struct image *image);
 
-/* The image, built first when it is not there (or was made from other ingredients than today's).
- * -ENOENT: neither image nor recipe of that name. progress may be NULL. */
-int must_use image_resolve(const char *name, enum vm_arch arch,
-                           const struct image_progress *progress, struct image *ret_image,
-                           struct err *err);
+/* The second stage of a build (image/build_root.h), for a caller who can run guests. */
+struct image_stage {
+    enum vm_arch arch;
+    const char *kernel, *initrd;
+    const char *image;  /* first disk, raw, read-only */
+    const char *disk;   /* the disk to make: qcow2 */
+    const char *script; /* for sh */
+    const char *temp;   /* a directory for what is needed meanwhile */
+    const struct image_progress *progress;
+};
 
 struct image_options {
     const char *suite;  /* NULL: the recipe's */
     const char *mirror; /* NULL: the host's */
     bool force;         /* build again, with the archive's newest packages */
     const struct image_progress *progress;
+    /* -EOPNOTSUPP with a sentence: no engine runs that architecture. With stage NULL: only asks. */
+    int (*run_stage)(enum vm_arch arch, const struct image_stage *stage, struct err *err);
 };
+
+/* The image, built first when it is not there (or was made from other ingredients than today's).
+ * -ENOENT: neither image nor recipe of that name. */
+int must_use image_resolve(const char *name, enum vm_arch arch, const struct image_options *options,
+                           struct image *ret_image, struct err *err);
+/* The image if it is there: -ENOENT if not. */
+int must_use image_find(const char *name, enum vm_arch arch, struct image *ret_image,
+                        struct err *err);
 
 /* Builds an image, or returns the one that is there and up to date. */
 int must_use image_build(const char *name, enum vm_arch arch, const struct image_options *options,
                          struct image *ret_image, struct err *err);
+
+/* An OCI image into the store, under a name. */
+enum image_source {
+    IMAGE_FROM_LAYOUT,         /* path: directory (image-spec image-layout.md) */
+    IMAGE_FROM_OCI_ARCHIVE,    /* path: a tar archive of one */
+    IMAGE_FROM_DOCKER_ARCHIVE, /* path: what `docker save` writes */
+    IMAGE_FROM_REGISTRY,       /* path: HOST[:PORT]/NAME[:TAG|@DIGEST], fetched by skopeo */
+};
+struct image_import {
+    enum image_source source;
+    const char *path;
+    const char *tag; /* which of several in a layout or archive; NULL: the only one */
+    const char *name;
+    enum vm_arch arch;
+    bool plain; /* registry: without TLS, or with a certificate nobody vouches for */
+    const struct image_progress *progress;
+};
+int must_use image_import_oci(const struct image_import *import, struct image *ret_image,
+                              struct err *err);
+
+/* A disk image into the store; it is copied. kernel and initrd NULL: the disk boots itself, or
+ * with what the user gives. The caller has checked that the disk is what format says. */
+struct image_disk {
+    const char *name, *path, *format, *kernel, *initrd, *append;
+    enum vm_arch arch;
+    uint64_t size; /* of the disk as a guest sees it */
+    const struct image_progress *progress;
+};
+int must_use image_import_disk(const struct image_disk *import, struct image *ret_image,
+                               struct err *err);
+
+/* For containers: the root of an OCI image as EROFS files to be mounted over each other, lowest
+ * first, whiteouts as overlayfs wants them. Made when first asked for and kept with the image.
+ * ret_paths: image->layer_count of them and NULL; vm_strings_free(). */
+int must_use image_mountable_layers(const struct image *image,
+                                    const struct image_progress *progress, char ***ret_paths,
+                                    struct err *err);
+/* The root unpacked into an empty directory, for hosts where nothing can be mounted. */
+int must_use image_unpack_root(const struct image *image, int dir_fd,
+                               const struct image_progress *progress, struct err *err);
 
 /* Every image in the store, by architecture and name. A false of fn ends the walk. */
 int must_use image_list(bool (*fn)(void *arg, const struct image *image), void *arg,
@@ -55,3 +143,7 @@ int must_use image_list(bool (*fn)(void *arg, const struct image *image), void *
 /* All that is known of an image; a new reference. */
 int must_use image_inspect(const char *name, enum vm_arch arch, json_t **ret_json, struct err *err);
 int must_use image_remove(const char *name, enum vm_arch arch, struct err *err);
+/* Removes what no image names; with `all`, images too that wanted() does not know. ret_bytes: how
+ * much space that gave back. */
+int must_use image_prune(bool (*wanted)(void *arg, const struct image *image), void *arg,
+                         uint64_t *ret_bytes, struct err *err);

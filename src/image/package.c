@@ -54,12 +54,11 @@ static la_ssize_t package_inner_read(struct archive *tar, void *arg, const void 
     return archive_read_data(rd->ar, rd->chunk, sizeof(rd->chunk));
 }
 
-static int package_walk_tar(const char *deb, struct package_reader *rd, package_fn fn, void *arg,
+static int package_open_tar(const char *deb, struct package_reader *rd,
+                            int (*fn)(void *arg, struct archive *tar, struct err *err), void *arg,
                             struct err *err)
 {
     CLEANUP(archive) struct archive *tar = archive_read_new();
-    struct archive_entry *e;
-    int s, r = 0;
 
     if (!tar)
         return err_set(err, -ENOMEM, "package %s: out of memory", deb);
@@ -67,19 +66,12 @@ static int package_walk_tar(const char *deb, struct package_reader *rd, package_
     archive_read_support_format_tar(tar);
     if (archive_read_open(tar, rd, NULL, package_inner_read, NULL) != ARCHIVE_OK)
         return package_error(deb, tar, err);
-    while (r == 0 && (s = archive_read_next_header(tar, &e)) == ARCHIVE_OK) {
-        const char *path = archive_entry_pathname(e);
-
-        if (!path || archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
-            continue;
-        path += strncmp(path, "./", 2) == 0 ? 2 : 0;
-        r = fn(arg, path, &(struct package_entry){tar, deb, path}, err);
-    }
-    return r == 0 && s != ARCHIVE_EOF ? package_error(deb, tar, err) : r;
+    return fn(arg, tar, err);
 }
 
-int package_walk(const char *deb, const struct image_progress *progress, package_fn fn, void *arg,
-                 struct err *err)
+static int package_find(const char *deb, const char *member, const struct image_progress *progress,
+                        int (*fn)(void *arg, struct archive *tar, struct err *err), void *arg,
+                        struct err *err)
 {
     CLEANUP(free) struct package_reader *rd = malloc(sizeof(*rd));
     CLEANUP(archive) struct archive *ar = archive_read_new();
@@ -97,10 +89,48 @@ int package_walk(const char *deb, const struct image_progress *progress, package
     while (archive_read_next_header(ar, &e) == ARCHIVE_OK) {
         const char *name = archive_entry_pathname(e);
 
-        if (name && strncmp(name, "data.tar", 8) == 0)
-            return package_walk_tar(deb, rd, fn, arg, err);
+        if (name && strncmp(name, member, strlen(member)) == 0)
+            return package_open_tar(deb, rd, fn, arg, err);
     }
     return err_set(err, -EIO, "package %s: is no Debian package", deb);
+}
+
+int package_open(const char *deb, const char *member,
+                 int (*fn)(void *arg, struct archive *tar, struct err *err), void *arg,
+                 struct err *err)
+{
+    return package_find(deb, member, NULL, fn, arg, err);
+}
+
+struct package_walk {
+    const char *deb;
+    package_fn fn;
+    void *arg;
+};
+
+static int package_walk_tar(void *arg, struct archive *tar, struct err *err)
+{
+    const struct package_walk *w = arg;
+    struct archive_entry *e;
+    int s, r = 0;
+
+    while (r == 0 && (s = archive_read_next_header(tar, &e)) == ARCHIVE_OK) {
+        const char *path = archive_entry_pathname(e);
+
+        if (!path || archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
+            continue;
+        path += strncmp(path, "./", 2) == 0 ? 2 : 0;
+        r = w->fn(w->arg, path, &(struct package_entry){tar, w->deb, path}, err);
+    }
+    return r == 0 && s != ARCHIVE_EOF ? package_error(w->deb, tar, err) : r;
+}
+
+int package_walk(const char *deb, const struct image_progress *progress, package_fn fn, void *arg,
+                 struct err *err)
+{
+    struct package_walk w = {deb, fn, arg};
+
+    return package_find(deb, "data.tar", progress, package_walk_tar, &w, err);
 }
 
 /* Everything an archive's current entry holds. */
@@ -131,6 +161,11 @@ static int archive_slurp(struct archive *a, size_t cap, uint8_t **ret_data, size
         data = grown;
     }
     return -ENOMEM;
+}
+
+int package_slurp(struct archive *tar, size_t cap, uint8_t **ret_data, size_t *ret_len)
+{
+    return archive_slurp(tar, cap, ret_data, ret_len);
 }
 
 int package_read(struct package_entry *entry, size_t cap, uint8_t **ret_data, size_t *ret_len,

@@ -14,6 +14,13 @@ typedef int (*package_fn)(void *arg, const char *path, struct package_entry *ent
                           struct err *err);
 int must_use package_walk(const char *deb, const struct image_progress *progress, package_fn fn,
                           void *arg, struct err *err);
+/* Hands the member ("control.tar" or "data.tar") of a package to fn as an open tar archive. */
+struct archive;
+int must_use package_open(const char *deb, const char *member,
+                          int (*fn)(void *arg, struct archive *tar, struct err *err), void *arg,
+                          struct err *err);
+/* Everything the archive's current entry holds, at most cap bytes. */
+int must_use package_slurp(struct archive *tar, size_t cap, uint8_t **ret_data, size_t *ret_len);
 /* For fn: the file's content, into memory (at most cap bytes) or to a descriptor. */
 int must_use package_read(struct package_entry *entry, size_t cap, uint8_t **ret_data,
                           size_t *ret_len, struct err *err);

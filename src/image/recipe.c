@@ -136,21 +136,36 @@ static yaml_node_t *recipe_item(struct recipe_reader *rd, const yaml_node_t *lis
     return yaml_document_get_node(&rd->doc, list->data.sequence.items.start[i]);
 }
 
-static int recipe_modules(struct recipe_reader *rd, yaml_node_t *node, void *target)
+/* A list of texts into *ret_list, *ret_count of them. */
+static int recipe_texts(struct recipe_reader *rd, yaml_node_t *node, char ***ret_list,
+                        unsigned *ret_count)
 {
-    struct recipe *recipe = target;
     int n = recipe_list_size(rd, node), r = 0;
 
     if (n < 0)
         return n;
-    recipe->modules = calloc((size_t)n + 1, sizeof(*recipe->modules));
-    if (!recipe->modules)
+    *ret_list = calloc((size_t)n + 1, sizeof(**ret_list));
+    if (!*ret_list)
         return -ENOMEM;
     for (int i = 0; i < n && r == 0; i++) {
-        r = recipe_text(rd, recipe_item(rd, node, i), &recipe->modules[i]);
-        recipe->module_count += r == 0;
+        r = recipe_text(rd, recipe_item(rd, node, i), &(*ret_list)[i]);
+        *ret_count += r == 0;
     }
     return r;
+}
+
+static int recipe_modules(struct recipe_reader *rd, yaml_node_t *node, void *target)
+{
+    struct recipe *recipe = target;
+
+    return recipe_texts(rd, node, &recipe->modules, &recipe->module_count);
+}
+
+static int recipe_packages(struct recipe_reader *rd, yaml_node_t *node, void *target)
+{
+    struct recipe *recipe = target;
+
+    return recipe_texts(rd, node, &recipe->packages, &recipe->package_count);
 }
 
 static int recipe_mode(struct recipe_reader *rd, yaml_node_t *node, void *target)
@@ -185,20 +200,34 @@ static int recipe_file(struct recipe_reader *rd, yaml_node_t *node, struct recip
     return r;
 }
 
-static int recipe_files(struct recipe_reader *rd, yaml_node_t *node, void *target)
+static int recipe_list_files(struct recipe_reader *rd, yaml_node_t *node,
+                             struct recipe_file **ret_files, unsigned *ret_count)
 {
-    struct recipe *recipe = target;
     int n = recipe_list_size(rd, node), r = 0;
 
     if (n < 0)
         return n;
-    recipe->files = calloc((size_t)n + 1, sizeof(*recipe->files));
-    if (!recipe->files)
+    *ret_files = calloc((size_t)n + 1, sizeof(**ret_files));
+    if (!*ret_files)
         return -ENOMEM;
-    recipe->file_count = (unsigned)n;
+    *ret_count = (unsigned)n;
     for (int i = 0; i < n && r == 0; i++)
-        r = recipe_file(rd, recipe_item(rd, node, i), &recipe->files[i]);
+        r = recipe_file(rd, recipe_item(rd, node, i), &(*ret_files)[i]);
     return r;
+}
+
+static int recipe_files(struct recipe_reader *rd, yaml_node_t *node, void *target)
+{
+    struct recipe *recipe = target;
+
+    return recipe_list_files(rd, node, &recipe->files, &recipe->file_count);
+}
+
+static int recipe_root_files(struct recipe_reader *rd, yaml_node_t *node, void *target)
+{
+    struct recipe *recipe = target;
+
+    return recipe_list_files(rd, node, &recipe->root_files, &recipe->root_file_count);
 }
 
 static const struct recipe_key recipe_keys[] = {
@@ -210,6 +239,10 @@ static const struct recipe_key recipe_keys[] = {
     {"busybox", recipe_text, offsetof(struct recipe, busybox), true},
     {"modules", recipe_modules, 0, false},
     {"files", recipe_files, 0, false},
+    {"packages", recipe_packages, 0, false},
+    {"root-files", recipe_root_files, 0, false},
+    {"setup", recipe_text, offsetof(struct recipe, setup), false},
+    {"disk-size", recipe_text, offsetof(struct recipe, disk_size), false},
     {0},
 };
 
@@ -255,6 +288,22 @@ int recipe_parse(const char *from, const char *text, size_t len, struct recipe *
     return r;
 }
 
+static void recipe_free_texts(char **texts, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+static void recipe_free_files(struct recipe_file *files, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        free(files[i].path);
+        free(files[i].content);
+    }
+    free(files);
+}
+
 void recipe_done(struct recipe *recipe)
 {
     free(recipe->name);
@@ -265,13 +314,11 @@ void recipe_done(struct recipe *recipe)
         free(recipe->kernel[i]);
         free(recipe->append[i]);
     }
-    for (unsigned i = 0; i < recipe->module_count; i++)
-        free(recipe->modules[i]);
-    free(recipe->modules);
-    for (unsigned i = 0; i < recipe->file_count; i++) {
-        free(recipe->files[i].path);
-        free(recipe->files[i].content);
-    }
-    free(recipe->files);
+    recipe_free_texts(recipe->modules, recipe->module_count);
+    recipe_free_texts(recipe->packages, recipe->package_count);
+    recipe_free_files(recipe->files, recipe->file_count);
+    recipe_free_files(recipe->root_files, recipe->root_file_count);
+    free(recipe->setup);
+    free(recipe->disk_size);
     *recipe = (struct recipe){0};
 }

@@ -19,6 +19,13 @@ struct recipe {
     unsigned module_count;
     struct recipe_file *files;
     unsigned file_count;
+    /* A root of its own, on a disk: NULL packages for none. */
+    char **packages; /* as apt_solve() takes them */
+    unsigned package_count;
+    struct recipe_file *root_files;
+    unsigned root_file_count;
+    char *setup;     /* shell script, run in the root when its packages are configured */
+    char *disk_size; /* what a guest's disk has without --disk-size */
 };
 
 /* text of len bytes; `from` names it in messages: "FILE: line 3: ...". */

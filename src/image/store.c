@@ -187,21 +187,16 @@ static int image_store_sync(int dir_fd, const char *name)
     return fsync(fd) < 0 ? -errno : 0;
 }
 
-int image_store_take(struct image_store *s, const char *temp_name, json_t **ret_json,
-                     struct err *err)
+int image_store_keep(struct image_store *s, const char *temp_name, const char *sha256,
+                     uint64_t size, json_t **ret_json, struct err *err)
 {
     CLEANUP(free) char *from = NULL;
-    char sha256[DIGEST_TEXT], to[sizeof("objects/") + DIGEST_TEXT];
-    struct stat st = {0};
+    char to[sizeof("objects/") + DIGEST_TEXT];
     int r;
 
     if (asprintf(&from, "%s/%s", s->temp, temp_name) < 0)
         return image_store_path_error(s->root, -ENOMEM, err);
-    r = digest_file(from, sha256);
-    if (r == 0 && (stat(from, &st) < 0 || chmod(from, 0644) < 0))
-        r = -errno;
-    if (r == 0)
-        r = image_store_sync(AT_FDCWD, from);
+    r = chmod(from, 0644) < 0 ? -errno : image_store_sync(AT_FDCWD, from);
     (void)snprintf(to, sizeof(to), "objects/%s", sha256);
     if (r == 0 && renameat(AT_FDCWD, from, s->root_fd, to) < 0)
         r = -errno;
@@ -209,20 +204,43 @@ int image_store_take(struct image_store *s, const char *temp_name, json_t **ret_
         r = image_store_sync(s->root_fd, "objects");
     if (r < 0)
         return image_store_path_error(from, r, err);
-    *ret_json = json_pack("{s:s, s:I}", "sha256", sha256, "size", (json_int_t)st.st_size);
+    *ret_json = json_pack("{s:s, s:I}", "sha256", sha256, "size", (json_int_t)size);
     return *ret_json ? 0 : image_store_path_error(from, -ENOMEM, err);
+}
+
+int image_store_take(struct image_store *s, const char *temp_name, json_t **ret_json,
+                     struct err *err)
+{
+    CLEANUP(free) char *from = NULL;
+    char sha256[DIGEST_TEXT];
+    struct stat st = {0};
+    int r;
+
+    if (asprintf(&from, "%s/%s", s->temp, temp_name) < 0)
+        return image_store_path_error(s->root, -ENOMEM, err);
+    r = digest_file(from, sha256);
+    if (r == 0 && stat(from, &st) < 0)
+        r = -errno;
+    if (r < 0)
+        return image_store_path_error(from, r, err);
+    return image_store_keep(s, temp_name, sha256, (uint64_t)st.st_size, ret_json, err);
 }
 
 static void image_store_manifest_name(enum vm_arch arch, const char *name, char *path, size_t size)
 {
+    char *file;
+
     (void)snprintf(path, size, "%s/%s.json", vm_arch_name(arch), name);
+    file = path + strlen(vm_arch_name(arch)) + 1;
+    while ((file = strchr(file, '/')))
+        *file = '%';
 }
 
 int image_store_read(const struct image_store *s, enum vm_arch arch, const char *name,
                      json_t **ret_json, struct err *err)
 {
     CLEANUP(free) char *text = NULL;
-    char path[VM_NAME_MAX + 32];
+    char path[IMAGE_NAME_MAX + 32];
     struct err ignored;
     size_t len;
     int r;
@@ -242,7 +260,7 @@ int image_store_write(struct image_store *s, enum vm_arch arch, const char *name
                       struct err *err)
 {
     CLEANUP(free) char *text = json_dumps(manifest, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    char path[VM_NAME_MAX + 32];
+    char path[IMAGE_NAME_MAX + 32];
     int r;
 
     if (!text)
@@ -254,7 +272,7 @@ int image_store_write(struct image_store *s, enum vm_arch arch, const char *name
 
 int image_store_delete(struct image_store *s, enum vm_arch arch, const char *name, struct err *err)
 {
-    char path[VM_NAME_MAX + 32];
+    char path[IMAGE_NAME_MAX + 32];
 
     image_store_manifest_name(arch, name, path, sizeof(path));
     if (unlinkat(s->root_fd, path, 0) == 0)
@@ -274,7 +292,7 @@ static int image_store_is_manifest(const struct dirent *e)
 {
     size_t len = strlen(e->d_name);
 
-    return e->d_name[0] != '.' && len > 5 && len <= VM_NAME_MAX + 5 &&
+    return e->d_name[0] != '.' && len > 5 && len <= IMAGE_NAME_MAX + 5 &&
            strcmp(e->d_name + len - 5, ".json") == 0;
 }
 
@@ -292,6 +310,9 @@ int image_store_names(const struct image_store *s, enum vm_arch arch, json_t **r
     for (int i = 0; i < n; i++) {
         size_t len = strlen(list[i]->d_name) - 5;
 
+        for (size_t c = 0; c < len; c++)
+            if (list[i]->d_name[c] == '%')
+                list[i]->d_name[c] = '/';
         if (r == 0 && json_array_append_new(names, json_stringn(list[i]->d_name, len)) < 0)
             r = -ENOMEM;
         free(list[i]);
@@ -303,27 +324,53 @@ int image_store_names(const struct image_store *s, enum vm_arch arch, json_t **r
     return 0;
 }
 
-static const char *image_store_sha256(const json_t *manifest, const char *key)
+static bool image_store_is_digest(const char *text)
 {
-    const char *sha256 =
-        json_string_value(json_object_get(json_object_get(manifest, key), "sha256"));
-
-    if (!sha256 || strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64)
-        return NULL;
-    return sha256;
+    return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
 }
 
-char *image_store_object(const struct image_store *s, const json_t *manifest, const char *key)
+char *image_store_path(const struct image_store *s, const json_t *object)
 {
-    const char *sha256 = image_store_sha256(manifest, key);
+    const char *sha256 = json_string_value(json_object_get(object, "sha256"));
     char *path;
 
-    if (!sha256 || asprintf(&path, "%s/objects/%s", s->root, sha256) < 0)
+    if (!image_store_is_digest(sha256) || asprintf(&path, "%s/objects/%s", s->root, sha256) < 0)
         return NULL;
     if (access(path, R_OK) == 0)
         return path;
     free(path);
     return NULL;
+}
+
+char *image_store_object(const struct image_store *s, const json_t *manifest, const char *key)
+{
+    return image_store_path(s, json_object_get(manifest, key));
+}
+
+/* Every "sha256" in a manifest, however deep: what is no object does no harm. */
+static bool image_store_mark_all(const json_t *value, json_t *used, unsigned depth)
+{
+    const json_t *item;
+    const char *key;
+    size_t i;
+
+    if (depth > 8)
+        return false;
+    json_object_foreach((json_t *)(uintptr_t)value, key, item)
+    {
+        if (strcmp(key, "sha256") == 0 && image_store_is_digest(json_string_value(item))) {
+            if (json_object_set_new(used, json_string_value(item), json_true()) < 0)
+                return false;
+        } else if (!image_store_mark_all(item, used, depth + 1)) {
+            return false;
+        }
+    }
+    json_array_foreach(value, i, item)
+    {
+        if (!image_store_mark_all(item, used, depth + 1))
+            return false;
+    }
+    return true;
 }
 
 /* {sha256: true} of everything an architecture's manifests name. */
@@ -339,24 +386,21 @@ static bool image_store_mark(const struct image_store *s, enum vm_arch arch, jso
     json_array_foreach(names, i, name)
     {
         CLEANUP(json) json_t *manifest = NULL;
-        const char *kernel, *initrd;
 
         if (image_store_read(s, arch, json_string_value(name), &manifest, &ignored) < 0)
             continue;
-        kernel = image_store_sha256(manifest, "kernel");
-        initrd = image_store_sha256(manifest, "initrd");
-        if ((kernel && json_object_set_new(used, kernel, json_true()) < 0) ||
-            (initrd && json_object_set_new(used, initrd, json_true()) < 0))
+        if (!image_store_mark_all(manifest, used, 0))
             return false;
     }
     return true;
 }
 
-void image_store_sweep(struct image_store *s)
+uint64_t image_store_sweep(struct image_store *s)
 {
     CLEANUP(json) json_t *used = json_object();
     const struct dirent *e;
     bool sure = used != NULL;
+    uint64_t bytes = 0;
     int fd;
     DIR *dir;
 
@@ -364,9 +408,16 @@ void image_store_sweep(struct image_store *s)
         sure = image_store_mark(s, a, used);
     fd = sure ? openat(s->root_fd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     dir = fd < 0 ? NULL : fdopendir(fd);
-    while (dir && (e = readdir(dir)))
-        if (e->d_name[0] != '.' && !json_object_get(used, e->d_name))
-            (void)unlinkat(fd, e->d_name, 0);
+    while (dir && (e = readdir(dir))) {
+        struct stat st = {0};
+
+        if (e->d_name[0] == '.' || json_object_get(used, e->d_name))
+            continue;
+        (void)fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW);
+        if (unlinkat(fd, e->d_name, 0) == 0 && st.st_nlink == 1)
+            bytes += (uint64_t)st.st_blocks * 512;
+    }
     if (dir)
         (void)closedir(dir);
+    return bytes;
 }

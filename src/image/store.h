@@ -37,7 +37,12 @@ int must_use image_store_delete(struct image_store *s, enum vm_arch arch, const 
 /* Names of an architecture's images, sorted; a JSON array. */
 int must_use image_store_names(const struct image_store *s, enum vm_arch arch, json_t **ret_names,
                                struct err *err);
-/* Removes objects that no manifest names. Lock held. */
-void image_store_sweep(struct image_store *s);
+/* Moves a file into objects/ that must have that digest, which the caller has checked. */
+int must_use image_store_keep(struct image_store *s, const char *temp_name, const char *sha256,
+                              uint64_t size, json_t **ret_json, struct err *err);
+/* Removes objects that no manifest names; the bytes that gave back. Lock held. */
+uint64_t image_store_sweep(struct image_store *s);
+/* Path of the object that {"sha256": ...} names, if it is there; else NULL. */
+char *image_store_path(const struct image_store *s, const json_t *object);
 /* Path of the object that manifest[key] names, if the object is there; else NULL. */
 char *image_store_object(const struct image_store *s, const json_t *manifest, const char *key);

@@ -499,6 +499,10 @@ void vm_config_done(struct vm_config *config)
     for (size_t l = 0; l < ARRAY_LEN(config_lists); l++)
         for (unsigned i = 0; i < list_count(&config_lists[l], config); i++)
             fields_done(config_lists[l].fields, list_item(&config_lists[l], config, i));
+    for (unsigned i = 0; i < config->disk_count; i++) { /* never recorded */
+        free(config->disk[i].base);
+        free(config->disk[i].base_format);
+    }
     fields_done(config_fields, config);
     *config = (struct vm_config){0};
 }

@@ -15,6 +15,7 @@
 #include "host/sandbox.h"
 #include "net/vsock.h"
 #include "vm/monitor_state.h"
+#include "vm/own.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <posada/log.h>
@@ -473,10 +474,28 @@ static int monitor_open_control(struct monitor *m, int owner_fd, struct err *err
     return 0;
 }
 
+/* A guest with a root of its own is named as it is called here. */
+static int monitor_tell_name(struct monitor *m, struct err *err)
+{
+    char *append = NULL;
+
+    if (!m->config.append || !strstr(m->config.append, "posada.root="))
+        return 0;
+    if (asprintf(&append, "%s posada.hostname=%s", m->config.append, m->guest->name) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    free(m->config.append);
+    m->config.append = append;
+    return 0;
+}
+
 static int monitor_init(struct monitor *m, struct err *err)
 {
     int r = guest_read_config(m->guest, &m->config, err);
 
+    if (!r)
+        r = own_resolve(m->guest->dir_fd, &m->config, err);
+    if (!r)
+        r = monitor_tell_name(m, err);
     if (!r)
         r = guest_read_own_record(m->guest, &m->record, err);
     m->record = (struct guest_record){.created = m->record.created, .restarts = m->record.restarts};
