@@ -15,17 +15,25 @@
 #include <string.h>
 #include <unistd.h>
 
-static int option_port(const char *text, char **ret, struct err *err)
+/* Adds what one -p asks for, a forward each. */
+static int option_port(const char *text, char **ports, unsigned *count, struct err *err)
 {
-    struct net_forward forward;
-    char full[NET_FORWARD_TEXT];
-    int r = net_forward_parse("--port", text, &forward, err);
+    struct net_forward range;
+    int r = net_forward_parse("--port", text, &range, err);
 
-    if (r < 0)
-        return r;
-    net_forward_print(&forward, full);
-    *ret = strdup(full);
-    return *ret ? 0 : err_set(err, -ENOMEM, "out of memory");
+    if (!r && range.count > NET_FORWARDS_MAX - *count)
+        r = err_set(err, -EINVAL, "--port %.60s: a guest may have %d forwarded ports", text,
+                    NET_FORWARDS_MAX);
+    for (unsigned i = 0; !r && i < range.count; i++) {
+        const struct net_forward forward = net_forward_nth(&range, i);
+        char full[NET_FORWARD_TEXT];
+
+        net_forward_print(&forward, full);
+        ports[*count] = strdup(full);
+        if (!ports[(*count)++])
+            r = err_set(err, -ENOMEM, "out of memory");
+    }
+    return r;
 }
 
 static bool option_has_user(const struct vm_config *config)
@@ -38,24 +46,21 @@ static bool option_has_user(const struct vm_config *config)
 
 static int option_ports(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
+    const char *text = cli_nth(args, "port", 0);
     unsigned count = 0;
     int r = 0;
 
-    while (cli_nth(args, "port", count))
-        count++;
-    if (!count)
+    if (!text)
         return 0;
-    if (count > NET_FORWARDS_MAX)
-        return err_set(err, -EINVAL, "--port: at most %d of them", NET_FORWARDS_MAX);
     if (!option_has_user(config))
         return err_set(err, -EINVAL,
                        "--port: only a user network has ports to forward; use it "
                        "with --net user");
-    config->ports = calloc(count + 1, sizeof(*config->ports));
+    config->ports = calloc(NET_FORWARDS_MAX + 1, sizeof(*config->ports));
     if (!config->ports)
         return err_set(err, -ENOMEM, "out of memory");
-    for (unsigned i = 0; !r && i < count; i++)
-        r = option_port(cli_nth(args, "port", i), &config->ports[i], err);
+    for (unsigned i = 0; !r && (text = cli_nth(args, "port", i)); i++)
+        r = option_port(text, config->ports, &count, err);
     return r;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Port forwards to and from text. IPv6 addresses stand in brackets. */
+/* Port forwards to and from text. IPv6 addresses stand in brackets. A range has as many ports on
+ * both sides. */
 #include "net/forward.h"
 
 #include <arpa/inet.h>
@@ -11,8 +12,8 @@
 static int forward_bad(const char *what, const char *text, struct err *err)
 {
     return err_set(err, -EINVAL,
-                   "%s '%.60s': expected [HOSTIP:]HOST:GUEST[/udp], such as 8080:80 or "
-                   "0.0.0.0:5353:53/udp",
+                   "%s '%.60s': expected [HOSTIP:]HOST:GUEST[/udp], such as 8080:80, "
+                   "0.0.0.0:5353:53/udp or 8000-8009:8000-8009",
                    what, text);
 }
 
@@ -30,6 +31,40 @@ static bool forward_port(const char *text, uint16_t *ret)
     return true;
 }
 
+/* PORT or FIRST-LAST. */
+static bool forward_ports(char *text, uint16_t *ret_first, uint16_t *ret_count)
+{
+    char *dash = strchr(text, '-');
+    uint16_t last;
+
+    if (dash)
+        *dash = '\0';
+    if (!forward_port(text, ret_first) || !forward_port(dash ? dash + 1 : text, &last) ||
+        last < *ret_first)
+        return false;
+    *ret_count = (uint16_t)(last - *ret_first + 1);
+    return *ret_count; /* 1 to 65535 are 65535 */
+}
+
+static void forward_set_port(struct net_forward *f, uint16_t port)
+{
+    f->host_port = port;
+    if (f->host.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)(void *)&f->host)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)(void *)&f->host)->sin_port = htons(port);
+}
+
+struct net_forward net_forward_nth(const struct net_forward *forward, unsigned i)
+{
+    struct net_forward f = *forward;
+
+    f.count = 1;
+    f.guest_port = (uint16_t)(f.guest_port + i);
+    forward_set_port(&f, (uint16_t)(f.host_port + i));
+    return f;
+}
+
 static bool forward_address(struct net_forward *f, char *text)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&f->host;
@@ -39,12 +74,10 @@ static bool forward_address(struct net_forward *f, char *text)
     if (text[0] == '[' && text[len - 1] == ']') {
         text[len - 1] = '\0';
         v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(f->host_port);
         f->host_len = sizeof(*v6);
         return inet_pton(AF_INET6, text + 1, &v6->sin6_addr) == 1;
     }
     v4->sin_family = AF_INET;
-    v4->sin_port = htons(f->host_port);
     f->host_len = sizeof(*v4);
     return inet_pton(AF_INET, text, &v4->sin_addr) == 1;
 }
@@ -64,6 +97,7 @@ int net_forward_parse(const char *what, const char *text, struct net_forward *re
 {
     char copy[NET_FORWARD_TEXT], loopback[] = "127.0.0.1", *protocol, *guest, *host;
     struct net_forward f = {0};
+    uint16_t guests = 0;
 
     if (strlen(text) >= sizeof(copy))
         return forward_bad(what, text, err);
@@ -74,9 +108,11 @@ int net_forward_parse(const char *what, const char *text, struct net_forward *re
     if ((protocol && !f.udp && strcmp(protocol, "tcp") != 0) || !guest)
         return forward_bad(what, text, err);
     host = forward_cut(copy, ':');
-    if (!forward_port(guest, &f.guest_port) || !forward_port(host ? host : copy, &f.host_port) ||
+    if (!forward_ports(guest, &f.guest_port, &guests) ||
+        !forward_ports(host ? host : copy, &f.host_port, &f.count) || guests != f.count ||
         (host && !*copy) || !forward_address(&f, host ? copy : loopback))
         return forward_bad(what, text, err);
+    forward_set_port(&f, f.host_port);
     *ret = f;
     return 0;
 }

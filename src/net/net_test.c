@@ -23,12 +23,43 @@ static void test_forwards(void **state)
         {"192.168.1.2:22:2/tcp", "192.168.1.2:22:2/tcp"},
     };
     static const char *const bad[] = {
-        "",         ":",         "80",      "80:",        ":80",         "0:80",  "80:0",
-        "65536:80", "80:80/",    "80:80/x", "a:80",       "80:a",        " 1:2",  "1:2 ",
-        "-1:2",     "1.2.3:1:2", ":1:2",    "[::1:1:2",   "[]:1:2",      "1:2:3", "1:1:1:1",
-        "::1:1:2",  "+1:2",      "0x1:2",   "99999999:1", "1:2/udp/udp",
+        "",
+        ":",
+        "80",
+        "80:",
+        ":80",
+        "0:80",
+        "80:0",
+        "65536:80",
+        "80:80/",
+        "80:80/x",
+        "a:80",
+        "80:a",
+        " 1:2",
+        "1:2 ",
+        "-1:2",
+        "1.2.3:1:2",
+        ":1:2",
+        "[::1:1:2",
+        "[]:1:2",
+        "1:2:3",
+        "1:1:1:1",
+        "::1:1:2",
+        "+1:2",
+        "0x1:2",
+        "99999999:1",
+        "1:2/udp/udp",
+        "1-2:3",
+        "1:2-3",
+        "1-2:3-5",
+        "2-1:2-1",
+        "1-:1-",
+        "-2:-2",
+        "1-2-3:1-2-3",
+        "0-1:0-1",
+        "65535-65536:1-2",
     };
-    struct net_forward f;
+    struct net_forward f, one;
     char text[NET_FORWARD_TEXT];
     struct err err;
 
@@ -40,6 +71,15 @@ static void test_forwards(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
         if (net_forward_parse("p", bad[i], &f, &err) != -EINVAL)
             fail_msg("'%s' was taken", bad[i]);
+    assert_int_equal(net_forward_parse("p", "[::1]:8000-8002:80-82/udp", &f, &err), 0);
+    assert_int_equal(f.count, 3);
+    one = net_forward_nth(&f, 2);
+    net_forward_print(&one, text);
+    assert_string_equal(text, "[::1]:8002:82/udp");
+    assert_int_equal(net_forward_parse("p", text, &one, &err), 0);
+    assert_int_equal(one.count, 1);
+    assert_int_equal(net_forward_parse("p", "1-65535:1-65535", &f, &err), 0);
+    assert_int_equal(f.count, 65535);
 }
 
 /* --- Switch --- */

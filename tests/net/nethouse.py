@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of networks share: a house of their own with real guests, and servers for them."""
+import ctypes
 import glob
 import http.server
 import os
@@ -10,8 +11,10 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 POSADA = os.environ['POSADA']
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class House:
@@ -31,6 +34,13 @@ class House:
         code, _, err = self('run', '-d', '--name', name, *words, 'tiny')
         if code:
             raise AssertionError('%s does not start: %s' % (name, err))
+
+    def put(self, name, path, where):
+        """Copies a program of ours into a guest."""
+        with open(path, 'rb') as f:
+            p = subprocess.run([POSADA, 'exec', '-i', name, 'sh', '-c', 'cat > "$0" && chmod +x "$0"', where],
+                               env=self.env, stdin=f, timeout=60, check=False)
+        equal(p.returncode, 0)
 
     def exec(self, name, command):
         return self('exec', name, 'sh', '-c', command)
@@ -93,13 +103,16 @@ class Served(http.server.BaseHTTPRequestHandler):
 
 
 class Server:
-    """Serves some bytes over HTTP on loopback while it is entered."""
+    """Serves some bytes over HTTP, on loopback, while it is entered."""
 
-    def __init__(self, data):
+    def __init__(self, data, address='127.0.0.1'):
         self.handler = type('Handler', (Served,), {'data': data})
+        self.address = address
 
     def __enter__(self):
-        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), self.handler)
+        family = socket.AF_INET6 if ':' in self.address else socket.AF_INET
+        kind = type('Kind', (http.server.ThreadingHTTPServer,), {'address_family': family})
+        self.server = kind((self.address, 0), self.handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self.server.server_port
 
@@ -125,7 +138,35 @@ def verdict(house, test):
         return True
 
 
-def main(*tests):
+def fetch(url, timeout=60):
+    with urllib.request.urlopen(url, timeout=timeout) as r:
+        return r.read()
+
+
+def compile_guest(house, name):
+    """A program of this folder for riscv64 guests; its path."""
+    path = os.path.join(house.folder, name)
+    if not os.path.exists(path):
+        subprocess.run(['riscv64-linux-gnu-gcc', '-static', '-O1', '-Wall', '-Wextra', '-Werror', '-o',
+                        path, os.path.join(HERE, name + '.c')], check=True)
+    return path
+
+
+def isolate():
+    """From here on a network namespace of our own, and a name server of our own to be asked."""
+    new_mounts, new_net = 0x00020000, 0x40000000
+    if os.geteuid() or ctypes.CDLL(None).unshare(new_mounts | new_net):
+        print('only root can make a network namespace')
+        sys.exit(77)
+    with tempfile.NamedTemporaryFile('w', delete=False) as f:
+        f.write('nameserver 127.0.0.1\nnameserver ::1\n')
+    os.chmod(f.name, 0o644)
+    subprocess.run('mount --make-rprivate / && mount --bind %s /etc/resolv.conf && ip link set lo up' % f.name,
+                   shell=True, check=True)
+    os.unlink(f.name)
+
+
+def main(*tests, prepare=None):
     """Builds tiny for the occasion: without an archive in reach all is skipped."""
     folder = tempfile.mkdtemp(prefix='posada-net-')
     os.chmod(folder, 0o755)
@@ -134,6 +175,8 @@ def main(*tests):
     if code:
         print('tiny cannot be built: ' + (err.splitlines() or [''])[-1])
         sys.exit(77)
+    if prepare:
+        prepare()
     failed = [test for test in tests if verdict(house, test)]
     shutil.rmtree(folder, ignore_errors=True)
     sys.exit(1 if failed else 0)
