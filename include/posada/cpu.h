@@ -138,6 +138,9 @@ struct cpu_ops {
     bool (*interrupt)(struct cpu *cpu);
     /* True when a halted CPU has a reason to go on (pending, even if not enabled globally). */
     bool (*wakeup_pending)(const struct cpu *cpu);
+    /* True when it can never execute anything again, whatever others do: its trap handler cannot be
+     * fetched. Asked after a kick, which the ISA gives itself. NULL: the ISA never tells. */
+    bool (*wedged)(const struct cpu *cpu);
     /* The generic "access beyond RAM and devices" or misaligned fault, as the ISA numbers it. */
     void (*access_fault)(struct cpu *cpu, gva_t va, enum cpu_access access, bool misaligned);
 

@@ -51,7 +51,9 @@ const struct cli_about cli_about_exit[] = {
     {"6", "this host cannot do it: no engine for the technique or architecture, no such feature"},
     {"7", "it took too long; the guest still exists and may yet get there"},
     {"8", "cancelled"},
-    {"125", "run and exec: Posada itself failed, or the guest did before its command ended"},
+    {"125",
+     "run and exec: Posada itself failed, or the guest did before its command ended; also the exit "
+     "code of a guest whose kernel panicked, whose firmware cannot run, whose process died"},
     {"126", "run and exec: the guest cannot invoke the command"},
     {"127", "run and exec: the guest has no such command"},
     {"128+N", "run, exec, wait: ended by signal N; any other code of theirs is the command's own"},

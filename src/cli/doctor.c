@@ -1,72 +1,89 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * posada doctor: what this host can do for guests, found by trying, with what to do about the
- * rest. Exits 0 when guests can run at all.
+ * posada doctor: what this host can do for guests, found by trying, with what to do about the rest.
+ * Exits 0 when guests can run by some technique and be kept, 6 when not.
  */
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "host/dirs.h"
+#include "host/facts.h"
 #include "host/sandbox.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <posada/engine.h>
+#include <posada/vm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/statvfs.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
-enum { KVM_GET_API_VERSION = 0xae00, DISK_WANTED_MIB = 1024, MEMORY_WANTED_MIB = 512 };
+enum { FACTS_MAX = 32, DISK_WANTED = 1 << 30, RUN_WANTED = 1 << 20 };
 
 static const struct cli_option doctor_options[] = {CLI_LISTING_OPTIONS, CLI_OPTIONS_END};
 
 static const struct cli_column doctor_columns[] = {
-    {"CHECK", "check"}, {"RESULT", "result"}, {"DETAIL", "detail"}, {NULL, NULL}};
+    {"CHECK", "check"}, {"RESULT", "result"}, {"DETAIL", "text"}, {NULL, NULL}};
 
-enum verdict { FINE, MISSING, BAD };
-
-static void doctor_note(json_t *rows, enum verdict verdict, const char *check, const char *detail)
+static void doctor_add(json_t *rows, const char *kind, const struct fact *f)
 {
-    static const char *const names[] = {"ok", "missing", "bad"};
+    static const char *const results[] = {"OK", "DEGRADED", "NO"};
 
-    json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "check", check, "result",
-                                          names[verdict], "detail", detail));
+    json_array_append_new(
+        rows, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "check", f->name, "kind", kind, "result",
+                        results[f->result], "detail", f->detail, "fix", f->fix, "text",
+                        json_sprintf("%s%s%s", f->detail, f->fix[0] ? "; " : "", f->fix)));
 }
 
-/* Techniques, each by its engines' own probes. True when one can run guests. */
-static bool doctor_engines(json_t *rows)
+/* --- techniques --- */
+
+/* One technique by the probes of its engines, the best first. */
+static void doctor_technique(const char *technique, struct fact *f)
 {
+    struct err err = {0};
+    char names[100] = "";
     bool any = false;
 
     for (const struct engine_ops *const *ops = engine_registry; *ops; ops++) {
-        struct err err = {0};
-        int r = (*ops)->probe(&err);
-        char check[64];
+        size_t used = strlen(names);
 
-        snprintf(check, sizeof(check), "%s by engine %s", (*ops)->technique, (*ops)->name);
-        doctor_note(rows, r ? MISSING : FINE, check, r ? err.text : "");
-        any = any || !r;
+        if (strcmp((*ops)->technique, technique) != 0)
+            continue;
+        any = true;
+        if (!(*ops)->probe(&err))
+            snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", (*ops)->name);
+    }
+    if (names[0])
+        fact_set(f, FACT_OK, "engine %s", names);
+    else if (any)
+        fact_set(f, FACT_NO, "%.200s", err.text);
+    else
+        fact_set(f, FACT_NO, "this version of Posada has no engine for it");
+}
+
+static bool doctor_techniques(json_t *rows)
+{
+    bool any = false;
+
+    for (unsigned t = TECHNIQUE_AUTO + 1; t < TECHNIQUE_COUNT; t++) {
+        const char *name = vm_technique_name((enum vm_technique)t);
+        char check[40];
+        struct fact f = {.name = check};
+
+        snprintf(check, sizeof(check), "technique %s", name);
+        doctor_technique(name, &f);
+        any = any || f.result != FACT_NO;
+        doctor_add(rows, "technique", &f);
     }
     return any;
 }
 
-/* Told, not used: no engine of this version needs it. */
-static void doctor_kvm(json_t *rows)
-{
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    char detail[120];
+/* --- the rest --- */
 
-    if (fd < 0)
-        snprintf(detail, sizeof(detail), "/dev/kvm: %s (nothing in this version needs it)",
-                 strerror(errno));
-    else
-        snprintf(detail, sizeof(detail), "/dev/kvm answers with version %d (not used yet)",
-                 ioctl(fd, KVM_GET_API_VERSION, 0));
-    doctor_note(rows, fd < 0 ? MISSING : FINE, "processor virtualization", detail);
-    if (fd >= 0)
-        close(fd);
+static void doctor_kernel(json_t *rows)
+{
+    struct fact facts[FACTS_MAX];
+    unsigned n = facts_kernel(facts, ARRAY_LEN(facts));
+
+    for (unsigned i = 0; i < n; i++)
+        doctor_add(rows, "kernel", &facts[i]);
 }
 
 static void doctor_sandbox(json_t *rows)
@@ -76,10 +93,28 @@ static void doctor_sandbox(json_t *rows)
 
     for (unsigned i = 0; i < n; i++) {
         char check[64];
+        struct fact f = {.name = check};
 
         snprintf(check, sizeof(check), "sandbox: %s", parts[i].name);
-        doctor_note(rows, parts[i].available ? FINE : MISSING, check, parts[i].detail);
+        fact_set(&f, parts[i].available ? FACT_OK : FACT_DEGRADED, "%s",
+                 parts[i].available ? "entered" : parts[i].detail);
+        doctor_add(rows, "sandbox", &f);
     }
+}
+
+static bool doctor_directory(json_t *rows, enum dirs_kind kind, const char *check, uint64_t wanted)
+{
+    struct fact f = {.name = check};
+    char *path = NULL;
+    struct err err;
+
+    if (dirs_get(kind, &path, &err) < 0)
+        fact_set(&f, FACT_NO, "%.200s", err.text);
+    else
+        facts_storage(check, path, wanted, &f);
+    free(path);
+    doctor_add(rows, "storage", &f);
+    return f.result != FACT_NO;
 }
 
 static bool doctor_in_path(const char *program)
@@ -101,55 +136,24 @@ static bool doctor_in_path(const char *program)
 static void doctor_tools(json_t *rows)
 {
     static const struct {
-        const char *program, *use;
-    } tools[] = {{"apt-get", "building images (package apt)"},
-                 {"apt-cache", "building images (package apt)"}};
+        const char *program, *package, *use;
+    } tools[] = {
+        {"apt-get", "apt", "building images"},
+        {"apt-cache", "apt", "building images"},
+    };
 
     for (unsigned i = 0; i < ARRAY_LEN(tools); i++) {
-        char check[64], detail[120];
+        char check[64];
+        struct fact f = {.name = check};
         bool there = doctor_in_path(tools[i].program);
 
         snprintf(check, sizeof(check), "program %s", tools[i].program);
-        snprintf(detail, sizeof(detail), "%s%s", there ? "" : "install it for ", tools[i].use);
-        doctor_note(rows, there ? FINE : MISSING, check, detail);
+        fact_set(&f, there ? FACT_OK : FACT_DEGRADED, "%s; for %s", there ? "found" : "not found",
+                 tools[i].use);
+        if (!there)
+            fact_fix(&f, "apt install %s", tools[i].package);
+        doctor_add(rows, "program", &f);
     }
-}
-
-/* False: nothing can be kept there. */
-static bool doctor_directory(json_t *rows, enum dirs_kind kind, const char *check, unsigned wanted)
-{
-    char *path = NULL, detail[600];
-    struct statvfs fs = {0};
-    struct err err;
-    uint64_t mib;
-    bool fine;
-
-    if (dirs_get(kind, &path, &err) < 0) {
-        doctor_note(rows, BAD, check, err.text);
-        return false;
-    }
-    fine = !statvfs(path, &fs) && !access(path, W_OK);
-    mib = (uint64_t)fs.f_bavail * fs.f_frsize >> 20;
-    snprintf(detail, sizeof(detail), "%s: %llu MiB free%s", path, (unsigned long long)mib,
-             !fine          ? ", cannot write there"
-             : mib < wanted ? ", images may not fit"
-                            : "");
-    doctor_note(rows, !fine ? BAD : mib < wanted ? MISSING : FINE, check, detail);
-    free(path);
-    return fine;
-}
-
-static void doctor_memory(json_t *rows)
-{
-    struct sysinfo info;
-    char detail[80];
-    uint64_t mib;
-
-    sysinfo(&info);
-    mib = (uint64_t)(info.freeram + info.bufferram) * info.mem_unit >> 20;
-    snprintf(detail, sizeof(detail), "%llu MiB free, %d processors", (unsigned long long)mib,
-             get_nprocs());
-    doctor_note(rows, mib < MEMORY_WANTED_MIB ? MISSING : FINE, "memory", detail);
 }
 
 static int doctor_run(const struct cli_args *args)
@@ -157,26 +161,29 @@ static int doctor_run(const struct cli_args *args)
     struct err err;
     json_t *rows;
     bool fine;
+    int code;
 
     if (cli_listing_check(args, &err) < 0)
         return cli_fail(&err);
     rows = json_array();
-    fine = doctor_engines(rows);
-    doctor_kvm(rows);
+    fine = doctor_techniques(rows);
+    doctor_kernel(rows);
     doctor_sandbox(rows);
-    fine &= doctor_directory(rows, DIRS_DATA, "data directory", DISK_WANTED_MIB);
-    fine &= doctor_directory(rows, DIRS_CACHE, "cache directory", DISK_WANTED_MIB);
-    fine &= doctor_directory(rows, DIRS_RUN, "run directory", 1);
+    fine &= doctor_directory(rows, DIRS_DATA, "data directory", DISK_WANTED);
+    fine &= doctor_directory(rows, DIRS_CACHE, "cache directory", DISK_WANTED);
+    fine &= doctor_directory(rows, DIRS_RUN, "run directory", RUN_WANTED);
     doctor_tools(rows);
-    doctor_memory(rows);
-    cli_print_listing(args, rows, doctor_columns);
+    code = cli_print_listing(args, rows, doctor_columns);
     json_decref(rows);
-    return fine ? EXIT_OK : EXIT_FAILED;
+    return code ? code : fine ? EXIT_OK : EXIT_NO_TECHNIQUE;
 }
 
 const struct cli_verb cli_doctor_verb = {
     .name = "doctor",
-    .summary = "Find out what this host can do for guests",
+    .summary = "Measure what this host can do for guests",
+    .details = "Everything is tried, not guessed. OK: works; DEGRADED: works less well, or "
+               "something else takes\nits place; NO: does not. Exits 0 when some technique can run "
+               "guests and the directories can\nkeep them, 6 when not.",
     .options = doctor_options,
     .run = doctor_run,
 };

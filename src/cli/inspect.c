@@ -7,6 +7,11 @@
 #include "vm/config.h"
 #include <unistd.h>
 
+static const struct cli_option inspect_options[] = {CLI_LISTING_OPTIONS, CLI_OPTIONS_END};
+
+static const struct cli_column inspect_columns[] = {
+    {"NAME", "name"}, {"STATE", "state"}, {"UUID", "config.uuid"}, {NULL, NULL}};
+
 /* What only the running process knows; absent when it does not run or does not answer. */
 static void inspect_live(const struct guest *guest, json_t *json)
 {
@@ -47,8 +52,13 @@ static int inspect_guest(const struct guest *guest, json_t *list, struct err *er
 
 static int inspect_run(const struct cli_args *args)
 {
-    json_t *list = json_array();
+    json_t *list;
     int code = EXIT_OK;
+    struct err wrong;
+
+    if (cli_listing_check(args, &wrong) < 0)
+        return cli_fail(&wrong);
+    list = json_array();
 
     for (unsigned i = 0; i < args->operand_count; i++) {
         struct guest guest = GUEST_NONE;
@@ -61,7 +71,13 @@ static int inspect_run(const struct cli_args *args)
             code = cli_fail(&err);
         guest_close(&guest);
     }
-    cli_print_json(list);
+    if (cli_has(args, "format")) {
+        int printed = cli_print_listing(args, list, inspect_columns);
+
+        code = code ? code : printed;
+    } else {
+        cli_print_json(list);
+    }
     json_decref(list);
     return code;
 }
@@ -69,6 +85,7 @@ static int inspect_run(const struct cli_args *args)
 const struct cli_verb cli_inspect_verb = {
     .name = "inspect",
     .operands = "GUEST...",
+    .options = inspect_options,
     .summary = "Show all that is known of guests, as JSON",
     .min = 1,
     .max = CLI_ANY_NUMBER,

@@ -5,6 +5,7 @@
 #include "cli/verbs.h"
 #include "host/signals.h"
 #include "vm/client.h"
+#include "vm/config.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -216,6 +217,17 @@ const struct cli_verb cli_kill_verb = {
 
 /* --- wait --- */
 
+/* Whoever waited may remove it or read its events: its keeper sees it out, unless it starts it once
+ * more. */
+static void wait_for_keeper(const struct guest *guest)
+{
+    struct vm_config config = {0};
+    bool restarts = !guest_read_config(guest, &config, NULL) && config.restart;
+
+    (void)!guest_wait_gone(guest, restarts ? BACKOFF_STEP_MS : GONE_MS);
+    vm_config_done(&config);
+}
+
 static int wait_guest(const struct cli_args *args, struct guest *guest, struct err *err)
 {
     struct guest_record record;
@@ -224,12 +236,12 @@ static int wait_guest(const struct cli_args *args, struct guest *guest, struct e
 
     if (guest_is_alive(guest)) {
         r = stop_ask(guest, guests_request("wait"), &code, err);
+        /* Just ending, or between two runs: then the last run's code is the one. */
+        wait_for_keeper(guest);
         if (!r)
             printf("%u\n", code);
         if (r != -ECONNRESET && r != -EBUSY)
             return r;
-        /* Just ending, or between two runs: then the last run's code is the one. */
-        (void)!guest_wait_gone(guest, BACKOFF_STEP_MS);
     }
     r = guest_read_record(guest, &record, err);
     if (!r)

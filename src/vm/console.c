@@ -16,7 +16,12 @@
 enum { GATHER_NS = 1000000, GATHER_MAX = 32768 };
 
 struct console {
-    struct chardev chardev; /* must be first */
+    struct console_port {
+        struct chardev chardev;
+        struct console *console;
+        bool blocked; /* the guest waits for writable() */
+    } uart, hvc;
+    struct console_port *active; /* printed last; gets what is typed */
     struct stream stream;
     struct loop_timer *timer;
     struct buf gathered, input;
@@ -24,20 +29,25 @@ struct console {
     void *on_line_arg;
     char line[CONSOLE_LINE_MAX + 1];
     size_t line_len;
-    bool armed;   /* the timer will flush */
-    bool blocked; /* the guest waits for writable() */
+    bool armed; /* the timer will flush */
     bool pushing;
 };
 
-static void console_unblock(struct console *c)
+static void console_unblock_port(struct console_port *port)
 {
-    const struct chardev_front *front = &c->chardev.front;
+    const struct chardev_front *front = &port->chardev.front;
 
-    if (!c->blocked || stream_congested(&c->stream))
+    if (!port->blocked || stream_congested(&port->console->stream))
         return;
-    c->blocked = false;
+    port->blocked = false;
     if (front->writable)
         front->writable(front->arg);
+}
+
+static void console_unblock(struct console *c)
+{
+    console_unblock_port(&c->uart);
+    console_unblock_port(&c->hvc);
 }
 
 static void console_lines(struct console *c, const uint8_t *data, size_t len)
@@ -93,15 +103,18 @@ static void console_arm(struct console *c)
 
 static size_t console_write(struct chardev *dev, const uint8_t *data, size_t len)
 {
-    struct console *c = container_of(dev, struct console, chardev);
+    struct console_port *port = container_of(dev, struct console_port, chardev);
+    struct console *c = port->console;
     size_t room = GATHER_MAX - c->gathered.len;
 
     if (stream_congested(&c->stream))
         room = 0;
     if (len > room) {
         len = room;
-        c->blocked = true;
+        port->blocked = true;
     }
+    if (len)
+        c->active = port;
     if (buf_append(&c->gathered, data, len) < 0)
         len = 0;
     console_arm(c);
@@ -110,7 +123,7 @@ static size_t console_write(struct chardev *dev, const uint8_t *data, size_t len
 
 static void console_push(struct console *c)
 {
-    const struct chardev_front *front = &c->chardev.front;
+    const struct chardev_front *front = &c->active->chardev.front;
     size_t taken = 0;
 
     if (c->pushing || !front->receive)
@@ -131,7 +144,10 @@ static void console_push(struct console *c)
 
 static void console_can_receive(struct chardev *dev)
 {
-    console_push(container_of(dev, struct console, chardev));
+    struct console_port *port = container_of(dev, struct console_port, chardev);
+
+    if (port == port->console->active)
+        console_push(port->console);
 }
 
 static const struct chardev_ops console_chardev_ops = {
@@ -154,10 +170,14 @@ static int console_input(void *arg, const uint8_t *data, size_t len)
 static void console_resize(void *arg, unsigned rows, unsigned columns)
 {
     struct console *c = arg;
-    const struct chardev_front *front = &c->chardev.front;
+    const struct console_port *const ports[] = {&c->uart, &c->hvc};
 
-    if (front->resized)
-        front->resized(front->arg, columns, rows);
+    for (unsigned i = 0; i < ARRAY_LEN(ports); i++) {
+        const struct chardev_front *front = &ports[i]->chardev.front;
+
+        if (front->resized)
+            front->resized(front->arg, columns, rows);
+    }
 }
 
 static void console_relieved(void *arg)
@@ -169,7 +189,7 @@ static void console_left(void *arg, const struct conn *conn)
 {
     struct console *c = arg;
 
-    if (c->blocked)
+    if (c->uart.blocked || c->hvc.blocked)
         console_arm(c);
 }
 
@@ -190,7 +210,8 @@ int console_new(struct loop *loop, struct guest_log *log, struct console **ret, 
         free(c);
         return err_set(err, -ENOMEM, "cannot set up the console: out of memory");
     }
-    c->chardev.ops = &console_chardev_ops;
+    c->uart = c->hvc = (struct console_port){.chardev.ops = &console_chardev_ops, .console = c};
+    c->active = &c->uart;
     stream_init(&c->stream, &console_stream_ops, c, log);
     *ret = c;
     return 0;
@@ -208,7 +229,17 @@ void console_free(struct console *c)
 
 struct chardev *console_chardev(struct console *c)
 {
-    return &c->chardev;
+    return &c->uart.chardev;
+}
+
+struct chardev *console_hvc(struct console *c)
+{
+    return &c->hvc.chardev;
+}
+
+bool console_is_in_line(const struct console *c)
+{
+    return c->line_len > 0;
 }
 
 struct stream *console_stream(struct console *c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's console: the chardev behind its UART, a log of what came out, and a stream for
- * whoever attaches.
+ * The guest's console: the chardevs behind its UART and its virtio console (hvc0), a log of what
+ * came out, and a stream for whoever attaches. Both devices print into the one stream; what is
+ * typed goes to the one that printed last, for there the guest's reader sits.
  */
 #pragma once
 
@@ -15,7 +16,10 @@ struct loop;
 int must_use console_new(struct loop *loop, struct guest_log *log, struct console **ret,
                          struct err *err);
 void console_free(struct console *c);
-struct chardev *console_chardev(struct console *c);
+struct chardev *console_chardev(struct console *c); /* for the UART */
+struct chardev *console_hvc(struct console *c);     /* for hvc0 */
+/* Whether a line has been begun and not ended: a prompt, for instance. */
+bool console_is_in_line(const struct console *c);
 struct stream *console_stream(struct console *c);
 /* fn hears every line the guest prints, cut at CONSOLE_LINE_MAX, made printable. */
 enum { CONSOLE_LINE_MAX = 200 };

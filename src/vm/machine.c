@@ -238,6 +238,7 @@ static int machine_make_vcpus(struct machine *m, struct err *err)
         .count = m->config->cpus,
         .lock = m->lock,
         .hypercall = machine_hypercall,
+        .keep_wedged = m->config->gdb_port != 0,
         .on = machine_vcpu_on,
         .debug = machine_debug_hit,
         .failed = machine_vcpu_failed,

@@ -244,6 +244,12 @@ static void monitor_on_agent_lost(void *arg, const char *why)
 
 /* --- the machine --- */
 
+/* Whether one is to be waited for: a bare kernel brings none. */
+static bool monitor_has_agent(const struct monitor *m)
+{
+    return m->config.image || m->config.command;
+}
+
 static void monitor_on_power(void *arg, enum power_action action, unsigned code)
 {
     struct monitor *m = arg;
@@ -253,27 +259,16 @@ static void monitor_on_power(void *arg, enum power_action action, unsigned code)
     switch (action) {
     case POWER_OFF: monitor_end(m, VM_STOPPED, own, NULL); break;
     case POWER_RESET:
+        if (monitor_reset_is_panic(m))
+            break;
         monitor_event(m, EVENT_REBOOTED);
-        monitor_state(m, VM_STARTING, "restarting by its own request");
+        monitor_state(m, monitor_has_agent(m) ? VM_STARTING : VM_RUNNING, "%s",
+                      monitor_has_agent(m) ? "restarting by its own request" : "");
         break;
-    case POWER_PANIC: monitor_end(m, VM_FAILED, EXIT_FAILED, "the guest's kernel panicked"); break;
+    case POWER_PANIC:
+        monitor_end(m, VM_FAILED, EXIT_RUN_FAILED, "the guest's kernel panicked");
+        break;
     }
-}
-
-/* Before its agent answers, the console is all a guest says: a kernel that gives up there would
- * leave us waiting for ever. Afterwards anything may print such a line. */
-static void monitor_on_line(void *arg, const char *line)
-{
-    static const char mark[] = "Kernel panic - not syncing: ";
-    const char *found = strstr(line, mark);
-    struct monitor *m = arg;
-    char reason[sizeof(m->record.reason)];
-
-    if (!found || m->record.state != VM_STARTING)
-        return;
-    snprintf(reason, sizeof(reason), "the guest's kernel panicked before its agent answered: %s",
-             found + strlen(mark));
-    monitor_end(m, VM_FAILED, EXIT_RUN_FAILED, reason);
 }
 
 static void monitor_on_failed(void *arg, const struct err *err)
@@ -340,6 +335,7 @@ static int monitor_build(struct monitor *m, struct err *err)
 {
     struct machine_io io = {
         .console = console_chardev(m->console),
+        .virtio_console = console_hvc(m->console),
         .agent = agent_host_chardev(m->agent),
     };
     struct machine_events events = {monitor_on_power, monitor_on_failed, m};
@@ -355,6 +351,7 @@ static int monitor_build(struct monitor *m, struct err *err)
         return r;
     snprintf(m->record.engine, sizeof(m->record.engine), "%s", machine_engine_name(m->machine));
     monitor_carrier(io.console);
+    monitor_carrier(io.virtio_console);
     monitor_carrier(io.agent);
     return 0;
 }
@@ -370,7 +367,7 @@ void monitor_begin(struct monitor *m)
         monitor_end(m, VM_FAILED, EXIT_RUN_FAILED, err.text);
         return;
     }
-    if (m->config.image || m->config.command)
+    if (monitor_has_agent(m))
         monitor_state(m, VM_STARTING, "waiting for agent");
     else {
         monitor_event(m, EVENT_RUNNING);
@@ -451,7 +448,8 @@ static int monitor_open_streams(struct monitor *m, struct err *err)
     m->command = m->config.command ? command_new(&command) : NULL;
     m->timer = loop_timer_new(m->loop, monitor_on_patience, m);
     m->sync = loop_timer_new(m->loop, monitor_on_sync, m);
-    if (!m->agent || (m->config.command && !m->command) || !m->timer || !m->sync)
+    if (!m->agent || (m->config.command && !m->command) || !m->timer || !m->sync ||
+        monitor_panic_init(m) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     return 0;
 }

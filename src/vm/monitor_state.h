@@ -37,10 +37,16 @@ struct monitor {
     struct conn *owner;       /* the command line that waits for this guest; NULL: detached */
     struct loop_timer *timer; /* stop's patience, then last words */
     struct loop_timer *sync;  /* writes a changed record down */
-    int event_fd;             /* to the keeper; -1: none */
-    int memory_fd;            /* for memory_use_read(), or a negative errno */
-    bool begun;               /* the owner has said what it wants; vCPUs run */
-    bool ending;              /* only last words are left */
+    struct {
+        struct loop_timer *timer;
+        char why[208];   /* what the last panic said; empty: none since the last start */
+        uint64_t at_ns;  /* when, on the host's monotonic clock */
+        bool last_words; /* the last line is one that a panicked kernel ends with */
+    } panic;
+    int event_fd;  /* to the keeper; -1: none */
+    int memory_fd; /* for memory_use_read(), or a negative errno */
+    bool begun;    /* the owner has said what it wants; vCPUs run */
+    bool ending;   /* only last words are left */
 };
 
 void monitor_request(void *arg, struct conn *conn, const json_t *request);
@@ -50,6 +56,11 @@ void monitor_gone(void *arg, struct conn *conn, bool detached);
 void monitor_state(struct monitor *m, enum vm_state state, const char *fmt, ...) printf_fn(3, 4);
 void monitor_sync(struct monitor *m); /* now */
 void monitor_event(struct monitor *m, enum event_action action);
+/* Panics (monitor_panic.c): hears every line of the console; whether a reset was one's end (then
+ * the guest's end has been noted). */
+int must_use monitor_panic_init(struct monitor *m);
+void monitor_on_line(void *arg, const char *line);
+bool monitor_reset_is_panic(struct monitor *m);
 void monitor_begin(struct monitor *m);
 /* Clean power-down, then the hard way after seconds. */
 void monitor_stop(struct monitor *m, unsigned seconds);

@@ -218,6 +218,20 @@ static void vcpu_take_kick(struct vcpu *v)
     pthread_mutex_unlock(&v->lock);
 }
 
+static void vcpu_check_wedged(struct vcpu *v)
+{
+    const struct cpu *cpu = v->cpu;
+    struct err err;
+
+    if (v->group->config.keep_wedged || !cpu->ops->wedged || !cpu->ops->wedged(cpu))
+        return;
+    err_set(&err, -ENOEXEC,
+            "vCPU %u is stuck: there is nothing to execute at its trap handler's address 0x%llx; "
+            "is that the right kernel or firmware for this machine?",
+            v->index, (unsigned long long)cpu->pc);
+    vcpu_fail(v, &err);
+}
+
 /* Runs guest code until something needs us. */
 static void vcpu_run(struct vcpu *v)
 {
@@ -225,7 +239,10 @@ static void vcpu_run(struct vcpu *v)
     struct err err = {0};
 
     switch (engine->ops->run(engine, v->index, &err)) {
-    case ENGINE_EXIT_KICK: vcpu_take_kick(v); break; /* the engine has cleared the bit */
+    case ENGINE_EXIT_KICK: /* the engine has cleared the bit */
+        vcpu_take_kick(v);
+        vcpu_check_wedged(v);
+        break;
     case ENGINE_EXIT_HALT: v->halted = true; break;
     case ENGINE_EXIT_HYPERCALL:
         v->halted = v->group->config.hypercall(v->group->config.arg, v->cpu) == BOARD_HALT;

@@ -26,6 +26,7 @@ struct vcpus_config {
     pthread_mutex_t *lock; /* the machine lock */
     /* On the vCPU's thread, lock not held. */
     enum board_action (*hypercall)(void *arg, struct cpu *cpu);
+    bool keep_wedged;                      /* a debugger may want to see a CPU that cannot go on */
     bool (*on)(void *arg, unsigned index); /* false: the guest keeps it off */
     /* On the vCPU's thread, lock held, pause with VCPU_PAUSE_DEBUG already asked for. */
     void (*debug)(void *arg, unsigned index);

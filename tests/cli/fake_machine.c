@@ -7,7 +7,9 @@
  *
  * What the kernel's file name contains chooses how it behaves: "broken" cannot be built, "mute"
  * has no agent, "sulk" says on its console that it panicked, "panic" dies at once, "crash" takes
- * the process down, "ends" powers off with 5.
+ * the process down, "ends" powers off with 5. After a
+ * while "late" panics on its console and falls silent, "quote" says the same but shows a prompt,
+ * "reset" panics and resets.
  */
 #include "base/buf.h"
 #include "host/loop.h"
@@ -33,6 +35,7 @@ struct machine {
     int agent_fd; /* -1: none */
     struct buf to_agent, frames;
     bool paused;
+    unsigned lived; /* ticks */
 };
 
 static bool fake_is(const struct machine *m, const char *word)
@@ -130,6 +133,27 @@ static int fake_agent_start(struct machine *m, struct err *err)
 
 /* --- the machine --- */
 
+#define FAKE_PANIC "Kernel panic - not syncing: fake"
+
+/* What a kernel says that gives up later. True: said already. */
+static bool fake_panics(struct machine *m)
+{
+    bool is = fake_is(m, "late") || fake_is(m, "quote") || fake_is(m, "reset");
+
+    if (!is || !m->lived++) {
+        loop_timer_set(m->timer, is ? 300000000 : UINT64_MAX);
+        return false;
+    }
+    fake_print(m, "[ 9.0] " FAKE_PANIC "\n");
+    if (!fake_is(m, "reset"))
+        fake_print(m, "[ 9.0] ---[ end " FAKE_PANIC " ]---\n");
+    if (fake_is(m, "quote"))
+        fake_print(m, "$ ");
+    if (fake_is(m, "reset"))
+        m->events.power(m->events.arg, POWER_RESET, 0);
+    return true;
+}
+
 static void fake_tick(void *arg)
 {
     struct machine *m = arg;
@@ -143,7 +167,7 @@ static void fake_tick(void *arg)
         abort();
     else if (fake_is(m, "ends"))
         m->events.power(m->events.arg, POWER_OFF, 5);
-    if (m->agent_fd < 0)
+    if (fake_panics(m) || m->agent_fd < 0)
         return;
     agent->ops->guest_open(agent, true);
     if (loop_watch(m->loop, m->agent_fd, EPOLLIN, fake_agent_ready, m) < 0)

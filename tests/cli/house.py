@@ -30,7 +30,8 @@ class House:
                         POSADA_RUN_DIR=self.dir + '/run', POSADA_CACHE_DIR=self.dir + '/cache')
         self.env.pop('POSADA_DETACH_KEYS', None)
         os.chmod(self.dir, 0o755)
-        for kind in ('kernel', 'broken', 'mute', 'panic', 'crash', 'ends', 'sulk'):
+        for kind in ('kernel', 'broken', 'mute', 'panic', 'crash', 'ends', 'sulk', 'late', 'quote',
+                     'reset'):
             with open(self.file(kind), 'w', encoding='ascii') as f:
                 f.write('no kernel\n')
 

@@ -159,7 +159,7 @@ static void cpu_reset(struct cpu *cpu)
     cpu->count_instret = false;
     atomic_fetch_and(&cpu->irq_inputs, ~cpu->ops->latched_inputs);
     rv->privilege = RISCV_M;
-    rv->host_sbi = false;
+    rv->wedged = rv->host_sbi = false;
     rv->frm = 0;
     rv->mstatus = rv->mie = rv->mip = rv->mideleg = rv->medeleg = 0;
     rv->mtvec = rv->mscratch = rv->mepc = rv->mcause = rv->mtval = 0;
@@ -320,6 +320,7 @@ const struct cpu_ops riscv_cpu_ops = {
     .raise = riscv_raise,
     .interrupt = riscv_interrupt,
     .wakeup_pending = riscv_wakeup_pending,
+    .wedged = riscv_wedged,
     .access_fault = riscv_access_fault,
     .state_version = 1,
     .state = cpu_state,

@@ -109,6 +109,7 @@ bool riscv_csr_poke(struct riscv_cpu *rv, unsigned number, uint64_t val);
 void riscv_raise(struct cpu *cpu);
 bool riscv_interrupt(struct cpu *cpu);
 bool riscv_wakeup_pending(const struct cpu *cpu);
+bool riscv_wedged(const struct cpu *cpu);
 void riscv_access_fault(struct cpu *cpu, gva_t va, enum cpu_access access, bool misaligned);
 uint64_t riscv_mret_helper(struct cpu *cpu, uint64_t insn, uint64_t b, uint64_t c);
 uint64_t riscv_sret_helper(struct cpu *cpu, uint64_t insn, uint64_t b, uint64_t c);

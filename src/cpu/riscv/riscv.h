@@ -36,6 +36,7 @@ struct riscv_cpu {
     uint64_t hartid;     /* cpu.index unless the board says otherwise */
 
     uint8_t privilege; /* enum riscv_privilege */
+    bool wedged;       /* the trap handler cannot be fetched, and nothing can change that */
     bool host_sbi;     /* no M mode: S-mode ECALLs go to the board, all traps to S */
     uint8_t frm;
     uint64_t mstatus;  /* SD is derived */

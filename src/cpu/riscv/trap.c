@@ -49,10 +49,30 @@ static void trap_enter_m(struct riscv_cpu *rv, uint64_t cause, uint64_t value)
     rv->cpu.pc = trap_vector(rv->mtvec, cause);
 }
 
+/* A handler whose own first instruction cannot be fetched, at the highest level there is and with
+ * addresses that no page table changes: interrupts are off, so this goes on for ever. */
+static bool trap_is_hopeless(const struct riscv_cpu *rv, uint64_t cause, bool to_s)
+{
+    if (cause != CAUSE_FETCH_ACCESS)
+        return false;
+    if (to_s)
+        return rv->host_sbi && rv->privilege == RISCV_S && SATP_MODE(rv->satp) == 0 &&
+               rv->cpu.pc == trap_vector(rv->stvec, cause);
+    return rv->privilege == RISCV_M && rv->cpu.pc == trap_vector(rv->mtvec, cause);
+}
+
+bool riscv_wedged(const struct cpu *cpu)
+{
+    return riscv_of((struct cpu *)(uintptr_t)cpu)->wedged;
+}
+
 static void trap_take(struct riscv_cpu *rv, uint64_t cause, uint64_t value, bool to_s)
 {
     uint64_t from = rv->cpu.pc;
 
+    rv->wedged = trap_is_hopeless(rv, cause, to_s);
+    if (rv->wedged)
+        cpu_attend(&rv->cpu, ATTENTION_KICK);
     if (to_s)
         trap_enter_s(rv, cause, value);
     else
