@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <linux/fuse.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 enum {
@@ -89,6 +90,7 @@ struct share_server {
     struct share_nodes nodes;
     struct share_files files;
     dev_t root_dev;
+    atomic_bool complained; /* once: a guest shall not fill the log */
 };
 
 struct share_worker {

@@ -102,8 +102,9 @@ static int op_init(struct share_call *c)
         return 0;
     }
     if (in->major < FUSE_KERNEL_VERSION || in->minor < MINOR_LEAST) {
-        log_warn("share: the guest speaks FUSE %u.%u; 7.%d is the oldest that works", in->major,
-                 in->minor, MINOR_LEAST);
+        if (!atomic_exchange(&c->s->complained, true))
+            log_warn("share: the guest speaks FUSE %u.%u; 7.%d is the oldest that works", in->major,
+                     in->minor, MINOR_LEAST);
         return -EPROTO;
     }
     out->max_readahead = in->max_readahead;

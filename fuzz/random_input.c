@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_qcow2 with repeatable random input: fuzz_qcow2_random [SEED [INPUTS]]. */
+/* A fuzz target with repeatable random input: fuzz_NAME_random [SEED [INPUTS]]. */
 #include "base/endian.h"
 
 #include <stdio.h>
