@@ -50,6 +50,13 @@ enum agent_type {
     AGENT_MOUNTED = 16, /* guest -> host, channel 0: u32 number, u32 Linux errno, 0 for done */
 };
 
-enum agent_exec_flag { AGENT_EXEC_TTY = 1 << 0, AGENT_EXEC_STDIN = 1 << 1 };
+/* AGENT_EXEC_OWN: the command is one of the agent's own: "pack PATH [total]" writes a file or
+ * folder as a tar stream, "unpack PATH [NAME]" reads one (src/copy/copy.h). Exit codes are
+ * posada's. */
+enum agent_exec_flag {
+    AGENT_EXEC_TTY = 1 << 0,
+    AGENT_EXEC_STDIN = 1 << 1,
+    AGENT_EXEC_OWN = 1 << 2
+};
 enum agent_mount_flag { AGENT_MOUNT_READ_ONLY = 1 << 0 };
 enum agent_shutdown { AGENT_POWEROFF = 0, AGENT_REBOOT = 1 };

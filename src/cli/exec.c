@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* posada exec: run a command in a running guest, by its agent. */
+#include "cli/exec.h"
 #include "base/cleanup.h"
 #include "cli/attach.h"
 #include "cli/guests.h"
@@ -40,7 +41,7 @@ static json_t *exec_request(const struct vm_config *wanted, bool detach)
 }
 
 /* Waits while the guest starts, saying so on a terminal. */
-static int exec_wait(const struct guest *guest, unsigned seconds, struct err *err)
+int exec_wait(const struct guest *guest, unsigned seconds, struct err *err)
 {
     const struct timespec step = {.tv_nsec = 1000000000 / WAIT_STEPS};
     bool shown = false, tty = isatty(STDERR_FILENO);

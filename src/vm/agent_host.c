@@ -149,7 +149,8 @@ static int exec_encode(const struct agent_exec *exec, struct buf *b)
     if (r < 0)
         return r;
     st_le32(buf_data(b), (exec->tty ? (uint32_t)AGENT_EXEC_TTY : 0) |
-                             (exec->open_stdin ? (uint32_t)AGENT_EXEC_STDIN : 0));
+                             (exec->open_stdin ? (uint32_t)AGENT_EXEC_STDIN : 0) |
+                             (exec->own ? (uint32_t)AGENT_EXEC_OWN : 0));
     st_le16(buf_data(b) + 4, (uint16_t)exec->rows);
     st_le16(buf_data(b) + 6, (uint16_t)exec->columns);
     st_le32(buf_data(b) + 8, argc);

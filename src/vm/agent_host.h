@@ -27,6 +27,7 @@ struct agent_exec {
     char *const *env;           /* NULL-terminated or NULL */
     const char *user, *workdir; /* NULL: the guest's default */
     bool tty, open_stdin;
+    bool own;               /* the agent's own command (AGENT_EXEC_OWN) */
     unsigned rows, columns; /* with tty */
 };
 

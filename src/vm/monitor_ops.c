@@ -136,6 +136,7 @@ static void op_exec(struct monitor *m, struct conn *conn, const json_t *request)
         .workdir = wanted.workdir,
         .tty = wanted.tty,
         .open_stdin = wanted.open_stdin,
+        .own = json_is_true(json_object_get(request, "own")),
         .rows = op_number(request, "rows", 24, UINT16_MAX),
         .columns = op_number(request, "columns", 80, UINT16_MAX),
     };
