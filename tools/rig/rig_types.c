@@ -32,9 +32,20 @@ enum { /* virtio 1.2, 4.1.4.3 */
 };
 
 const char *const rig_types[] = {
+    "acpi-pm",
     "google,goldfish-rtc",
+    "i8042",
+    "intel,i8254",
+    "intel,i8259",
+    "intel,ioapic",
+    "isa-debug-exit",
+    "motorola,mc146818",
     "ns16550a",
     "pci",
+    "pci-ports",
+    "port92",
+    "pvpanic",
+    "reset-control",
     "riscv,aclint-mswi",
     "riscv,aclint-mtimer",
     "riscv,aclint-sswi",
