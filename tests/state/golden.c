@@ -9,6 +9,7 @@
  */
 #include "base/cleanup.h"
 #include "cpu/riscv/riscv.h"
+#include "cpu/x86/x86.h"
 #include "rig/rig.h"
 #include "state/format.h"
 #include <errno.h>
@@ -137,6 +138,7 @@ int main(int argc, char **argv)
     for (const char *const *type = rig_types; *type; type++)
         failed |= check_rig(&g, *type);
     failed |= check_cpu(&g, &riscv_cpu_ops);
+    failed |= check_cpu(&g, &x86_cpu_ops);
     printf("golden: %u checked, %u written\n", g.checked, g.written);
     return failed;
 }
