@@ -55,10 +55,24 @@ struct engine_stat {
     bool gauge;
 };
 
+/*
+ * Interrupt messages on x86, for engines that have their CPUs' local APICs inside (KVM). All any
+ * thread; address and data are those of a PCI message.
+ */
+struct engine_apic_ops {
+    void (*message)(struct engine *engine, uint64_t address, uint32_t data);
+    /* Says what an I/O APIC pin sends while it is not masked; level: its end is to be reported. */
+    void (*route)(struct engine *engine, unsigned pin, bool masked, uint64_t address,
+                  uint32_t data);
+    /* fn runs on the vCPU's thread, machine lock not held, when a level-triggered vector ends. */
+    void (*on_eoi)(struct engine *engine, void (*fn)(void *arg, uint8_t vector), void *arg);
+};
+
 struct engine_ops {
-    const char *name;      /* "interp", "jit", "kvm" */
-    const char *technique; /* "emulate", "hardware", ... */
-    const char *isa;       /* cpu_ops.isa of its guests; NULL: any whose cpu_ops can lift */
+    const char *name;       /* "interp", "jit", "kvm" */
+    const char *technique;  /* "emulate", "hardware", ... */
+    const uint32_t *ioctls; /* requests it makes while a machine runs, 0-terminated; NULL: none */
+    const char *isa;        /* cpu_ops.isa of its guests; NULL: any whose cpu_ops can lift */
     /* 0 when this host can run it; else -EOPNOTSUPP with the reason and what to do instead. */
     int must_use (*probe)(struct err *err);
     int must_use (*create)(const struct engine_config *config, struct engine **ret_engine,
@@ -67,6 +81,14 @@ struct engine_ops {
     /* The vCPU's state; owned by the engine, valid until destroy. */
     struct cpu *(*vcpu)(struct engine *engine, unsigned index);
     void (*reset)(struct engine *engine, unsigned index);
+    /* Takes mem's RAM over, once, when the board is complete. NULL: nothing to do. */
+    int must_use (*map)(struct engine *engine, struct err *err);
+    /* Makes run() return soon after ATTENTION_KICK was set. Any thread. NULL: run() looks by
+     * itself. */
+    void (*kick)(struct engine *engine, unsigned index);
+    /* On the vCPU's thread when it stops running guest code for a while, and before it goes on:
+     * struct cpu is the state in between. NULL: it always is. */
+    int must_use (*park)(struct engine *engine, unsigned index, bool parked, struct err *err);
     /* Runs guest code on the calling thread until something needs the caller. */
     enum engine_exit (*run)(struct engine *engine, unsigned index, struct err *err);
     /* The vCPU must be parked: what it translated for other wishes is dropped. */
@@ -76,6 +98,11 @@ struct engine_ops {
     int must_use (*get_state)(struct engine *engine, unsigned index, struct err *err);
     int must_use (*set_state)(struct engine *engine, unsigned index, struct err *err);
     unsigned (*stats)(struct engine *engine, struct engine_stat *stats, unsigned room);
+    /* Writes by guest code show in mem's PAGE_DIRTY flags: by themselves (both NULL), or once
+     * track_dirty() is on and each time after sync_dirty(). */
+    int must_use (*track_dirty)(struct engine *engine, bool on, struct err *err);
+    int must_use (*sync_dirty)(struct engine *engine, struct err *err);
+    const struct engine_apic_ops *apic; /* NULL: the board models the local APICs */
 };
 
 struct engine {

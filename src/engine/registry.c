@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every engine, the best first; choosing one; stress modes by name. */
+#include "engine/kvm/kvm.h"
 #include "engine/soft/soft.h"
 
 #include <errno.h>
 #include <string.h>
 
 const struct engine_ops *const engine_registry[] = {
+    &engine_kvm_ops,
     &engine_jit_ops,
     &engine_interp_ops,
     NULL,

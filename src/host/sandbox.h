@@ -13,12 +13,14 @@
 
 #include <posada/err.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct sandbox_config {
     int dir_fd;                   /* the guest's directory: all it may reach; stays this number */
     const char *const *own_files; /* in it, which it may replace; NULL-terminated */
     const char *name;             /* of the guest, for messages */
     const char *uuid;             /* of the guest: chooses the user it runs as */
+    const uint32_t *ioctls;       /* requests it goes on making, 0-terminated; NULL: none */
 };
 
 /* In the parent, before the fork of the process that will enter: what only a parent can give. */

@@ -174,6 +174,17 @@ static int seccomp_each(scmp_filter_ctx ctx, uint32_t action, const int *calls, 
     return r;
 }
 
+/* The kernel looks at 32 bits of a request. */
+static int seccomp_ioctls(scmp_filter_ctx ctx, const uint32_t *ioctls)
+{
+    int r = 0;
+
+    for (; ioctls && *ioctls && !r; ioctls++)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, *ioctls));
+    return r;
+}
+
 /* Calls that are fine with some arguments only. */
 static int seccomp_conditions(scmp_filter_ctx ctx)
 {
@@ -210,6 +221,8 @@ int sandbox_seccomp(const struct sandbox_config *config, struct err *err)
         r = seccomp_each(ctx, SCMP_ACT_KILL_PROCESS, seccomp_deadly, ARRAY_LEN(seccomp_deadly));
     if (!r)
         r = seccomp_conditions(ctx);
+    if (!r)
+        r = seccomp_ioctls(ctx, config->ioctls);
     if (!r)
         r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1); /* threads that are there already */
     if (!r)

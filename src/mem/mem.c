@@ -31,7 +31,7 @@ struct mem {
     struct mem_region region[MEM_REGIONS_MAX]; /* sorted by start */
     unsigned count;
     uint64_t ram_size;
-    struct mem_io io;
+    struct mem_io io, ports;
     void (*code_write)(void *arg, gpa_t gpa, uint64_t len);
     void *code_write_arg;
 };
@@ -129,6 +129,22 @@ int mem_add_ram(struct mem *mem, gpa_t gpa, uint64_t size, struct err *err)
 void mem_set_io(struct mem *mem, const struct mem_io *io)
 {
     mem->io = *io;
+}
+
+void mem_set_ports(struct mem *mem, const struct mem_io *ports)
+{
+    mem->ports = *ports;
+}
+
+bool mem_region(const struct mem *mem, unsigned n, gpa_t *ret_gpa, uint64_t *ret_size,
+                void **ret_host)
+{
+    if (n >= mem->count)
+        return false;
+    *ret_gpa = GPA(mem->region[n].start);
+    *ret_size = mem->region[n].size;
+    *ret_host = mem->region[n].host;
+    return true;
 }
 
 uint64_t mem_ram_size(const struct mem *mem)
@@ -286,4 +302,14 @@ bool mem_io_read(struct mem *mem, gpa_t gpa, unsigned size, uint64_t *ret_val)
 bool mem_io_write(struct mem *mem, gpa_t gpa, unsigned size, uint64_t val)
 {
     return mem->io.write && mem->io.write(mem->io.arg, gpa, size, val);
+}
+
+bool mem_port_read(struct mem *mem, uint16_t port, unsigned size, uint64_t *ret_val)
+{
+    return mem->ports.read && mem->ports.read(mem->ports.arg, GPA(port), size, ret_val);
+}
+
+bool mem_port_write(struct mem *mem, uint16_t port, unsigned size, uint64_t val)
+{
+    return mem->ports.write && mem->ports.write(mem->ports.arg, GPA(port), size, val);
 }

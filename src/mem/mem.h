@@ -29,6 +29,11 @@ void mem_free(struct mem *mem);
 /* Adds size bytes of zeroed RAM at gpa (both page-aligned). -ENOMEM, -EINVAL on overlap. */
 int must_use mem_add_ram(struct mem *mem, gpa_t gpa, uint64_t size, struct err *err);
 void mem_set_io(struct mem *mem, const struct mem_io *io);
+/* The same for x86's port space: addresses below 64 KiB, of any alignment. */
+void mem_set_ports(struct mem *mem, const struct mem_io *ports);
+/* The n-th region of RAM, in order of address; false past the last. */
+bool mem_region(const struct mem *mem, unsigned n, gpa_t *ret_gpa, uint64_t *ret_size,
+                void **ret_host);
 uint64_t mem_ram_size(const struct mem *mem);
 /* True when [gpa, gpa+len) is RAM in full. */
 bool mem_is_ram(const struct mem *mem, gpa_t gpa, uint64_t len);
@@ -62,3 +67,5 @@ void mem_code_written(struct mem *mem, gpa_t gpa, uint64_t len);
 /* I/O space access by a CPU: goes to the hook. */
 bool mem_io_read(struct mem *mem, gpa_t gpa, unsigned size, uint64_t *ret_val);
 bool mem_io_write(struct mem *mem, gpa_t gpa, unsigned size, uint64_t val);
+bool mem_port_read(struct mem *mem, uint16_t port, unsigned size, uint64_t *ret_val);
+bool mem_port_write(struct mem *mem, uint16_t port, unsigned size, uint64_t val);

@@ -375,6 +375,8 @@ static int machine_build(struct machine *m, const struct machine_io *io, struct 
         r = machine_make_vcpus(m, err);
     if (!r)
         r = machine_make_board(m, ops, io, err);
+    if (!r && m->engine->ops->map)
+        r = m->engine->ops->map(m->engine, err);
     if (!r)
         r = machine_make_watchers(m, io, err);
     return r ? r : machine_reset(m, err);

@@ -528,6 +528,7 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
         .dir_fd = m->guest->dir_fd,
         .uuid = m->config.uuid,
         .name = m->guest->name,
+        .ioctls = machine_engine(m->machine)->ops->ioctls,
     };
 
     return sandbox_enter(&sandbox, err);

@@ -55,9 +55,14 @@ struct vcpus {
 
 static void vcpu_wake(struct vcpu *v)
 {
+    const struct vcpus_config *config = &v->group->config;
+
     atomic_thread_fence(memory_order_seq_cst); /* what was written before, then `asleep` */
-    if (!atomic_load(&v->asleep))
+    if (!atomic_load(&v->asleep)) {
+        if (config->engine->ops->kick)
+            config->engine->ops->kick(config->engine, v->index);
         return;
+    }
     pthread_mutex_lock(&v->lock);
     pthread_cond_broadcast(&v->cond);
     pthread_mutex_unlock(&v->lock);
@@ -270,6 +275,29 @@ static void vcpu_end(struct vcpu *v)
     vcpu_set_parked(v, true);
 }
 
+/* Tells the engine, where it wants to know; false: it failed, which has been reported. */
+static bool vcpu_park_engine(struct vcpu *v, bool parked)
+{
+    struct engine *engine = v->group->config.engine;
+    struct err err = {0};
+
+    if (!engine->ops->park || !engine->ops->park(engine, v->index, parked, &err))
+        return true;
+    vcpu_fail(v, &err);
+    return false;
+}
+
+static void vcpu_park(struct vcpu *v)
+{
+    (void)vcpu_park_engine(v, true);
+    vcpu_set_parked(v, true);
+    vcpu_sleep(v);
+    vcpu_set_parked(v, false);
+    v->halted = false; /* reset or loaded meanwhile, or woken for no reason: all legal */
+    if (!atomic_load(&v->group->stop))
+        (void)vcpu_park_engine(v, false);
+}
+
 static void *vcpu_thread(void *arg)
 {
     struct vcpu *v = (struct vcpu *)arg;
@@ -279,10 +307,7 @@ static void *vcpu_thread(void *arg)
         if (vcpu_kicked(v))
             vcpu_take_kick(v);
         if (vcpu_must_park(v)) {
-            vcpu_set_parked(v, true);
-            vcpu_sleep(v);
-            vcpu_set_parked(v, false);
-            v->halted = false; /* reset or loaded meanwhile, or woken for no reason: all legal */
+            vcpu_park(v);
         } else if (!g->config.on(g->config.arg, v->index)) {
             vcpu_sleep(v);
             v->halted = false;

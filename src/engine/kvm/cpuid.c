@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What KVM can show of the processor, made into the table of a CPU model and handed back to it.
+ * Spec: Linux Documentation/virt/kvm/api.rst, 4.46, 4.20; x86/cpuid.rst. */
+#include "base/bits.h"
+#include "engine/kvm/internal.h"
+#include <errno.h>
+#include <string.h>
+
+/* Rows that KVM offers are far fewer; what is added later needs room as well. */
+enum { CPUID_OFFERED_MAX = X86_CPUID_MAX - 16, INVARIANT_TSC = 8, DEADLINE_TIMER = 24, ARAT = 2 };
+
+struct cpuid_list {
+    struct kvm_cpuid2 head;
+    struct kvm_cpuid_entry2 entry[X86_CPUID_MAX];
+};
+
+static int cpuid_offered(struct kvm_engine *e, struct x86_cpuid_table *ret_table, struct err *err)
+{
+    struct cpuid_list list = {.head.nent = CPUID_OFFERED_MAX};
+    int r = kvm_ioctl(e->kvm, KVM_GET_SUPPORTED_CPUID, &list);
+
+    if (r < 0)
+        return err_set(err, r, "kvm: the host does not say what its processor has: %s",
+                       strerror(-r));
+    ret_table->count = 0;
+    for (uint32_t i = 0; i < list.head.nent; i++) {
+        const struct kvm_cpuid_entry2 *from = &list.entry[i];
+
+        ret_table->row[ret_table->count++] = (struct x86_cpuid){
+            .leaf = from->function,
+            .subleaf = from->index,
+            .indexed = from->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+            .reg = {from->eax, from->ebx, from->ecx, from->edx},
+        };
+    }
+    return 0;
+}
+
+/* True of every guest here, whatever KVM says: its clock events do not stop in deep sleep, there
+ * is a hypervisor, and the local APIC's deadline timer is KVM's (which reports it elsewhere). */
+static void cpuid_add_own(struct kvm_engine *e, struct x86_cpuid_table *table)
+{
+    struct x86_cpuid *leaf1 = x86_cpuid_find(table, 1, 0);
+    struct x86_cpuid *leaf6 = x86_cpuid_row(table, 6, 0, false);
+
+    memset(leaf6->reg, 0, sizeof(leaf6->reg)); /* no thermal sensors */
+    leaf6->reg[X86_EAX] = BIT(ARAT);
+    if (leaf1)
+        leaf1->reg[X86_ECX] |= (uint32_t)BIT(31);
+    if (leaf1 && kvm_ioctl_value(e->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+        leaf1->reg[X86_ECX] |= (uint32_t)BIT(DEADLINE_TIMER);
+}
+
+/* "kvm-clock" stands still while a guest is paused, the TSC does not: so that guests prefer the
+ * clock, the TSC is not called invariant unless the model asks for it by name. */
+static void cpuid_hide_invariant_tsc(const char *model, struct x86_cpuid_table *table)
+{
+    struct x86_cpuid *row = x86_cpuid_find(table, 0x80000007, 0);
+
+    if (row && !strstr(model, ",+invtsc"))
+        row->reg[X86_EDX] &= ~(uint32_t)BIT(INVARIANT_TSC);
+}
+
+int kvm_cpuid_make(struct kvm_engine *e, const char *model, struct x86_cpuid_table *ret_table,
+                   struct err *err)
+{
+    int r = cpuid_offered(e, ret_table, err);
+
+    if (r)
+        return r;
+    cpuid_add_own(e, ret_table);
+    r = x86_model_apply(model, ret_table, err);
+    if (!r)
+        cpuid_hide_invariant_tsc(model, ret_table);
+    return r;
+}
+
+int kvm_cpuid_push(struct kvm_vcpu *v, struct err *err)
+{
+    const struct x86_cpuid_table *table = &v->x86->cpuid;
+    struct cpuid_list list = {0};
+    int r;
+
+    for (uint32_t i = 0; i < table->count && i < X86_CPUID_MAX; i++) {
+        const struct x86_cpuid *from = &table->row[i];
+
+        list.entry[list.head.nent++] = (struct kvm_cpuid_entry2){
+            .function = from->leaf,
+            .index = from->subleaf,
+            .flags = from->indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+            .eax = from->reg[X86_EAX],
+            .ebx = from->reg[X86_EBX],
+            .ecx = from->reg[X86_ECX],
+            .edx = from->reg[X86_EDX],
+        };
+    }
+    r = kvm_ioctl(v->fd, KVM_SET_CPUID2, &list);
+    return r < 0 ? err_set(err, r, "kvm: the host refuses the guest's CPU model: %s", strerror(-r))
+                 : 0;
+}
