@@ -2,9 +2,11 @@
 /* Every board Posada models. Contract: board.h. */
 #include "board/board.h"
 #include "board/riscv_virt.h"
+#include "board/x86_pc.h"
 
 const struct board_ops *const board_registry[] = {
     &riscv_virt_ops,
+    &x86_pc_ops,
     NULL,
 };
 

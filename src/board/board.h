@@ -67,8 +67,15 @@ struct board_image {
     enum board_image_kind kind;
     uint64_t entry;       /* physical; from the image's start for RAW and LINUX */
     uint64_t lowest, end; /* ELF: of its segments, physical */
-    uint64_t text_offset; /* LINUX: wanted offset from a 2 MiB boundary */
+    uint64_t text_offset; /* LINUX: wanted offset from a 2 MiB boundary; x86: wanted address */
     uint64_t memory_size; /* RAW and LINUX: bytes of memory from its start */
+    /* x86 */
+    const uint8_t *setup; /* LINUX: setup header, from file offset 0x1f1 on; lives on */
+    uint32_t setup_len;
+    uint64_t alignment; /* LINUX: of its start */
+    bool narrow;        /* ELF of 32 bits */
+    bool multiboot;     /* ELF with a Multiboot header */
+    uint64_t pvh_entry; /* ELF with that note: physical, 32-bit; 0: none */
 };
 
 /* All that a machine starts from. */
@@ -87,6 +94,7 @@ struct board_boot {
     uint64_t next;               /* with firmware: the kernel it goes on to, 0 for none */
     uint64_t initrd, initrd_len; /* page-aligned; len 0: none */
     const char *append;
+    struct board_image kernel; /* as it was planned for */
 };
 
 /* What a vCPU does after its environment call. */

@@ -39,7 +39,13 @@ static struct board_image boot_describe(const struct loader_image *image)
     struct board_image b = {.entry = image->entry,
                             .lowest = UINT64_MAX,
                             .text_offset = image->text_offset,
-                            .memory_size = image->memory_size};
+                            .memory_size = image->memory_size,
+                            .setup = image->setup,
+                            .setup_len = image->setup_len,
+                            .alignment = image->alignment,
+                            .narrow = image->narrow,
+                            .multiboot = image->multiboot,
+                            .pvh_entry = image->pvh_entry};
 
     if (!image->segment_count)
         return (struct board_image){0};

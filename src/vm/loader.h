@@ -42,6 +42,8 @@ struct loader_segment {
     uint64_t virtual_address; /* ELF */
 };
 
+enum { LOADER_SETUP_MAX = 256 };
+
 struct loader_image {
     enum loader_kind kind;
     const char *what; /* "kernel", "firmware", "initrd": for messages */
@@ -57,11 +59,17 @@ struct loader_image {
     uint64_t memory_size;      /* bytes of memory it occupies from its start */
     struct loader_segment segment[LOADER_SEGMENTS_MAX];
     unsigned segment_count;
+    /* x86; see struct board_image. */
+    uint8_t setup[LOADER_SETUP_MAX];
+    uint32_t setup_len;
+    uint64_t alignment, pvh_entry;
+    bool narrow, multiboot;
     bool has_tohost; /* ELF with riscv-tests' symbol of that name */
     uint64_t tohost; /* its physical address */
 };
 
-/* A Linux Image (plain, gzip, EFI zboot with gzip) or an ELF file of this architecture. */
+/* A Linux Image (plain, gzip, EFI zboot with gzip), an x86 bzImage, or an ELF file of this
+ * architecture (for x86_64 also one of 32 bits with a Multiboot header). */
 int must_use loader_open_kernel(struct loader_image *ret_image, const char *path, enum vm_arch arch,
                                 struct err *err);
 /* An ELF file or a raw binary. */
@@ -82,6 +90,11 @@ int must_use loader_write(struct loader_image *image, struct mem *mem, uint64_t 
 int must_use loader_gunzip(const uint8_t *in, uint64_t len, uint64_t max,
                            struct loader_bytes *ret_out, uint64_t *ret_used);
 bool loader_is_gzip(const uint8_t *data, uint64_t len);
+/* x86: an ELF program of 32 bits with a Multiboot header; the PVH note of one of 64 bits. */
+bool loader_is_multiboot(const struct loader_bytes *b);
+int must_use loader_parse_multiboot(struct loader_image *image, struct err *err);
+void loader_find_pvh(struct loader_image *image);
+int must_use loader_parse_bzimage(struct loader_image *image, struct err *err);
 int must_use loader_parse_linux(struct loader_image *image, enum vm_arch arch, struct err *err);
 int must_use loader_parse_elf(struct loader_image *image, enum vm_arch arch, struct err *err);
 int must_use loader_check_initrd(const struct loader_image *image, struct err *err);

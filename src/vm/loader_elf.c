@@ -166,9 +166,14 @@ static bool elf_find_symbol(const struct loader_bytes *b, const char *name, uint
 
 int loader_parse_elf(struct loader_image *image, enum vm_arch arch, struct err *err)
 {
+    const struct loader_bytes *b = &image->bytes;
     uint64_t tohost;
-    int r = elf_check_header(image, arch, err);
+    int r;
 
+    if (arch == ARCH_X86_64 && b->len >= sizeof(Elf32_Ehdr) && b->data[EI_CLASS] == ELFCLASS32 &&
+        ld_le16(b->data + EH(e_machine)) == EM_386 && loader_is_multiboot(b))
+        return loader_parse_multiboot(image, err);
+    r = elf_check_header(image, arch, err);
     if (!r)
         r = elf_read_segments(image, err);
     if (r)
@@ -176,6 +181,10 @@ int loader_parse_elf(struct loader_image *image, enum vm_arch arch, struct err *
     image->kind = LOADER_ELF;
     if (!elf_physical(image, ld_le64(image->bytes.data + EH(e_entry)), &image->entry))
         return elf_bad(image, "corrupt ELF file: its entry lies in no segment", err);
+    if (arch == ARCH_X86_64) {
+        loader_find_pvh(image);
+        image->multiboot = loader_is_multiboot(b);
+    }
     image->has_tohost = elf_find_symbol(&image->bytes, "tohost", &tohost) &&
                         elf_physical(image, tohost, &image->tohost);
     return 0;

@@ -3,8 +3,8 @@
  * Linux kernel images for direct boot. Spec: Linux Documentation/arch/riscv/boot-image-header.rst,
  * arch/arm64/booting.rst and drivers/firmware/efi/libstub/zboot-header.S. Both Images share one
  * layout: text offset at 8, image size at 16, magic at 56; both are entered at their first byte.
- * An Image may be wrapped in gzip, or in an EFI "zboot" program, or in both. Not modelled: x86
- * bzImage (recognised only to say so), zboot with a compression other than gzip.
+ * An Image may be wrapped in gzip, or in an EFI "zboot" program, or in both. x86 bzImages are
+ * loader_bzimage.c's. Not modelled: zboot with a compression other than gzip.
  */
 #include "base/bits.h"
 #include "base/checked.h"
@@ -249,6 +249,8 @@ int loader_parse_linux(struct loader_image *image, enum vm_arch arch, struct err
         return loader_parse_elf(image, arch, err);
     if (!r)
         r = linux_check_arch(image, arch, err);
+    if (!r && arch == ARCH_X86_64)
+        return loader_parse_bzimage(image, err);
     if (!r)
         r = linux_check_header(image, err);
     if (r)
