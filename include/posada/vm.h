@@ -88,6 +88,7 @@ struct vm_config {
     char **ports;       /* forwards of the user network, "127.0.0.1:8080:80/tcp"; NULL: none */
     char *vsock;        /* the host's socket of a virtio-vsock device; NULL: no such device */
     unsigned vsock_cid; /* the guest's address there */
+    char *sandbox;      /* "strict", "thin"; NULL: as much as the host offers, if that is enough */
     unsigned gdb_port;  /* 0: none */
     char *trace;        /* trace classes, NULL: off */
     bool perf_map;      /* names for perf, in /tmp/perf-PID.map */

@@ -100,6 +100,14 @@ static void doctor_sandbox(json_t *rows)
                  parts[i].available ? "entered" : parts[i].detail);
         doctor_add(rows, "sandbox", &f);
     }
+    if (!sandbox_parts_suffice(parts, n)) {
+        struct fact f = {.name = "sandbox: all in all"};
+
+        fact_set(&f, FACT_NO,
+                 "too little to contain a guest: allow user namespaces or Landlock, or give guests "
+                 "--sandbox thin");
+        doctor_add(rows, "sandbox", &f);
+    }
 }
 
 static bool doctor_directory(json_t *rows, enum dirs_kind kind, const char *check, uint64_t wanted)

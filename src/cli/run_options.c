@@ -3,6 +3,7 @@
 #include "cli/run.h"
 
 #include "cli/cli.h"
+#include "host/sandbox.h"
 #include "vm/config.h"
 #include "vm/restart.h"
 #include <errno.h>
@@ -39,6 +40,7 @@ const struct cli_option run_guest_options[] = {
     {"append", 0, "TEXT", "and this command line"},
     {"firmware", 0, "FILE", "run this firmware in machine mode, before the kernel"},
     {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'", CLI_NO_FILE},
+    {"sandbox", 0, "LEVEL", "strict (nothing may be missing) or thin (whatever this host offers)"},
     {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost", CLI_NO_FILE},
     {"trace", 0, "FILE[:CLASSES]", "record insn,mem,irq,mmio,mmu,block for tracecat", CLI_NO_FILE},
     {"perf-map", 0, NULL, "let perf name translated code (/tmp/perf-PID.map)", CLI_NO_FILE},
@@ -287,6 +289,16 @@ static int option_disk_size(const struct cli_args *args, struct vm_config *confi
     return 0;
 }
 
+static int option_sandbox(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text = cli_value(args, "sandbox");
+    enum sandbox_level level;
+
+    if (sandbox_level_parse(text, &level) < 0)
+        return err_set(err, -EINVAL, "--sandbox '%.40s': expected strict or thin", text);
+    return option_text(args, "sandbox", &config->sandbox, err);
+}
+
 int run_options(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     const char *name = cli_value(args, "name");
@@ -314,6 +326,8 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
         r = run_disk_options(args, config, err);
     if (!r)
         r = option_operands(args, config, err);
+    if (!r)
+        r = option_sandbox(args, config, err);
     if (!r)
         r = run_net_options(args, config, err);
     if (!r)

@@ -70,16 +70,84 @@ static void sandbox_close_directories(int keep)
             close(fd);
 }
 
-int sandbox_enter(const struct sandbox_config *config, struct err *err)
+int sandbox_level_parse(const char *text, enum sandbox_level *ret_level)
 {
+    if (!text)
+        *ret_level = SANDBOX_AUTO;
+    else if (!strcmp(text, "strict"))
+        *ret_level = SANDBOX_STRICT;
+    else if (!strcmp(text, "thin"))
+        *ret_level = SANDBOX_THIN;
+    else
+        return -EINVAL;
+    return 0;
+}
+
+/* there: layers by their bits. */
+static bool sandbox_suffices(unsigned there)
+{
+    unsigned files = 0, seccomp = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(sandbox_layers); i++) {
+        if (!strcmp(sandbox_layers[i].name, "namespaces") ||
+            !strcmp(sandbox_layers[i].name, "landlock"))
+            files |= 1u << i;
+        if (!strcmp(sandbox_layers[i].name, "seccomp"))
+            seccomp |= 1u << i;
+    }
+    return there & files && there & seccomp;
+}
+
+void sandbox_miss(struct sandbox_missing *missing, const char *why)
+{
+    size_t len = strlen(missing->text);
+
+    (void)snprintf(missing->text + len, sizeof(missing->text) - len, "%s%s", len ? "; " : "", why);
+}
+
+static int sandbox_judge(const struct sandbox_config *config, unsigned there,
+                         const struct sandbox_missing *missing, struct err *err)
+{
+    if (config->level == SANDBOX_STRICT && missing->text[0])
+        return err_set(err, -EOPNOTSUPP,
+                       "sandbox: --sandbox strict needs all of it, and this host lacks: %.160s",
+                       missing->text);
+    if (config->level == SANDBOX_AUTO && !sandbox_suffices(there))
+        return err_set(err, -EOPNOTSUPP,
+                       "sandbox: this host offers too little to contain a guest: %.120s; "
+                       "--sandbox thin runs it all the same",
+                       missing->text);
+    return 0;
+}
+
+int sandbox_enter(const struct sandbox_config *config, struct sandbox_missing *ret_missing,
+                  struct err *err)
+{
+    unsigned there = 0;
+
+    *ret_missing = (struct sandbox_missing){{0}};
     sandbox_close_directories(config->dir_fd);
-    for (size_t i = 0; i < ARRAY_LEN(sandbox_layers); i++) {
-        int r = sandbox_layers[i].enter(config, err);
+    for (unsigned i = 0; i < ARRAY_LEN(sandbox_layers); i++) {
+        struct err why = {0};
+        int r = sandbox_layers[i].enter(config, &why);
 
         if (r < 0 && r != -EOPNOTSUPP)
-            return err_wrap(err, r, "sandbox");
+            return err_set(err, r, "sandbox: %s", why.text);
+        if (!r)
+            there |= 1u << i;
+        else if (geteuid() == 0 || sandbox_layers[i].enter != sandbox_user)
+            sandbox_miss(ret_missing, why.text);
     }
-    return 0;
+    return sandbox_judge(config, there, ret_missing, err);
+}
+
+bool sandbox_parts_suffice(const struct sandbox_part *parts, unsigned count)
+{
+    unsigned there = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        there |= (unsigned)parts[i].available << i;
+    return sandbox_suffices(there);
 }
 
 /* --- what there is --- */

@@ -68,6 +68,7 @@ static const int helper_writes[] = {
     CALL(fallocate), CALL(fsync), CALL(ftruncate), CALL(pread64), CALL(pwrite64),
 };
 
+/* In a user namespace there may be no such user. */
 static int helper_user(const struct sandbox_helper *config, struct err *err)
 {
     uid_t uid = HELPER_UID_BASE + (uid_t)(strtoul(config->uuid, NULL, 16) & 0xffffff);
@@ -75,17 +76,19 @@ static int helper_user(const struct sandbox_helper *config, struct err *err)
     if (geteuid() != 0)
         return 0;
     if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
-        return err_set(err, -errno, "%s: own user: %s", config->name, strerror(errno));
+        return err_set(err, errno == EINVAL || errno == EPERM ? -EOPNOTSUPP : -errno,
+                       "own user: %s", strerror(errno));
     return 0;
 }
 
-static int helper_root(const char *dir, struct err *err)
+static int helper_root(const struct sandbox_helper *config, struct err *err)
 {
+    const char *dir = config->connects_in;
     int r = sandbox_root(dir, err);
 
-    if (r == -EOPNOTSUPP)
-        r = chdir(dir) < 0 ? err_set(err, -errno, "%s: %s", dir, strerror(errno)) : 0;
-    return r ? r : sandbox_no_capabilities(NULL, err);
+    if (r == -EOPNOTSUPP && chdir(dir) < 0)
+        return err_set(err, -errno, "%s: %s", dir, strerror(errno));
+    return r;
 }
 
 static int helper_allow(scmp_filter_ctx ctx, const int *calls, size_t count)
@@ -132,24 +135,44 @@ static int helper_seccomp(const struct sandbox_helper *config, struct err *err)
         r = seccomp_load(ctx);
     seccomp_release(ctx);
     if (r == -EINVAL || r == -ENOSYS)
-        return 0;
-    return r < 0 ? err_set(err, r, "%s: seccomp: %s", config->name, strerror(-r)) : 0;
+        return err_set(err, -EOPNOTSUPP, "seccomp: not in this kernel");
+    return r < 0 ? err_set(err, r, "seccomp: %s", strerror(-r)) : 0;
 }
 
-int sandbox_enter_helper(const struct sandbox_helper *config, struct err *err)
+static int helper_no_rights(const struct sandbox_helper *config, struct err *err)
 {
-    const struct rlimit none = {0, 0};
-    int r;
+    int r = sandbox_no_capabilities(NULL, err);
 
+    if (!r && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        r = err_set(err, -errno, "no_new_privs: %s", strerror(errno));
+    return r;
+}
+
+static int helper_landlock(const struct sandbox_helper *config, struct err *err)
+{
+    return config->accepts_local ? 0 : sandbox_landlock_files(config->files, err);
+}
+
+int sandbox_enter_helper(const struct sandbox_helper *config, struct sandbox_missing *ret_missing,
+                         struct err *err)
+{
+    int (*const layers[])(const struct sandbox_helper *,
+                          struct err *) = {config->connects_in ? helper_root : helper_user,
+                                           helper_no_rights, helper_landlock, helper_seccomp};
+    const struct rlimit none = {0, 0};
+
+    *ret_missing = (struct sandbox_missing){{0}};
     (void)setrlimit(RLIMIT_CORE, &none);
     if (!config->writes_files)
         (void)setrlimit(RLIMIT_FSIZE, &none);
-    r = config->connects_in ? helper_root(config->connects_in, err) : helper_user(config, err);
-    if (!r && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        r = err_set(err, -errno, "%s: no_new_privs: %s", config->name, strerror(errno));
-    if (!r && !config->accepts_local)
-        r = sandbox_landlock_files(config->files, err);
-    if (r == -EOPNOTSUPP)
-        r = 0;
-    return r ? r : helper_seccomp(config, err);
+    for (size_t i = 0; i < ARRAY_LEN(layers); i++) {
+        struct err why = {0};
+        int r = layers[i](config, &why);
+
+        if (r == -EOPNOTSUPP)
+            sandbox_miss(ret_missing, why.text);
+        else if (r < 0)
+            return err_set(err, r, "%s: %s", config->name, why.text);
+    }
+    return 0;
 }

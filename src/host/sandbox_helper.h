@@ -3,9 +3,11 @@
  * The box of a helper process that faces hostile input and needs no guest memory. It is entered
  * once everything is open: afterwards the helper may compute, use what is open and, if it says so,
  * open Internet sockets; it sees no file but those named, starts no program, is nobody's user.
- * Layers that a host does not offer are skipped, as with the monitor's (sandbox.h).
+ * Layers that a host does not offer are skipped and told of, as with the monitor's (sandbox.h).
  */
 #pragma once
+
+#include "host/sandbox.h"
 
 #include <posada/err.h>
 #include <stdbool.h>
@@ -22,4 +24,5 @@ struct sandbox_helper {
     const char *connects_in;
 };
 
-int must_use sandbox_enter_helper(const struct sandbox_helper *config, struct err *err);
+int must_use sandbox_enter_helper(const struct sandbox_helper *config,
+                                  struct sandbox_missing *ret_missing, struct err *err);

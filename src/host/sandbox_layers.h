@@ -20,6 +20,8 @@ int must_use sandbox_no_capabilities(const struct sandbox_config *config, struct
 /* dir becomes the root, by a chroot that nothing is left to leave it with. */
 int must_use sandbox_root(const char *dir, struct err *err);
 
+/* Adds a layer that is not there. */
+void sandbox_miss(struct sandbox_missing *missing, const char *why);
 /* Files only: no more than these may be read (NULL: none), nothing may be changed. */
 int must_use sandbox_landlock_files(const char *const *files, struct err *err);
 

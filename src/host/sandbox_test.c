@@ -6,9 +6,11 @@
 #include "host/file.h"
 #include "host/process.h"
 #include "host/sandbox.h"
+#include "host/sandbox_layers.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,7 +49,9 @@ static int in_sandbox(int (*fn)(void))
     if (pid == 0) {
         struct err err = {0};
 
-        if (sandbox_enter(&config, &err) < 0) {
+        struct sandbox_missing missing;
+
+        if (sandbox_enter(&config, &missing, &err) < 0) {
             fprintf(stderr, "%s\n", err.text);
             _exit(BROKEN);
         }
@@ -174,6 +178,85 @@ static void no_processes_and_no_code_from_data(void **state)
     }
 }
 
+/* A host that refuses namespaces, and Landlock as well: as some containers do. */
+static void make_host_poor(bool landlock_too)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+
+    if (!ctx || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(unshare), 0) < 0 ||
+        (landlock_too &&
+         seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(landlock_create_ruleset), 0) < 0) ||
+        seccomp_load(ctx) < 0)
+        _exit(BROKEN);
+    seccomp_release(ctx);
+}
+
+/* 0: entered; else the negated error. *missing and *err as they were. */
+static int enter_on_poor_host(bool landlock_too, enum sandbox_level level,
+                              struct sandbox_missing *missing, struct err *err)
+{
+    struct sandbox_config config = {.level = level,
+                                    .dir_fd = trial_fd,
+                                    .name = "trial",
+                                    .uuid = "00abcdef-0000-4000-8000-000000000000"};
+    struct answer {
+        int code;
+        struct sandbox_missing missing;
+        struct err err;
+    } answer = {.code = -1};
+    int fds[2], status;
+    pid_t pid;
+
+    assert_int_equal(pipe(fds), 0);
+    pid = fork();
+    if (pid == 0) {
+        make_host_poor(landlock_too);
+        answer.code = -sandbox_enter(&config, &answer.missing, &answer.err);
+        (void)!write(fds[1], &answer, sizeof(answer));
+        _exit(0);
+    }
+    close(fds[1]);
+    assert_int_equal(read(fds[0], &answer, sizeof(answer)), sizeof(answer));
+    close(fds[0]);
+    assert_int_equal(process_wait(pid, &status), 0);
+    *missing = answer.missing;
+    *err = answer.err;
+    return answer.code;
+}
+
+static void a_poor_host_is_told_of(void **state)
+{
+    struct sandbox_missing missing;
+    struct err err;
+
+    if (sandbox_landlock_version()) {
+        assert_int_equal(enter_on_poor_host(false, SANDBOX_AUTO, &missing, &err), 0);
+        assert_non_null(strstr(missing.text, "namespace"));
+        assert_non_null(strstr(missing.text, "not permitted"));
+        assert_null(strstr(missing.text, "landlock"));
+        assert_int_equal(enter_on_poor_host(false, SANDBOX_STRICT, &missing, &err), EOPNOTSUPP);
+        assert_non_null(strstr(err.text, "--sandbox strict"));
+    }
+    assert_int_equal(enter_on_poor_host(true, SANDBOX_THIN, &missing, &err), 0);
+    assert_non_null(strstr(missing.text, "landlock"));
+    assert_int_equal(enter_on_poor_host(true, SANDBOX_AUTO, &missing, &err), EOPNOTSUPP);
+    assert_non_null(strstr(err.text, "--sandbox thin"));
+}
+
+static void levels_have_names(void **state)
+{
+    enum sandbox_level level;
+
+    assert_int_equal(sandbox_level_parse(NULL, &level), 0);
+    assert_int_equal(level, SANDBOX_AUTO);
+    assert_int_equal(sandbox_level_parse("strict", &level), 0);
+    assert_int_equal(level, SANDBOX_STRICT);
+    assert_int_equal(sandbox_level_parse("thin", &level), 0);
+    assert_int_equal(level, SANDBOX_THIN);
+    assert_int_equal(sandbox_level_parse("", &level), -EINVAL);
+}
+
 static void parts_are_told(void **state)
 {
     struct sandbox_part parts[8];
@@ -187,4 +270,4 @@ static void parts_are_told(void **state)
 #define TRIAL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 RUN_TESTS(TRIAL(honest_work_goes_on), TRIAL(other_files_are_out_of_reach),
           TRIAL(attacks_end_the_process), TRIAL(no_processes_and_no_code_from_data),
-          TRIAL(parts_are_told))
+          TRIAL(parts_are_told), TRIAL(a_poor_host_is_told_of), cmocka_unit_test(levels_have_names))

@@ -109,6 +109,7 @@ static noreturn_fn void make_process(struct make *m, pid_t parent)
     const struct sandbox_helper box = {
         .name = "image helper", .uuid = "1a9e", .writes_files = true};
     const struct rlimit memory = {(rlim_t)MAKE_MEMORY_MAX << 30, (rlim_t)MAKE_MEMORY_MAX << 30};
+    struct sandbox_missing missing; /* told by doctor, and by each guest */
     struct make_word word = {.ended = 1};
     uint64_t room = make_room(m->out_fd);
     int r;
@@ -118,7 +119,7 @@ static noreturn_fn void make_process(struct make *m, pid_t parent)
         _exit(1);
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* names are bytes; libarchive must not change them */
     (void)setrlimit(RLIMIT_AS, &memory);
-    r = sandbox_enter_helper(&box, &word.err);
+    r = sandbox_enter_helper(&box, &missing, &word.err);
     if (r == 0)
         r = make_erofs(m, room, &word.err);
     word.err.code = r;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <posada/log.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -44,6 +45,17 @@ int net_helper_start(const struct net_helper_config *config, int *ret_fd, struct
                     strerror(errno));
     if (!r)
         *ret_fd = take_fd(&fd);
+    return r;
+}
+
+int net_helper_enter(const struct sandbox_helper *box, struct err *err)
+{
+    struct sandbox_missing missing;
+    int r = sandbox_enter_helper(box, &missing, err);
+
+    if (!r && missing.text[0])
+        log_warn("%s: its sandbox is thinner than it should be, this host lacks: %s", box->name,
+                 missing.text);
     return r;
 }
 

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "host/sandbox_helper.h"
+
 #include <posada/err.h>
 
 enum { NET_HELPER_LINK_FD = 3 }; /* where the helper finds its end */
@@ -18,5 +20,7 @@ struct net_helper_config {
 
 /* Starts it and waits until it has said that it could begin. ret_fd does not block. */
 int must_use net_helper_start(const struct net_helper_config *config, int *ret_fd, struct err *err);
+/* In the helper: sandbox_enter_helper(), and what is missing of it goes to the log. */
+int must_use net_helper_enter(const struct sandbox_helper *box, struct err *err);
 /* In the helper: says how its start went. Negative: nobody listens. */
 int must_use net_helper_report(const struct err *err);

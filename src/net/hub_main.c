@@ -9,8 +9,8 @@
 #include "base/cleanup.h"
 #include "base/net_frame.h"
 #include "host/process.h"
-#include "host/sandbox_helper.h"
 #include "net/dhcp.h"
+#include "net/helper.h"
 #include "net/hub.h"
 #include "net/hub_files.h"
 #include "net/queue.h"
@@ -145,7 +145,7 @@ int net_hub_main(const char *network)
     if (hub_listen(network, dir_fd, &h->listen_fd) < 0)
         return EXIT_FAILED;
     close(dir_fd);
-    if (sandbox_enter_helper(&box, &err) < 0)
+    if (net_helper_enter(&box, &err) < 0)
         return EXIT_FAILED;
     close(NET_HUB_READY_FD);
     while (h->table.ports || !h->had_members)

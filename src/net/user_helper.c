@@ -10,7 +10,6 @@
  */
 #include "base/net_frame.h"
 #include "host/process.h"
-#include "host/sandbox_helper.h"
 #include "net/forward.h"
 #include "net/helper.h"
 #include "net/queue.h"
@@ -317,7 +316,7 @@ static int user_start(struct user *u, char *const *arguments, unsigned count, st
     r = user_make(u, err);
     for (unsigned i = FIXED_ARGUMENTS; !r && i < count; i++)
         r = user_forward(u, arguments[i], err);
-    return r ? r : sandbox_enter_helper(&box, err);
+    return r ? r : net_helper_enter(&box, err);
 }
 
 int net_user_main(char *const *arguments, unsigned count)

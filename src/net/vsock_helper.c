@@ -5,7 +5,6 @@
  */
 #include "base/cleanup.h"
 #include "host/process.h"
-#include "host/sandbox_helper.h"
 #include "net/helper.h"
 #include "net/vsock.h"
 #include "net/vsock_dial.h"
@@ -48,13 +47,13 @@ int net_vsock_main(const char *path)
 {
     struct vsock_path p;
     struct err err = {0};
-    struct sandbox_helper box = {.name = "vsock helper", .connects_in = p.dir};
+    const struct sandbox_helper box = {.name = "vsock helper", .connects_in = p.dir};
     int r = vsock_path_split(path, &p, &err);
 
     process_set_name("posada-vsock");
     signal(SIGPIPE, SIG_IGN);
     if (!r)
-        r = sandbox_enter_helper(&box, &err);
+        r = net_helper_enter(&box, &err);
     if (net_helper_report(&err) < 0 || r < 0)
         return EXIT_FAILED;
     while (helper_serve(p.name))

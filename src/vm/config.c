@@ -164,6 +164,7 @@ static const struct field config_fields[] = {
     FIELD(vm_config, FIELD_TEXT, restart),
     FIELD(vm_config, FIELD_TEXT, file),
     FIELD(vm_config, FIELD_TEXT, spec),
+    FIELD(vm_config, FIELD_TEXT, sandbox),
     FIELD(vm_config, FIELD_UINT, gdb_port),
     FIELD(vm_config, FIELD_LIST, ports),
     FIELD(vm_config, FIELD_TEXT, vsock),

@@ -523,6 +523,7 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
         "state.json",          "console.log", "console.log.1", "console.log.times",
         "console.log.1.times", "output.log",  "output.log.1",  "output.log.times",
         "output.log.1.times",  NULL};
+    struct sandbox_missing missing;
     struct sandbox_config sandbox = {
         .own_files = own_files,
         .dir_fd = m->guest->dir_fd,
@@ -531,7 +532,15 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
         .ioctls = machine_engine(m->machine)->ops->ioctls,
     };
 
-    return sandbox_enter(&sandbox, err);
+    int r = sandbox_level_parse(m->config.sandbox, &sandbox.level);
+
+    if (r < 0)
+        return err_set(err, r, "sandbox '%.20s': expected strict or thin", m->config.sandbox);
+    r = sandbox_enter(&sandbox, &missing, err);
+    if (!r && missing.text[0])
+        log_warn("guest '%s': its sandbox is thinner than it should be, this host lacks: %s",
+                 m->guest->name, missing.text);
+    return r;
 }
 
 static void monitor_free(struct monitor *m)
