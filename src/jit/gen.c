@@ -78,6 +78,10 @@ void gen_release(struct gen *g, unsigned mask)
 
         if (!(mask >> r & 1) || slot < 0)
             continue;
+        if (slot >= GEN_WINDOW_SLOT) {
+            gen_window_lose(g, (unsigned)slot - GEN_WINDOW_SLOT);
+            continue;
+        }
         gen_settle(g, (ir_slot)slot);
         if (!gen_is_global(g, (ir_slot)slot) || g->slot[slot].dirty)
             gen_put(g, r, (ir_slot)slot);
@@ -90,7 +94,7 @@ void gen_release(struct gen *g, unsigned mask)
 void gen_flush_temps(struct gen *g)
 {
     for (unsigned r = 0; r < ARRAY_LEN(g->holds); r++)
-        if (g->holds[r] >= 0 && !gen_is_global(g, (ir_slot)g->holds[r]))
+        if (g->holds[r] >= g->block->global_count && g->holds[r] < GEN_WINDOW_SLOT)
             gen_release(g, 1u << r);
 }
 
@@ -165,7 +169,7 @@ static bool gen_is_takable(const struct gen *g, unsigned r)
 }
 
 /* A free register: those first that memory accesses leave alone. */
-static int gen_choose_free(const struct gen *g)
+int gen_find_free(const struct gen *g)
 {
     static const uint8_t order[] = {R12, R13, R14, RAX, RCX, RDX};
 
@@ -188,6 +192,12 @@ static unsigned gen_strike(const struct gen *g, const struct ir_insn *op, unsign
         if (has[k] && s->reg >= 0 && !s->pinned && candidates & (candidates - 1))
             candidates &= ~(1u << s->reg);
     }
+    if (op->op == IR_LD || op->op == IR_ST) {
+        const struct gen_window *w = gen_window_find(g, op);
+
+        if (w && candidates & (candidates - 1))
+            candidates &= ~(1u << w->reg);
+    }
     return candidates;
 }
 
@@ -208,7 +218,7 @@ static unsigned gen_choose_late(const struct gen *g)
 
 unsigned gen_take(struct gen *g)
 {
-    int r = gen_choose_free(g);
+    int r = gen_find_free(g);
 
     if (r < 0)
         r = (int)gen_choose_late(g);
@@ -234,6 +244,12 @@ void gen_src_to(struct gen *g, unsigned reg, ir_slot slot)
         x86_mov_rr(&g->c, reg, (unsigned)s->reg);
     else
         x86_rm(&g->c, X86_MOV_LOAD, true, reg, RBP, slot_disp(slot));
+}
+
+void gen_hold_reg(struct gen *g, unsigned reg, unsigned slot)
+{
+    g->slot[slot].reg = (int8_t)reg;
+    g->holds[reg] = (int16_t)slot;
 }
 
 /* From now on the scratch register holds the slot's value. */
@@ -301,6 +317,7 @@ void gen_forget(struct gen *g, ir_slot slot)
     struct gen_slot *s = &g->slot[slot];
 
     s->narrow = s->pending = false;
+    gen_window_drop(g, slot);
     if (s->pinned || (s->constant && gen_is_global(g, slot)))
         return;
     if (s->reg >= 0)
@@ -326,6 +343,7 @@ void gen_done(struct gen *g, ir_slot slot, unsigned reg)
     bool scratch = GEN_SCRATCH >> reg & 1;
 
     if (s->pinned) {
+        gen_window_drop(g, slot);
         x86_mov_rr(&g->c, (unsigned)s->reg, reg);
         s->narrow = g->narrow;
         s->pending = g->pending;
@@ -537,6 +555,7 @@ bool gen_block(struct gen *g)
     g->page_va = b->pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
     for (unsigned r = 0; r < ARRAY_LEN(g->holds); r++)
         g->holds[r] = -1;
+    memset(g->window, 0, sizeof(g->window));
     for (unsigned s = 0; s < CPU_SLOTS; s++)
         if (g->slot[s].pinned)
             g->slot[s].narrow = g->slot[s].pending = false;

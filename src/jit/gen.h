@@ -113,6 +113,16 @@ struct gen_slot {
     uint64_t value;
 };
 
+/* A base register whose page has been checked for a range of offsets: `reg` is its host address, or
+ * 0 when the access that checked took the slow path. Held under a slot number of its own. */
+enum { GEN_WINDOWS = 2, GEN_WINDOW_SLOT = CPU_SLOTS };
+struct gen_window {
+    bool valid, write;
+    uint8_t reg;
+    ir_slot base;
+    int32_t low, high; /* bytes at base + low .. base + high - 1 */
+};
+
 /* What a cold end must bring to memory: the picture of the registers where it was left. */
 struct gen_sync {
     int16_t holds[16]; /* as in struct gen */
@@ -126,6 +136,7 @@ struct gen_cold {
     uint16_t insn_offset;
     uint8_t kind, size, sign, reg, from_count;
     uint8_t base;  /* memory: register of the address less op->imm */
+    uint8_t zero;  /* memory: register to be cleared afterwards; 0: none */
     int32_t off;   /* memory: to be added to it */
     int64_t value; /* store of a constant; flow: page offset of the target */
     struct gen_sync sync;
@@ -151,7 +162,8 @@ struct gen {
     bool count;        /* keep cpu->instret exact */
     uint64_t page_va;
     uint8_t *outer, *inner, *stale;
-    struct gen_slot slot[CPU_SLOTS];
+    struct gen_slot slot[CPU_SLOTS + GEN_WINDOWS];
+    struct gen_window window[GEN_WINDOWS];
     int16_t holds[16];        /* scratch register -> slot whose value is in it, -1 none */
     unsigned busy;            /* scratch registers in use by the current op, bit mask */
     ir_slot home[GEN_PINNED]; /* slots of the pinned registers; 0: none */
@@ -201,11 +213,21 @@ bool gen_is_settled(const struct gen *g);        /* gen_flush() would do nothing
 void gen_emit_sync(struct gen *g,
                    const struct gen_sync *sync); /* what gen_flush() does, at leisure */
 void gen_take_sync(const struct gen *g, struct gen_sync *ret_sync);
+void gen_hold_reg(struct gen *g, unsigned reg, unsigned slot); /* a value of nobody's is in it */
+int gen_find_free(const struct gen *g); /* as gen_take(), but -1 rather than spill */
 bool gen_is_global(const struct gen *g, ir_slot slot);
 uint16_t gen_insn_offset(const struct gen *g); /* page offset of the guest insn */
 struct gen_cold *gen_cold_new(struct gen *g, unsigned kind);
 
 enum { COLD_LOAD, COLD_STORE, COLD_ATTENTION, COLD_LINK, COLD_BRANCH, COLD_OP };
+
+/* --- gen_window.c --- */
+/* The window that covers the access, or NULL. */
+const struct gen_window *gen_window_find(const struct gen *g, const struct ir_insn *op);
+/* A new window for the access and those that follow, if it is worth while; or NULL. */
+struct gen_window *gen_window_open(struct gen *g, const struct ir_insn *op);
+void gen_window_drop(struct gen *g, ir_slot base); /* the base register changes */
+void gen_window_lose(struct gen *g, unsigned n);   /* its register is needed */
 
 /* --- gen_width.c --- */
 /* Before an op: extends the sources whose upper halves it uses, and says what its result is. */

@@ -27,8 +27,11 @@ static void gen_in_memory(struct gen *g, ir_slot slot)
 }
 
 struct gen_access {
-    unsigned base; /* the host address is rdx + this register + off */
+    unsigned base; /* register of the guest address less off */
     int32_t off;
+    unsigned host; /* the host address is base + off + this; or, in a window, this + off */
+    bool window;
+    uint8_t zero; /* see struct gen_cold */
     uint8_t *miss;
 };
 
@@ -44,11 +47,11 @@ static void gen_hold(struct gen *g, ir_slot slot)
         gen_move_away(g, slot);
 }
 
-/* Checks an access of `span` bytes at base + off. Uses rcx and rdx. */
+/* Checks `span` bytes at base + off. Uses rcx and rdx; leaves the addend in rdx. */
 static struct gen_access gen_tlb(struct gen *g, ir_slot base, int64_t off, unsigned access,
                                  unsigned span)
 {
-    struct gen_access a = {.off = (int32_t)off};
+    struct gen_access a = {.off = (int32_t)off, .host = RDX};
     int32_t table = gen_table(access);
 
     g->busy |= 1u << RCX | 1u << RDX;
@@ -69,6 +72,42 @@ static struct gen_access gen_tlb(struct gen *g, ir_slot base, int64_t off, unsig
     return a;
 }
 
+/* The check for an access of int registers: through a window, by opening one, or alone. */
+static struct gen_access gen_check(struct gen *g, const struct ir_insn *op, unsigned access)
+{
+    const struct gen_window *w = gen_window_find(g, op);
+    struct gen_access a;
+
+    if (w) {
+        a = (struct gen_access){.off = (int32_t)op->imm, .host = w->reg, .window = true};
+        g->busy |= 1u << w->reg;
+        a.base = gen_src(g, op->a);
+        x86_rr(&g->c, X86_TEST, true, w->reg, w->reg);
+        a.miss = x86_jcc(&g->c, X86_E);
+        return a;
+    }
+    g->busy |= 1u << RCX | 1u << RDX;
+    gen_hold(g, op->a);
+    w = gen_window_open(g, op);
+    if (!w)
+        return gen_tlb(g, op->a, op->imm, access, IR_MEM_SIZE(op->aux));
+    a = gen_tlb(g, op->a, w->low, access, (unsigned)(w->high - w->low));
+    x86_rx(&g->c, X86_LEA, true, w->reg, RDX, a.base, 0, 0);
+    a.off = (int32_t)op->imm;
+    a.host = a.zero = w->reg;
+    a.window = true;
+    return a;
+}
+
+/* An instruction on the accessed memory. */
+static void gen_at(struct gen *g, uint32_t opcode, bool w, unsigned reg, const struct gen_access *a)
+{
+    if (a->window)
+        x86_rm(&g->c, opcode, w, reg, a->host, a->off);
+    else
+        x86_rx(&g->c, opcode, w, reg, a->host, a->base, 0, a->off);
+}
+
 static struct gen_cold *gen_cold_access(struct gen *g, unsigned kind, const struct gen_access *a,
                                         unsigned size)
 {
@@ -77,6 +116,7 @@ static struct gen_cold *gen_cold_access(struct gen *g, unsigned kind, const stru
     cold->from[cold->from_count++] = a->miss;
     cold->base = (uint8_t)a->base;
     cold->off = a->off;
+    cold->zero = a->zero;
     cold->size = (uint8_t)size;
     return cold;
 }
@@ -92,11 +132,14 @@ static void gen_load(struct gen *g, const struct ir_insn *op)
 
     g->busy |= 1u << RCX | 1u << RDX;
     gen_hold(g, op->a);
+    if (gen_window_find(g, op))
+        g->busy |= 1u << gen_window_find(g, op)->reg;
     /* Taken before the check, so that what it displaces is stored on both ways. */
     d = g->slot[op->dst].pinned ? (unsigned)g->slot[op->dst].reg : gen_take(g);
-    at = gen_tlb(g, op->a, op->imm, GEN_READ, 1u << size);
+    g->busy |= 1u << d;
+    at = gen_check(g, op, GEN_READ);
     cold = gen_cold_access(g, COLD_LOAD, &at, size);
-    x86_rx(&g->c, sign ? sext[size] : zext[size], sign || size == 3, d, RDX, at.base, 0, at.off);
+    gen_at(g, sign ? sext[size] : zext[size], sign || size == 3, d, &at);
     cold->sign = sign;
     cold->reg = (uint8_t)d;
     cold->back = g->c.at;
@@ -108,7 +151,7 @@ static void gen_store_imm(struct gen *g, const struct gen_access *at, unsigned s
 {
     static const uint32_t store[] = {0xc6, 0xc7 | X86_66, 0xc7, 0xc7};
 
-    x86_rx(&g->c, store[size], size == 3, 0, RDX, at->base, 0, at->off);
+    gen_at(g, store[size], size == 3, 0, at);
     for (unsigned i = 0; i < (size == 3 ? 4u : 1u << size); i++)
         x86_byte(&g->c, (uint8_t)(value >> (8 * i)));
 }
@@ -120,48 +163,85 @@ static void gen_store(struct gen *g, const struct ir_insn *op)
     struct gen_access at;
     struct gen_cold *cold;
     int64_t value = 0;
-    bool is_const = gen_const(g, op->b, &value);
+    bool is_const = gen_const(g, op->b, &value), is_imm = is_const && value == (int32_t)value;
+    unsigned from = 16; /* register of the value, if it has one yet */
 
     g->busy |= 1u << RCX | 1u << RDX;
-    gen_hold(g, op->b);
-    at = gen_tlb(g, op->a, op->imm, GEN_WRITE, 1u << size);
+    if (gen_window_find(g, op)) { /* rcx is not free then */
+        g->busy |= 1u << gen_window_find(g, op)->reg;
+        from = is_imm ? 16 : gen_src(g, op->b);
+    } else {
+        gen_hold(g, op->b);
+    }
+    at = gen_check(g, op, GEN_WRITE);
     cold = gen_cold_access(g, COLD_STORE, &at, size);
     cold->value = value;
     cold->sign = is_const;
-    if (is_const && value == (int32_t)value) {
+    if (is_imm) {
         gen_store_imm(g, &at, size, value);
     } else {
-        if (!is_const && g->slot[op->b].reg >= 0)
+        if (from < 16)
+            reg = from;
+        else if (!is_const && g->slot[op->b].reg >= 0)
             reg = (unsigned)g->slot[op->b].reg;
         else
             gen_src_to(g, RCX, op->b);
         cold->reg = (uint8_t)reg;
-        x86_rx(&g->c, store[size], size == 3, reg, RDX, at.base, 0, at.off);
+        gen_at(g, store[size], size == 3, reg, &at);
     }
     cold->back = g->c.at;
 }
 
-/* What rax held must outlive the stub, which returns in it. */
-static void gen_cold_rax(struct gen *g, const struct gen_cold *cold, bool before)
+/* What rax, rcx and rdx held must outlive the stub; what is dirty has just been stored. */
+static void gen_cold_save(struct gen *g, const struct gen_sync *sync)
 {
-    int16_t slot = cold->sync.holds[RAX];
-    bool in_memory = slot < 0 || gen_is_global(g, (ir_slot)slot);
-
-    if (slot < 0 || (before && in_memory)) /* a dirty one has just been stored */
-        return;
-    if (before && cold->sync.pending >> RAX & 1)
-        x86_rr(&g->c, X86_MOVSXD, true, RAX, RAX);
-    x86_rm(&g->c, before ? X86_MOV_STORE : X86_MOV_LOAD, true, RAX, RBP, slot_disp((ir_slot)slot));
+    for (unsigned r = RAX; r <= RDX; r++) {
+        if (sync->holds[r] < 0 || gen_is_global(g, (ir_slot)sync->holds[r]))
+            continue;
+        if (sync->pending >> r & 1)
+            x86_rr(&g->c, X86_MOVSXD, true, r, r);
+        x86_rm(&g->c, X86_MOV_STORE, true, r, RBP, slot_disp((ir_slot)sync->holds[r]));
+    }
 }
 
-static void gen_cold_value(struct gen *g, const struct gen_cold *cold)
+static void gen_cold_restore(struct gen *g, const struct gen_sync *sync)
 {
-    if (cold->sign)
-        x86_mov_imm(&g->c, RCX, (uint64_t)cold->value);
-    else if (cold->reg != RCX)
-        x86_mov_rr(&g->c, RCX, cold->reg);
+    for (unsigned r = RAX; r <= RDX; r++)
+        if (sync->holds[r] >= 0)
+            x86_rm(&g->c, X86_MOV_LOAD, true, r, RBP, slot_disp((ir_slot)sync->holds[r]));
+}
+
+/* rax = va */
+static void gen_cold_address(struct gen *g, const struct gen_cold *cold, unsigned base)
+{
+    if (cold->off)
+        x86_rm(&g->c, X86_LEA, true, RAX, base, cold->off);
     else
-        x86_rm(&g->c, X86_MOV_LOAD, true, RCX, RBP, slot_disp(cold->op->b));
+        x86_mov_rr(&g->c, RAX, base);
+}
+
+/* rax = va, rcx = value, from wherever the two are. */
+static void gen_cold_operands(struct gen *g, const struct gen_cold *cold)
+{
+    bool in_reg = !cold->sign && cold->reg != RCX;
+
+    if (cold->base == RDX && in_reg && cold->reg == RAX) {
+        x86_rr(&g->c, X86_XCHG, true, RAX, RDX);
+        gen_cold_address(g, cold, RAX);
+        x86_mov_rr(&g->c, RCX, RDX);
+    } else if (cold->base != RDX && in_reg) {
+        x86_mov_rr(&g->c, RDX, cold->reg);
+        gen_cold_address(g, cold, cold->base);
+        x86_mov_rr(&g->c, RCX, RDX);
+    } else {
+        gen_cold_address(g, cold, cold->base);
+        if (cold->sign)
+            x86_mov_imm(&g->c, RCX, (uint64_t)cold->value);
+        else if (in_reg)
+            x86_mov_rr(&g->c, RCX, cold->reg);
+        else
+            x86_rm(&g->c, X86_MOV_LOAD, true, RCX, RBP, slot_disp(cold->op->b));
+    }
 }
 
 void gen_cold_mem(struct gen *g, struct gen_cold *cold)
@@ -169,13 +249,11 @@ void gen_cold_mem(struct gen *g, struct gen_cold *cold)
     bool load = cold->kind == COLD_LOAD;
 
     gen_emit_sync(g, &cold->sync);
-    gen_cold_rax(g, cold, true);
-    if (!load)
-        gen_cold_value(g, cold);
-    if (cold->off)
-        x86_rm(&g->c, X86_LEA, true, RAX, cold->base, cold->off);
+    gen_cold_save(g, &cold->sync);
+    if (load)
+        gen_cold_address(g, cold, cold->base);
     else
-        x86_mov_rr(&g->c, RAX, cold->base);
+        gen_cold_operands(g, cold);
     x86_mov_imm(&g->c, RDX, cold->insn_offset);
     x86_call_to(&g->c, load ? g->stubs->load[cold->size] : g->stubs->store[cold->size]);
     if (load) {
@@ -186,7 +264,9 @@ void gen_cold_mem(struct gen *g, struct gen_cold *cold)
         else
             x86_mov_rr(&g->c, cold->reg, RAX);
     }
-    gen_cold_rax(g, cold, false);
+    gen_cold_restore(g, &cold->sync);
+    if (cold->zero)
+        x86_alu_rr(&g->c, X86_XOR, false, cold->zero, cold->zero);
     x86_jmp_to(&g->c, cold->back);
 }
 

@@ -239,6 +239,33 @@ static void random_rotate(struct ir_block *b)
     ir_emit(b, pick(2) ? IR_OR : pick(2) ? IR_XOR : IR_ADD, IR_64, pick(2) ? y : global(), y, z);
 }
 
+/* Accesses around a base register, which share TLB checks; near a page's end they cannot. */
+static void random_struct(struct ir_block *b, ir_slot base)
+{
+    int64_t off = pick(8) ? (int64_t)pick(96) - 48 : (int64_t)pick(1400) - 700;
+    unsigned size = pick(4);
+
+    if (pick(2))
+        ir_store(b, global(), base, off, size);
+    else
+        ir_load(b, pick(16) ? global() : base, base, off,
+                size | (pick(2) && size < 3 ? (unsigned)IR_MEM_SIGNED : 0));
+}
+
+/* Puts an address into the base register; one in 16 is near nothing. */
+static void random_base(struct ir_block *b, ir_slot base)
+{
+    ir_slot masked = ir_temp(b);
+
+    if (!pick(16)) {
+        ir_emit_imm(b, IR_IMM, IR_64, base, 0, (int64_t)random_value());
+        return;
+    }
+    ir_emit_imm(b, IR_AND, IR_64, masked, global(), pick(2) ? 0x1fff : 0xfff);
+    ir_emit_imm(b, IR_OR, IR_64, masked, masked, pick(4) ? 0 : 0xff0);
+    ir_emit_imm(b, IR_ADD, IR_64, base, masked, (int64_t)(FAKE_RAM + DATA));
+}
+
 static void random_insn(struct ir_block *b)
 {
     ir_slot temps[6];
@@ -278,12 +305,19 @@ static void random_insn(struct ir_block *b)
 static void random_block(struct ir_block *b, uint64_t pc)
 {
     unsigned n = 1 + pick(pick(4) ? 12 : 40);
+    ir_slot base[2] = {global(), global()};
+    unsigned structs = pick(3), at = pick(3); /* in how many of four instructions; since when */
 
     ir_begin(b, pc, pick(5), GLOBALS); /* the context is a rounding mode */
     for (unsigned i = 0; i < n; i++) {
         if (!ir_next_insn(b, pc + 4 * i, 4))
             break;
-        random_insn(b);
+        if (i == at || i == at + 1)
+            random_base(b, base[i - at]);
+        else if (i > at + 1 && pick(4) < structs)
+            random_struct(b, base[pick(2)]);
+        else
+            random_insn(b);
     }
     ir_next_insn(b, pc + 4 * n, 4);
     if (!pick(8)) {

@@ -191,19 +191,49 @@ static void stub_abandon(struct x86_code *c, enum gen_exit code, int32_t depth,
     x86_jmp_to(c, leave);
 }
 
+/* The access on its own, for those that come from a window that crosses a page: rax: va, rcx:
+ * value. Returns; or falls through with rax and rcx as they were. */
+static void stub_memory_again(struct x86_code *c, bool store, unsigned size)
+{
+    static const uint32_t load_op[] = {X86_MOVZX8, X86_MOVZX16, X86_MOV_LOAD, X86_MOV_LOAD};
+    static const uint32_t store_op[] = {X86_MOV8_STORE, X86_MOV16_STORE, X86_MOV_STORE,
+                                        X86_MOV_STORE};
+    const int32_t table = store ? (int32_t)offsetof(struct mmu_space, write)
+                                : (int32_t)offsetof(struct mmu_space, read);
+    unsigned bytes = 1u << size;
+    uint8_t *miss;
+
+    x86_rorx(c, true, RDX, RAX, GUEST_PAGE_SHIFT - 4);
+    x86_alu_imm(c, X86_AND, false, RDX, (TLB_SIZE - 1) << 4);
+    x86_alu_rr(c, X86_ADD, true, RDX, R15);
+    x86_rm(c, X86_XOR_LOAD, true, RAX, RDX, table);
+    x86_alu_imm(c, X86_CMP, true, RAX, (int32_t)(GUEST_PAGE_SIZE - bytes));
+    miss = x86_jcc(c, X86_A);
+    x86_rm(c, X86_XOR_LOAD, true, RAX, RDX, table);
+    x86_rm(c, X86_MOV_LOAD, true, RDX, RDX, table + (int32_t)offsetof(struct tlb_entry, addend));
+    if (store)
+        x86_rx(c, store_op[size], size == 3, RCX, RAX, RDX, 0, 0);
+    else
+        x86_rx(c, load_op[size], size == 3, RAX, RAX, RDX, 0, 0);
+    x86_byte(c, 0xc3);
+    x86_patch(miss, c->at);
+    x86_rm(c, X86_XOR_LOAD, true, RAX, RDX, table);
+}
+
 static const uint8_t *stub_memory(struct x86_code *c, const struct cpu_ops *ops, bool store,
-                                  unsigned size, const uint8_t *leave)
+                                  unsigned log_size, const uint8_t *leave)
 {
     enum { LOCAL = 24 };
     const uint8_t *at = c->at;
     uint8_t *fault;
 
     x86_rm(c, X86_MOV_STORE, false, RDX, RBP, CPU_DISP(jit.insn));
+    stub_memory_again(c, store, log_size);
     x86_alu_imm(c, X86_SUB, true, RSP, LOCAL);
     stub_pinned(c, ops, X86_MOV_STORE);
     x86_rm(c, X86_LEA, true, RDI, RBP, -CPU_BIAS);
     x86_mov_rr(c, RSI, RAX);
-    x86_mov_imm(c, RDX, size);
+    x86_mov_imm(c, RDX, UINT64_C(1) << log_size);
     if (!store)
         x86_rm(c, X86_LEA, true, RCX, RSP, 8);
     x86_mov_imm(c, RAX, store ? (uintptr_t)mmu_store_slow : (uintptr_t)mmu_load_slow);
@@ -263,7 +293,7 @@ void stubs_emit(struct x86_code *c, struct jit_stubs *s, const struct cpu_ops *o
     s->second = stub_second(c, s->place);
     s->helper = stub_helper(c, ops, leave);
     for (unsigned i = 0; i < 4; i++) {
-        s->load[i] = stub_memory(c, ops, false, 1u << i, leave);
-        s->store[i] = stub_memory(c, ops, true, 1u << i, leave);
+        s->load[i] = stub_memory(c, ops, false, i, leave);
+        s->store[i] = stub_memory(c, ops, true, i, leave);
     }
 }
