@@ -97,7 +97,12 @@ static int import_layer(struct image_store *s, const struct oci *oci, unsigned i
     uint64_t size = 0;
     int r;
 
-    if (there) {
+    if (there) { /* under that digest: the same bytes */
+        struct stat st;
+
+        if (stat(there, &st) < 0 || (uint64_t)st.st_size != l->size)
+            return err_set(err, -EINVAL, "layer %u of %u: is not what its digest and size say",
+                           i + 1, oci->count);
         *ret = TAKE(known);
         r = 0;
     } else {
@@ -105,8 +110,8 @@ static int import_layer(struct image_store *s, const struct oci *oci, unsigned i
         image_say(progress, step);
         fd = oci_open_blob(oci->dir_fd, l->path);
         if (fd < 0)
-            return err_set(err, fd == -ENOENT ? -EINVAL : fd, "layer %u of %u: %s", i + 1,
-                           oci->count, fd == -ENOENT ? "its blob is missing" : strerror(-fd));
+            return err_set(err, fd == -ENOENT ? -EINVAL : fd, "layer %u of %u: its blob %s", i + 1,
+                           oci->count, oci_blob_error(fd));
         r = import_copy(s, fd, "blob", l->size, progress, sha256, &size, err);
         if (r == 0 && l->sha256[0] && (strcmp(sha256, l->sha256) != 0 || size != l->size))
             r = err_set(err, -EINVAL, "layer %u of %u: is not what its digest and size say", i + 1,

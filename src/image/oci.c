@@ -31,12 +31,19 @@ int oci_open_blob(int dir_fd, const char *path)
     int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
     struct stat st;
 
-    if (fd < 0)
-        return -errno;
+    if (fd < 0) /* EXDEV: it leads out of the directory */
+        return errno == EXDEV || errno == ELOOP ? -EINVAL : -errno;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         return fd;
     (void)close(fd);
     return -EINVAL;
+}
+
+const char *oci_blob_error(int r)
+{
+    return r == -ENOENT   ? "is missing"
+           : r == -EINVAL ? "is no file inside the image"
+                          : strerror(-r);
 }
 
 int oci_packing(const char *media, enum unpack_kind *ret)
@@ -76,8 +83,7 @@ static int oci_read_json(int dir_fd, const char *path, const char *sha256, json_
     ssize_t n = 1;
 
     if (fd < 0)
-        return err_set(err, fd == -ENOENT ? -EINVAL : fd, "%s: %s", path,
-                       fd == -ENOENT ? "is missing" : strerror(-fd));
+        return err_set(err, fd == -ENOENT ? -EINVAL : fd, "%s: %s", path, oci_blob_error(fd));
     while (text && n > 0 && len <= OCI_JSON_MAX) {
         n = read(fd, text + len, OCI_JSON_MAX + 1 - len);
         len += n > 0 ? (size_t)n : 0;

@@ -32,7 +32,8 @@ int must_use oci_open_layout(int dir_fd, const char *tag, enum vm_arch arch, str
 int must_use oci_open_docker(int dir_fd, const char *tag, enum vm_arch arch, struct oci *ret,
                              struct err *err);
 void oci_done(struct oci *oci);
-/* A blob, opened for reading: no path leads out of the directory. -errno. */
+/* A blob, opened for reading: -ENOENT: not there; -EINVAL: no file, or out of the directory. */
 int must_use oci_open_blob(int dir_fd, const char *path);
+const char *oci_blob_error(int r); /* "is missing"... */
 /* How a layer is packed, by its media type; -EINVAL: not known. */
 int must_use oci_packing(const char *media, enum unpack_kind *ret_kind);
