@@ -242,7 +242,6 @@ static const struct recipe_key recipe_keys[] = {
     {"packages", recipe_packages, 0, false},
     {"root-files", recipe_root_files, 0, false},
     {"setup", recipe_text, offsetof(struct recipe, setup), false},
-    {"disk-size", recipe_text, offsetof(struct recipe, disk_size), false},
     {0},
 };
 
@@ -319,6 +318,5 @@ void recipe_done(struct recipe *recipe)
     recipe_free_files(recipe->files, recipe->file_count);
     recipe_free_files(recipe->root_files, recipe->root_file_count);
     free(recipe->setup);
-    free(recipe->disk_size);
     *recipe = (struct recipe){0};
 }

@@ -24,8 +24,7 @@ struct recipe {
     unsigned package_count;
     struct recipe_file *root_files;
     unsigned root_file_count;
-    char *setup;     /* shell script, run in the root when its packages are configured */
-    char *disk_size; /* what a guest's disk has without --disk-size */
+    char *setup; /* shell script, run in the root when its packages are configured */
 };
 
 /* text of len bytes; `from` names it in messages: "FILE: line 3: ...". */
