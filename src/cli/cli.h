@@ -40,6 +40,7 @@ struct cli_verb {
     unsigned min, max;                   /* number of operands */
     bool command;                        /* the first operand ends the options (run, exec) */
     bool hidden;                         /* not in --help */
+    bool raw;                            /* every word behind its name is an operand */
     int (*run)(const struct cli_args *args); /* returns the exit code */
 };
 #define CLI_ANY_NUMBER 4096u

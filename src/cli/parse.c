@@ -137,7 +137,7 @@ static int parse_short_word(struct parse *p, const char *letters)
 
 static int parse_words(struct parse *p)
 {
-    bool options = true;
+    bool options = !p->args->verb->raw;
     int r = 0;
 
     while (!r && p->at < p->argc) {

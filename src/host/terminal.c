@@ -14,8 +14,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { TERMINAL_STACK = 32768 };
-
 static struct {
     volatile sig_atomic_t raw;
     bool prepared;
@@ -37,12 +35,9 @@ void terminal_restore(void)
     errno = saved;
 }
 
-/* At once: a terminal that was stopped (ctrl-s) would never have written what is left. */
 static void terminal_on_fatal(int sig)
 {
-    if (terminal.raw)
-        (void)tcsetattr(terminal.fd, TCSANOW, &terminal.before);
-    terminal.raw = 0;
+    terminal_restore();
     signal(sig, SIG_DFL);
     raise(sig);
 }
@@ -61,16 +56,12 @@ static void terminal_on_stop(int sig)
 /* Signals the program reads itself (signalfd) are blocked and never get here. */
 static void terminal_prepare(void)
 {
-    /* A stack of its own: one that ran over is what some of these tell of. */
-    static char stack[TERMINAL_STACK];
-    const stack_t other = {.ss_sp = stack, .ss_size = sizeof(stack)};
-    struct sigaction action = {.sa_handler = terminal_on_fatal, .sa_flags = SA_ONSTACK};
+    struct sigaction action = {.sa_handler = terminal_on_fatal};
     struct sigaction stop = {.sa_handler = terminal_on_stop, .sa_flags = SA_RESTART};
 
     if (terminal.prepared)
         return;
     terminal.prepared = true;
-    (void)sigaltstack(&other, NULL);
     for (size_t i = 0; i < ARRAY_LEN(terminal_fatal); i++) {
         struct sigaction old;
 

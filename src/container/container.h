@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Containers as the OCI runtime-spec's runtime.md describes them: one function for each operation.
+ * They are synchronous and leave nothing running but the container itself. err carries one
+ * sentence; after a failed create or run nothing of the container is left.
+ */
+#pragma once
+
+#include "container/spec.h"
+#include "container/state.h"
+
+enum container_manager { CONTAINER_CGROUPFS, CONTAINER_SYSTEMD, CONTAINER_NO_CGROUPS };
+
+/* What all operations share. */
+struct container_runtime {
+    struct arena *arena;
+    const char *root; /* directory of all containers */
+    enum container_manager manager;
+    spec_note_fn note; /* hears of unknown fields and the like; NULL: nobody */
+    void *note_arg;
+};
+
+struct container_create {
+    const char *id, *bundle, *config; /* config NULL: config.json in the bundle */
+    const char *console_socket, *pid_file;
+    unsigned preserve_fds, listen_fds; /* the latter are among the former */
+    bool no_pivot, no_new_keyring, detach, keep;
+};
+
+int must_use container_create(const struct container_runtime *rt, const struct container_create *c,
+                              struct err *err);
+int must_use container_start(const struct container_runtime *rt, const char *id, struct err *err);
+/* create and start in one; then, unless c->detach, waits and deletes. *ret_code: what the program
+ * ended with (128 + n for signal n). */
+int must_use container_run(const struct container_runtime *rt, const struct container_create *c,
+                           int *ret_code, struct err *err);
+
+struct container_info {
+    struct state state;
+    enum state_status status;
+    int dir; /* open; container_close() */
+};
+int must_use container_open(const struct container_runtime *rt, const char *id,
+                            struct container_info *ret, struct err *err);
+void container_close(struct container_info *info);
+/* Names of all containers, NULL-terminated, sorted. */
+int must_use container_list(const struct container_runtime *rt, const char ***ret_ids,
+                            struct err *err);
+
+int must_use container_kill(const struct container_runtime *rt, const char *id, int signal,
+                            bool all, struct err *err);
+int must_use container_delete(const struct container_runtime *rt, const char *id, bool force,
+                              struct err *err);
+int must_use container_pause(const struct container_runtime *rt, const char *id, bool frozen,
+                             struct err *err);
+/* Pids in the runtime's namespace; *ret_pids is 0-terminated. */
+int must_use container_processes(const struct container_runtime *rt, const char *id,
+                                 pid_t **ret_pids, struct err *err);
+int must_use container_update(const struct container_runtime *rt, const char *id,
+                              const struct spec_resources *resources, struct err *err);
+
+struct container_exec {
+    const char *id;
+    const struct spec_process *process; /* everything to do is in it */
+    const char *console_socket, *pid_file, *cgroup;
+    unsigned preserve_fds;
+    bool detach, keep_capabilities;
+};
+/* The container's own process description, as a start for an exec's. */
+int must_use container_exec_template(const struct container_runtime *rt, const char *id,
+                                     struct spec_process *ret, struct err *err);
+int must_use container_exec(const struct container_runtime *rt, const struct container_exec *e,
+                            int *ret_code, struct err *err);
+
+/* Shared by the files of this part. */
+struct cgroup;
+int must_use container_groups(const struct container_runtime *rt, const struct state *state,
+                              struct cgroup *ret, struct err *err);
+/* The configuration a container was made with. */
+int must_use container_read_spec(const struct container_runtime *rt, int dir, const char *id,
+                                 struct spec *ret, struct err *err);
+/* Ends and removes all that is left of it; the state directory goes last. */
+int must_use container_clean(const struct container_runtime *rt, int root, struct container_info *c,
+                             struct err *err);
+/* From here on our signals wait for container_follow(): called before the program starts. */
+void container_hold_signals(void);
+/* Waits for the process, passing on our signals and, where these are not -1, the terminal and
+ * messages of its notify socket. */
+int must_use container_follow(pid_t pid, int master, int notify, int *ret_code, struct err *err);
+int must_use container_write_pid(const char *path, pid_t pid, struct err *err);
+int must_use container_connect(const char *path, struct err *err);

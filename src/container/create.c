@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* create and run. Contract: container/container.h; the process itself: container/init.h. */
+#include "base/cleanup.h"
+#include "container/cgroup.h"
+#include "container/container.h"
+#include "container/hooks.h"
+#include "container/init.h"
+#include "container/links.h"
+#include "container/notify.h"
+#include "container/path.h"
+#include "container/userns.h"
+#include "container/wire.h"
+#include "host/file.h"
+#include "host/process.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+enum { CREATE_CONFIG = 64 << 20 };
+
+/* All that a creation holds; create_done() lets go of it. */
+struct create {
+    const struct container_runtime *rt;
+    const struct container_create *c;
+    struct spec spec;
+    struct state state;
+    struct cgroup groups;
+    struct seccomp_filter filter;
+    struct init init;
+    int root, dir, lock, wire, master, notify;
+    pid_t pid;
+    char *config; /* the text, config_len long */
+    size_t config_len;
+    struct err *err;
+};
+
+/* The bundle's configuration: parsed, and the text as it was, which is kept. */
+static int create_read_config(struct create *m, int bundle)
+{
+    const char *name = m->c->config ? m->c->config : "config.json";
+    char *copy;
+    int r = file_read(bundle, name, CREATE_CONFIG, &m->config, &m->config_len, NULL);
+
+    if (r < 0)
+        return err_set(m->err, r, "%s/%s: %s", m->c->bundle, name, strerror(-r));
+    copy = arena_copy(m->rt->arena, m->config, m->config_len);
+    if (!copy)
+        return err_set(m->err, -ENOMEM, "%s: no memory", name);
+    return spec_parse(m->rt->arena, copy, m->config_len, m->rt->note, m->rt->note_arg, &m->spec,
+                      m->err);
+}
+
+int container_read_spec(const struct container_runtime *rt, int dir, const char *id,
+                        struct spec *ret, struct err *err)
+{
+    char *text;
+    size_t len;
+    int r = state_config(rt->arena, dir, id, &text, &len, err);
+
+    return r < 0 ? r : spec_parse(rt->arena, text, len, NULL, NULL, ret, err);
+}
+
+/* RFC 3339 by hand: gmtime_r() would read the host's time zone file first. The algorithm is the
+ * usual one for days since 0000-03-01. */
+static const char *create_now(struct arena *arena)
+{
+    struct timespec now;
+    long days, era, of_era, year, of_year, month, second;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    second = now.tv_sec % 86400;
+    days = now.tv_sec / 86400 + 719468;
+    era = days / 146097;
+    of_era = days % 146097;
+    year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    of_year = of_era - (365 * year + year / 4 - year / 100);
+    month = (5 * of_year + 2) / 153;
+    return arena_text(arena, "%04ld-%02ld-%02ldT%02ld:%02ld:%02ld.%09ldZ",
+                      year + era * 400 + (month >= 10), month < 10 ? month + 3 : month - 9,
+                      of_year - (153 * month + 2) / 5 + 1, second / 3600, second / 60 % 60,
+                      second % 60, now.tv_nsec);
+}
+
+/* The bundle and the root file system as absolute paths that exist. */
+static int create_paths(struct create *m)
+{
+    char bundle[PATH_MAX], rootfs[PATH_MAX];
+    const char *written = m->spec.rootfs;
+    struct stat st;
+
+    if (!realpath(m->c->bundle, bundle))
+        return err_set(m->err, -errno, "bundle %s: %s", m->c->bundle, strerror(errno));
+    written = *written == '/' ? written : arena_text(m->rt->arena, "%s/%s", bundle, written);
+    if (!realpath(written, rootfs) || stat(rootfs, &st) < 0)
+        return err_set(m->err, -errno, "root file system %s: %s", written, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return err_set(m->err, -ENOTDIR, "root file system %s: is no directory", written);
+    if (!strcmp(rootfs, "/"))
+        return err_set(m->err, -EINVAL, "root file system: / is the host's own");
+    m->state.bundle = arena_text(m->rt->arena, "%s", bundle);
+    m->state.rootfs = arena_text(m->rt->arena, "%s", rootfs);
+    return 0;
+}
+
+/* What we know and cannot do is refused before anything exists. */
+static int create_check(struct create *m)
+{
+    const struct spec *s = &m->spec;
+    const char *handler = spec_annotation(s, "run.oci.handler");
+
+    if (!s->process.given)
+        return err_set(m->err, -EINVAL, "config.json: process is missing: there is nothing to run");
+    if (!spec_namespace(s, CLONE_NEWNS))
+        return err_set(m->err, -EINVAL,
+                       "config.json: linux.namespaces: a container needs a mount "
+                       "namespace, or its mounts would be the host's");
+    if (geteuid() && !spec_namespace(s, CLONE_NEWUSER))
+        return err_set(m->err, -EPERM,
+                       "config.json: linux.namespaces: without root rights a "
+                       "container needs a user namespace");
+    if (s->intel_rdt)
+        return err_set(m->err, -EOPNOTSUPP, "config.json: linux.intelRdt: not supported");
+    if (handler)
+        return err_set(m->err, -EOPNOTSUPP, "annotation run.oci.handler: there is no handler '%s'",
+                       handler);
+    if (m->rt->manager == CONTAINER_SYSTEMD)
+        return err_set(m->err, -EOPNOTSUPP,
+                       "the systemd cgroup manager is not supported yet; "
+                       "--cgroup-manager cgroupfs is");
+    if (s->process.terminal && m->c->detach && !m->c->console_socket)
+        return err_set(m->err, -EINVAL,
+                       "a terminal needs --console-socket when nobody stays with the container");
+    if (!s->process.terminal && m->c->console_socket)
+        return err_set(m->err, -EINVAL, "--console-socket: the process has no terminal");
+    return 0;
+}
+
+int container_connect(const char *path, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    CLEANUP(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP(fd) int at = -1;
+
+    if (fd < 0)
+        return err_set(err, -errno, "console socket: %s", strerror(errno));
+    if (strlen(path) < sizeof(address.sun_path)) {
+        strcpy(address.sun_path, path);
+    } else { /* engines like long paths: through the descriptor it is short */
+        at = open(path, O_PATH | O_CLOEXEC);
+        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", at);
+    }
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return err_set(err, -errno, "console socket %s: %s", path, strerror(errno));
+    return take_fd(&fd);
+}
+
+static int create_listen(struct create *m)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    CLEANUP(fd) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/start.sock", m->dir);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4) < 0)
+        return err_set(m->err, -errno, "container '%s': start.sock: %s", m->c->id, strerror(errno));
+    m->init.start = take_fd(&fd);
+    return 0;
+}
+
+static int create_save_annotations(struct create *m)
+{
+    m->state.annotations = NULL;
+    if (m->spec.annotations && m->spec.annotations->count) {
+        m->state.annotations = hooks_annotations(m->rt->arena, m->spec.annotations);
+        if (!m->state.annotations)
+            return err_set(m->err, -ENOMEM, "no memory");
+    }
+    return 0;
+}
+
+/* The plan, written down before any part of it is made. */
+static int create_plan(struct create *m)
+{
+    const struct spec_namespace *pids = spec_namespace(&m->spec, CLONE_NEWPID);
+    int r = 0;
+
+    m->state.id = m->c->id;
+    m->state.created = create_now(m->rt->arena);
+    m->state.owner = geteuid() ? "" : "root";
+    m->state.owner_uid = geteuid();
+    m->state.own_pids = pids && !pids->path;
+    m->state.detached = m->c->detach;
+    if (m->rt->manager == CONTAINER_NO_CGROUPS)
+        m->groups = (struct cgroup){.arena = m->rt->arena};
+    else
+        r = cgroup_find(m->rt->arena, &m->groups, m->err);
+    m->groups.rootless = geteuid() != 0;
+    if (!r && m->rt->manager != CONTAINER_NO_CGROUPS)
+        r = cgroup_choose(&m->groups, m->spec.cgroups_path, m->c->id, m->err);
+    if (!r)
+        r = create_save_annotations(m);
+    if (r < 0)
+        return r;
+    m->state.cgroup = m->groups.path;
+    m->state.cgroup_made = 64; /* until we know better */
+    return state_save(m->lock, &m->state, m->config, m->config_len, m->err);
+}
+
+static int create_seccomp(struct create *m)
+{
+    bool strict = spec_annotation(&m->spec, "run.oci.seccomp_fail_unknown_syscall") != NULL;
+    int r;
+
+    m->init.become.filter = &m->filter;
+    m->init.become.seccomp_socket = -1;
+    if (!m->spec.seccomp)
+        return 0;
+    r = seccomp_compile(m->rt->arena, m->spec.seccomp, m->root, strict, &m->filter, m->err);
+    if (!r)
+        r = seccomp_connect(&m->filter, &m->init.become.seccomp_socket, m->err);
+    return r;
+}
+
+static int create_console(struct create *m)
+{
+    m->init.console = -1;
+    if (!m->c->console_socket)
+        return 0;
+    m->init.console = container_connect(m->c->console_socket, m->err);
+    return m->init.console < 0 ? m->init.console : 0;
+}
+
+/* Everything before the process exists. */
+static int create_prepare(struct create *m, bool wait_for_start)
+{
+    const struct spec_namespace *user = spec_namespace(&m->spec, CLONE_NEWUSER);
+    struct init *in = &m->init;
+    int r;
+
+    in->ours[0] = m->root;
+    in->ours[1] = m->dir;
+    in->ours[2] = m->lock;
+    in->spec = &m->spec;
+    in->id = m->c->id;
+    in->bundle = m->state.bundle;
+    in->rootfs = m->state.rootfs;
+    in->cgroup = &m->groups;
+    in->groups = m->groups.path && cgroup_has_v1(&m->groups);
+    in->new_user = user && !user->path;
+    in->start = -1;
+    in->mounts = (struct mounts){.spec = &m->spec,
+                                 .cgroup = &m->groups,
+                                 .bundle = m->state.bundle,
+                                 .in_userns = user,
+                                 .maps = &m->spec.maps,
+                                 .no_pivot = m->c->no_pivot,
+                                 .err = m->err};
+    in->become = (struct become){.arena = m->rt->arena,
+                                 .process = &m->spec.process,
+                                 .id = m->c->id,
+                                 .keep_fds = m->c->preserve_fds,
+                                 .listen_fds = m->c->listen_fds,
+                                 .keyring = !m->c->no_new_keyring,
+                                 .label_fd = -1,
+                                 .in_userns = user};
+    in->become.keep_groups = spec_annotation(&m->spec, "run.oci.keep_original_groups") != NULL;
+    r = create_seccomp(m);
+    if (!r)
+        r = create_console(m);
+    if (!r)
+        r = init_open_namespaces(in, m->err);
+    if (!r)
+        r = mounts_prepare(&in->mounts, in->rootfs, user != NULL);
+    if (!r && wait_for_start)
+        r = create_listen(m);
+    if (!r)
+        r = notify_prepare(m->rt->arena, m->dir, m->rt->root, m->c->id, in, m->err);
+    if (!r && !wait_for_start && in->notify_dir)
+        r = notify_listen(m->dir, &m->notify, m->err);
+    return r;
+}
+
+static int create_net_devices(struct create *m)
+{
+    CLEANUP(fd) int netns = -1;
+    char path[48];
+
+    if (!m->spec.net_device_count)
+        return 0;
+    snprintf(path, sizeof(path), "/proc/%d/ns/net", m->pid);
+    netns = open(path, O_RDONLY | O_CLOEXEC);
+    if (netns < 0)
+        return err_set(m->err, -errno, "netDevices: %s: %s", path, strerror(errno));
+    return links_move(&m->spec, netns, m->err);
+}
+
+/* While the container's process mounts: its version 1 groups, limits, devices. */
+static int create_groups(struct create *m)
+{
+    int fds[WIRE_FDS], count, r = cgroup_make_v1(&m->groups, m->err);
+
+    if (!r)
+        r = cgroup_limit(&m->groups, &m->spec.resources, false, m->err);
+    if (!r)
+        r = cgroup_devices(&m->groups, &m->spec.resources, m->err);
+    if (r < 0 || !m->init.groups)
+        return r;
+    count = cgroup_open_tasks(&m->groups, fds, WIRE_FDS, m->err);
+    if (count < 0)
+        return count;
+    r = wire_send(m->wire, WIRE_GROUPS, (int)m->groups.joined, NULL, fds, (unsigned)count);
+    for (int i = 0; i < count; i++)
+        close(fds[i]);
+    return r == -EPIPE ? 0 : r; /* it has failed: the reason is in the queue */
+}
+
+static int create_hooks(struct create *m)
+{
+    const char *state;
+    int r;
+
+    if (!m->spec.hook_count[SPEC_PRESTART] && !m->spec.hook_count[SPEC_CREATE_RUNTIME])
+        return 0;
+    r = wire_expect(m->wire, WIRE_MADE, NULL, NULL, m->err);
+    if (r < 0)
+        return r;
+    state = hooks_state(m->rt->arena, m->spec.version, m->c->id, "created", m->pid, m->state.bundle,
+                        m->spec.annotations);
+    r = hooks_run(&m->spec, SPEC_PRESTART, state, m->err);
+    if (!r)
+        r = hooks_run(&m->spec, SPEC_CREATE_RUNTIME, state, m->err);
+    if (!r)
+        r = wire_send(m->wire, WIRE_GO_ON, 0, NULL, NULL, 0);
+    return r;
+}
+
+/* READY, with the terminal's master before it when that is ours to keep. */
+static int create_wait_ready(struct create *m)
+{
+    int fds[WIRE_FDS], r;
+    unsigned count = 0;
+
+    if (m->spec.process.terminal && m->init.console < 0) {
+        r = wire_expect(m->wire, WIRE_MASTER, fds, &count, m->err);
+        if (r < 0)
+            return r;
+        m->master = count ? fds[0] : -1;
+    }
+    return wire_expect(m->wire, WIRE_READY, NULL, NULL, m->err);
+}
+
+int container_write_pid(const char *path, pid_t pid, struct err *err)
+{
+    char text[16];
+    CLEANUP(fd) int fd = -1;
+    CLEANUP(free) char *temp = NULL;
+
+    if (!path)
+        return 0;
+    snprintf(text, sizeof(text), "%d", pid);
+    if (asprintf(&temp, "%s.%d", path, getpid()) < 0)
+        return err_set(err, -ENOMEM, "no memory");
+    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0 || file_write_all(fd, text, strlen(text)) < 0 || rename(temp, path) < 0) {
+        err_set(err, -errno, "pid file %s: %s", path, strerror(errno));
+        (void)unlink(temp);
+        return err->code;
+    }
+    return 0;
+}
+
+static int create_make(struct create *m)
+{
+    int r = cgroup_make_v2(&m->groups, &m->init.group, m->err);
+
+    if (!r)
+        r = init_spawn(&m->init, &m->pid, &m->wire, m->err);
+    if (r < 0)
+        return r;
+    m->state.pid = m->pid;
+    m->state.start_time = state_start_time(m->pid);
+    r = create_groups(m);
+    if (!r) {
+        m->state.cgroup_made = m->groups.made;
+        r = state_update(m->lock, &m->state, m->err);
+    }
+    if (!r)
+        r = create_net_devices(m);
+    if (!r)
+        r = create_hooks(m);
+    if (!r)
+        r = create_wait_ready(m);
+    if (!r)
+        r = container_write_pid(m->c->pid_file, m->pid, m->err);
+    if (!m->c->detach)
+        container_hold_signals();
+    if (!r)
+        r = wire_send(m->wire, WIRE_START, 0, NULL, NULL, 0);
+    return r;
+}
+
+/* Undoes everything, as delete --force would. */
+static void create_undo(struct create *m)
+{
+    struct container_info info = {.state = m->state, .status = STATE_STOPPED, .dir = m->dir};
+    struct err ignored;
+    int status;
+
+    if (m->pid > 0) {
+        (void)kill(m->pid, SIGKILL);
+        (void)!process_wait(m->pid, &status);
+    }
+    (void)!container_clean(m->rt, m->root, &info, &ignored);
+}
+
+static void create_done(struct create *m)
+{
+    free(m->config);
+    const int fds[] = {m->root, m->dir, m->lock, m->wire, m->master, m->notify};
+
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+/* Up to a container that waits: for "start", or (run) for nothing any more. */
+static int create_all(struct create *m, bool wait_for_start)
+{
+    CLEANUP(fd) int bundle = open(m->c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r;
+
+    if (bundle < 0)
+        return err_set(m->err, -errno, "bundle %s: %s", m->c->bundle, strerror(errno));
+    r = state_check_id(m->c->id, m->err);
+    if (!r)
+        r = create_read_config(m, bundle);
+    if (!r)
+        r = create_check(m);
+    if (!r)
+        r = create_paths(m);
+    if (!r)
+        r = state_open_root(m->rt->root, true, &m->root, m->err);
+    if (!r)
+        r = state_claim(m->root, m->c->id, &m->dir, &m->lock, m->err);
+    if (r < 0)
+        return r;
+    r = create_plan(m);
+    if (!r)
+        r = create_prepare(m, wait_for_start);
+    if (!r)
+        r = create_make(m);
+    if (r < 0)
+        create_undo(m);
+    return r;
+}
+
+static void create_init(struct create *m, const struct container_runtime *rt,
+                        const struct container_create *c, struct err *err)
+{
+    *m = (struct create){.rt = rt,
+                         .c = c,
+                         .root = -1,
+                         .dir = -1,
+                         .lock = -1,
+                         .wire = -1,
+                         .master = -1,
+                         .notify = -1,
+                         .err = err};
+}
+
+/* exec, or the end of its dependence on us, closes the wire; or it failed and says why. */
+static int create_wait_exec(struct create *m)
+{
+    struct wire_message message;
+    int fds[WIRE_FDS], r;
+    unsigned count;
+
+    r = wire_receive(m->wire, &message, fds, &count);
+    if (r < 0)
+        return err_set(m->err, r, "container '%s': %s", m->c->id, strerror(-r));
+    if (message.kind == WIRE_FAILED)
+        return err_set(m->err, message.err.code ? message.err.code : -EIO, "%s", message.err.text);
+    return 0;
+}
+
+int container_create(const struct container_runtime *rt, const struct container_create *c,
+                     struct err *err)
+{
+    struct create m;
+    int r;
+
+    create_init(&m, rt, c, err);
+    r = create_all(&m, true);
+    if (!r) { /* it closes the wire once it no longer depends on us */
+        r = create_wait_exec(&m);
+        if (r < 0)
+            create_undo(&m);
+    }
+    create_done(&m);
+    return r;
+}
+
+static int create_poststart(struct create *m)
+{
+    if (!m->spec.hook_count[SPEC_POSTSTART])
+        return 0;
+    return hooks_run(&m->spec, SPEC_POSTSTART,
+                     hooks_state(m->rt->arena, m->spec.version, m->c->id, "running", m->pid,
+                                 m->state.bundle, m->spec.annotations),
+                     m->err);
+}
+
+static int create_finish(struct create *m)
+{
+    struct container_info info = {.state = m->state, .status = STATE_STOPPED, .dir = m->dir};
+
+    if (m->c->keep)
+        return 0;
+    return container_clean(m->rt, m->root, &info, m->err);
+}
+
+int container_run(const struct container_runtime *rt, const struct container_create *c,
+                  int *ret_code, struct err *err)
+{
+    struct create m;
+    int r;
+
+    create_init(&m, rt, c, err);
+    r = create_all(&m, false);
+    if (!r) {
+        r = create_wait_exec(&m);
+        if (!r)
+            r = create_poststart(&m);
+        if (r < 0)
+            create_undo(&m);
+    }
+    if (!r && !c->detach) {
+        close(take_fd(&m.lock)); /* others may look at it, and delete it, from here on */
+        r = container_follow(m.pid, m.master, m.notify, ret_code, err);
+        if (!r)
+            r = create_finish(&m);
+    } else if (!r) {
+        CLEANUP(fd) int pidfd = m.notify < 0 ? -1 : state_pidfd(&m.state);
+
+        if (pidfd >= 0)
+            notify_pass_on(m.notify, pidfd);
+        *ret_code = 0;
+    }
+    create_done(&m);
+    return r;
+}

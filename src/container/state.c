@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the runtime remembers of a container. Contract: container/state.h. */
+#include "container/state.h"
+
+#include "base/cleanup.h"
+#include "container/json.h"
+#include "container/out.h"
+#include "container/path.h"
+#include "host/dirs.h"
+#include "host/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+enum { STATE_CAP = 65 << 20 };
+
+const char *const state_status_names[] = {
+    [STATE_CREATING] = "creating", [STATE_CREATED] = "created", [STATE_RUNNING] = "running",
+    [STATE_PAUSED] = "paused",     [STATE_STOPPED] = "stopped",
+};
+
+const char *state_default_root(struct arena *arena, struct err *err)
+{
+    CLEANUP(free) char *dir = NULL;
+    const char *copy;
+
+    if (dirs_get_sub(DIRS_RUN, "oci", &dir, err) < 0)
+        return NULL;
+    copy = arena_text(arena, "%s", dir);
+    if (!copy)
+        err_set(err, -ENOMEM, "no memory");
+    return copy;
+}
+
+int state_open_root(const char *root, bool make, int *ret_fd, struct err *err)
+{
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r;
+
+    if (fd < 0 && errno == ENOENT && make) {
+        r = file_make_dirs(root, 0700, err);
+        if (r < 0)
+            return r;
+        fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (fd < 0)
+        return err_set(err, -errno, "state directory %s: %s", root, strerror(errno));
+    *ret_fd = fd;
+    return 0;
+}
+
+int state_check_id(const char *id, struct err *err)
+{
+    if (path_is_plain_name(id) && strlen(id) <= 240)
+        return 0;
+    if (strchr(id, '/'))
+        return err_set(err, -EINVAL, "container id '%.80s': invalid character `/` in the ID", id);
+    return err_set(err, -EINVAL,
+                   "container id '%.80s': letters, digits and _ . - + are allowed, up to 240", id);
+}
+
+int state_lock(int dir, unsigned wait_ms, int *ret_lock)
+{
+    CLEANUP(fd) int fd = openat(dir, "state", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    for (unsigned ms = 0;; ms++) {
+        r = file_lock(fd);
+        if (r != -EAGAIN || ms >= wait_ms)
+            break;
+        (void)poll(NULL, 0, 1);
+    }
+    if (!r)
+        *ret_lock = take_fd(&fd);
+    return r;
+}
+
+int state_claim(int root, const char *id, int *ret_dir, int *ret_lock, struct err *err)
+{
+    CLEANUP(fd) int dir = -1;
+    int r = state_check_id(id, err);
+
+    if (r < 0)
+        return r;
+    if (mkdirat(root, id, 0711) < 0)
+        return errno == EEXIST
+                   ? err_set(err, -EEXIST, "container '%s' already exists; delete it first", id)
+                   : err_set(err, -errno, "container '%s': state directory: %s", id,
+                             strerror(errno));
+    dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    r = dir < 0 ? -errno : state_lock(dir, 0, ret_lock);
+    if (r < 0) {
+        (void)!file_remove_tree(root, id, NULL);
+        return err_set(err, r, "container '%s': state directory: %s", id, strerror(-r));
+    }
+    *ret_dir = take_fd(&dir);
+    return 0;
+}
+
+int state_open(int root, const char *id, int *ret_dir, struct err *err)
+{
+    int r = state_check_id(id, err);
+    int fd;
+
+    if (r < 0)
+        return r;
+    fd = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(err, -ENOENT, "container '%s' does not exist", id);
+    if (fd < 0)
+        return err_set(err, -errno, "container '%s': state directory: %s", id, strerror(errno));
+    *ret_dir = fd;
+    return 0;
+}
+
+/* Fixed width: what state_update() overwrites. Spaces are nothing in JSON. */
+static int state_numbers(const struct state *s, char *buf, size_t size)
+{
+    return snprintf(buf, size, "{\"pid\":%10d,\"startTime\":%20" PRIu64 ",\"cgroupMade\":%4u",
+                    s->pid, s->start_time, s->cgroup_made % 1000);
+}
+
+static void state_write(struct out *o, const struct state *s)
+{
+    char numbers[100];
+
+    (void)state_numbers(s, numbers, sizeof(numbers));
+    out_raw(o, numbers);
+    o->comma = true;
+    out_text(o, "id", s->id);
+    out_text(o, "bundle", s->bundle);
+    out_text(o, "rootfs", s->rootfs);
+    out_text(o, "created", s->created);
+    out_text(o, "owner", s->owner);
+    out_u64(o, "ownerUid", s->owner_uid);
+    out_text(o, "cgroup", s->cgroup);
+    out_text(o, "scope", s->scope);
+    out_bool(o, "ownPids", s->own_pids);
+    out_bool(o, "systemd", s->systemd);
+    out_bool(o, "detached", s->detached);
+    out_text(o, "annotations", s->annotations);
+    out_raw(o, "}\n");
+}
+
+/* No fsync: /run does not outlive a crash of the host anyway. */
+int state_save(int lock, const struct state *state, const char *config, size_t len, struct err *err)
+{
+    struct out o = {0};
+    int r;
+
+    state_write(&o, state);
+    if (!o.failed && buf_append(&o.buf, config, len) < 0)
+        o.failed = true;
+    r = o.failed ? -ENOMEM : file_write_all(lock, buf_data(&o.buf), o.buf.len);
+    out_done(&o);
+    return r < 0 ? err_set(err, r, "container '%s': state: %s", state->id, strerror(-r)) : 0;
+}
+
+int state_update(int lock, const struct state *state, struct err *err)
+{
+    char numbers[100];
+    int n = state_numbers(state, numbers, sizeof(numbers));
+
+    if (pwrite(lock, numbers, (size_t)n, 0) != n)
+        return err_set(err, -errno, "container '%s': state: %s", state->id, strerror(errno));
+    return 0;
+}
+
+/* The whole file in the arena, and the length of its first line. */
+static int state_read(struct arena *arena, int dir, const char *id, char **ret_text,
+                      size_t *ret_len, size_t *ret_line, struct err *err)
+{
+    CLEANUP(free) char *text = NULL;
+    char *copy, *end;
+    size_t len;
+    int r = file_read(dir, "state", STATE_CAP, &text, &len, NULL);
+
+    if (r < 0)
+        return r == -ENOENT ? r : err_set(err, r, "container '%s': state: %s", id, strerror(-r));
+    end = strchr(text, '\n');
+    if (!end) /* its creator is at the very beginning, or died there */
+        return -ENOENT;
+    copy = arena_copy(arena, text, len);
+    if (!copy)
+        return err_set(err, -ENOMEM, "container '%s': state: no memory", id);
+    *ret_line = (size_t)(end - text);
+    *ret_len = len;
+    *ret_text = copy;
+    return 0;
+}
+
+int state_config(struct arena *arena, int dir, const char *id, char **ret_text, size_t *ret_len,
+                 struct err *err)
+{
+    size_t len = 0, line = 0;
+    char *text = NULL;
+    int r = state_read(arena, dir, id, &text, &len, &line, err);
+
+    if (r == -ENOENT)
+        return err_set(err, r, "container '%s' was never finished", id);
+    if (r < 0)
+        return r;
+    *ret_text = text + line + 1;
+    *ret_len = len - line - 1;
+    return 0;
+}
+
+static void state_parse(struct json_reader *r, const struct json *at, struct state *s)
+{
+    s->pid = (pid_t)json_take_int(r, at, "pid", 0, INT32_MAX, 0);
+    s->start_time = json_take_u64(r, at, "startTime", 0);
+    s->bundle = json_take_text(r, at, "bundle");
+    s->rootfs = json_take_text(r, at, "rootfs");
+    s->created = json_take_text(r, at, "created");
+    s->owner = json_take_text(r, at, "owner");
+    s->owner_uid = (uint32_t)json_take_int(r, at, "ownerUid", 0, UINT32_MAX, 0);
+    s->cgroup = json_take_text(r, at, "cgroup");
+    s->cgroup_made = (unsigned)json_take_int(r, at, "cgroupMade", 0, 999, 0);
+    s->scope = json_take_text(r, at, "scope");
+    s->own_pids = json_take_bool(r, at, "ownPids", false);
+    s->systemd = json_take_bool(r, at, "systemd", false);
+    s->detached = json_take_bool(r, at, "detached", false);
+    s->annotations = json_take_text(r, at, "annotations");
+    if (s->cgroup && path_climbs(s->cgroup))
+        (void)json_refuse(r, at, "the cgroup's path climbs");
+}
+
+int state_load(struct arena *arena, int dir, const char *id, struct state *ret_state,
+               struct err *err)
+{
+    struct json_reader r = {.arena = arena, .what = "state", .err = err};
+    struct state s = {.id = id};
+    struct json *at;
+    size_t len = 0, line = 0;
+    char *text = NULL;
+    int code = state_read(arena, dir, id, &text, &len, &line, err);
+
+    if (code == -ENOENT) {
+        *ret_state = s;
+        return 0;
+    }
+    if (code < 0)
+        return code;
+    text[line] = '\0';
+    code = json_parse(arena, r.what, text, line, &at, err);
+    if (code < 0)
+        return err_wrap(err, code, "container '%s'", id);
+    state_parse(&r, at, &s);
+    if (r.code)
+        return err_wrap(err, r.code, "container '%s'", id);
+    *ret_state = s;
+    return 0;
+}
+
+uint64_t state_start_time(pid_t pid)
+{
+    char path[32], text[1024], *at;
+    unsigned long long start = 0;
+    CLEANUP(fd) int fd = -1;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    at = strrchr(text, ')'); /* the name may hold anything, a ')' too */
+    if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')
+        return 0;
+    /* proc(5): starttime is field 22; what follows the name is field 3. */
+    if (sscanf(at + 2,
+               "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &start) != 1)
+        return 0;
+    return start;
+}
+
+static bool state_alive(const struct state *state)
+{
+    return state->pid > 0 && state->start_time && state_start_time(state->pid) == state->start_time;
+}
+
+enum state_status state_look(int dir, const struct state *state)
+{
+    int lock = -1;
+
+    if (state_alive(state)) {
+        if (faccessat(dir, "start.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            return STATE_CREATED;
+        return STATE_RUNNING;
+    }
+    if (state_lock(dir, 0, &lock) < 0)
+        return STATE_CREATING;
+    close(lock);
+    return STATE_STOPPED;
+}
+
+int state_pidfd(const struct state *state)
+{
+    int fd;
+
+    if (state->pid <= 0)
+        return -ESRCH;
+    fd = (int)syscall(SYS_pidfd_open, state->pid, 0);
+    if (fd < 0)
+        return -errno;
+    if (!state_alive(state)) { /* looked at after the open: the descriptor cannot be recycled */
+        close(fd);
+        return -ESRCH;
+    }
+    return fd;
+}
+
+void state_remove(int root, const char *id)
+{
+    CLEANUP(fd) int dir = openat(root, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (dir >= 0 && unlinkat(dir, "state", 0) == 0 && unlinkat(root, id, AT_REMOVEDIR) == 0)
+        return; /* the usual case */
+    (void)!file_remove_tree(root, id, NULL);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the runtime remembers of a container: one directory ROOT/ID, whose creation claims the id.
+ *
+ *   state       the record below as one line of JSON, and behind it the configuration as it was. It
+ *               is written before anything is made, so that "delete --force" knows what to undo
+ *               whenever the creator died; later only numbers of fixed width change in it. Whoever
+ *               creates or deletes holds its lock (file_lock), and loses it when he dies, however.
+ *   start.sock  the waiting init listens on it; gone once started
+ *
+ * One file, for making one costs more than most system calls of a start.
+ */
+#pragma once
+
+#include "container/arena.h"
+#include <posada/err.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum state_status {
+    STATE_CREATING, /* its creator lives */
+    STATE_CREATED,
+    STATE_RUNNING,
+    STATE_PAUSED,
+    STATE_STOPPED, /* or its creator died */
+};
+extern const char *const state_status_names[];
+
+struct state {
+    const char *id;
+    pid_t pid;           /* 0: not yet */
+    uint64_t start_time; /* of that process, in ticks since boot: pids come back */
+    const char *bundle, *rootfs, *created, *owner;
+    uint32_t owner_uid;
+    const char *cgroup;   /* path below each hierarchy, NULL: none */
+    unsigned cgroup_made; /* how many of its last parts are ours to remove */
+    const char *scope;    /* systemd unit, NULL: none */
+    bool own_pids;        /* its pid namespace ends with its init */
+    bool systemd, detached;
+    const char *annotations; /* the JSON object as text, NULL: none */
+};
+
+/* The directory of all containers; root NULL: the default one. Made when make. */
+int must_use state_open_root(const char *root, bool make, int *ret_fd, struct err *err);
+const char *state_default_root(struct arena *arena, struct err *err);
+
+/* Claims the id: makes its directory and holds its lock, which is the state file's descriptor.
+ * -EEXIST when it is taken. */
+int must_use state_claim(int root, const char *id, int *ret_dir, int *ret_lock, struct err *err);
+/* The directory of an existing one: -ENOENT with a sentence otherwise. */
+int must_use state_open(int root, const char *id, int *ret_dir, struct err *err);
+int must_use state_lock(int dir, unsigned wait_ms, int *ret_lock);
+
+/* Writes the record with the configuration behind it, then (update) only its numbers. */
+int must_use state_save(int lock, const struct state *state, const char *config, size_t len,
+                        struct err *err);
+int must_use state_update(int lock, const struct state *state, struct err *err);
+int must_use state_load(struct arena *arena, int dir, const char *id, struct state *ret_state,
+                        struct err *err);
+/* The configuration as it was when the container was made, in the arena. */
+int must_use state_config(struct arena *arena, int dir, const char *id, char **ret_text,
+                          size_t *ret_len, struct err *err);
+/* Without looking at freezers: STATE_RUNNING may be paused. */
+enum state_status state_look(int dir, const struct state *state);
+/* A pidfd of its init, -ESRCH when that has ended. */
+int must_use state_pidfd(const struct state *state);
+void state_remove(int root, const char *id);
+
+/* Start time of a process in ticks, 0 when there is none (a zombie counts as none). */
+uint64_t state_start_time(pid_t pid);
+int must_use state_check_id(const char *id, struct err *err);
