@@ -12,9 +12,11 @@
 #include "host/loop.h"
 
 #include <fcntl.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 enum { DISK = 1 << 20, SECTOR = 512, JOBS = 64, JOB_MAX = 32 * SECTOR, ROUNDS = 12 };
 
@@ -61,12 +63,13 @@ static bool up(struct fixture *f, bool qcow2, const char *cache, const char *aio
     make_image(f, qcow2);
     assert_int_equal(loop_new(&f->lock, &f->loop, &err), 0);
     assert_int_equal(blk_source_set_cache(&source, cache, &err), 0);
-    assert_int_equal(blk_source_set_aio(&source, aio, &err), 0);
+    if (aio)
+        assert_int_equal(blk_source_set_aio(&source, aio, &err), 0);
     r = blockdev_open(&source, f->loop, &f->disk, &err);
     if (!r)
         return true;
     if (r != -EOPNOTSUPP && r != -ENOSYS && r != -EPERM)
-        fail_msg("%s %s: %s", cache, aio, err.text);
+        fail_msg("%s %s: %s", cache, aio ? aio : "-", err.text);
     loop_free(f->loop);
     unlink(f->path);
     return false;
@@ -205,7 +208,7 @@ static bool random_disk(bool qcow2, const char *cache, const char *aio)
     }
     for (unsigned i = 0; i < JOBS; i++)
         job[i].buf = aligned_alloc(4096, JOB_MAX + 4096);
-    for (unsigned round = 0; round < ROUNDS; round++)
+    for (unsigned round = 0; round < (f.disk->info.write_through ? 2 : ROUNDS); round++)
         random_round(&f, job, model);
     pthread_mutex_lock(&f.lock);
     submit(&f, &job[0], BLK_FLUSH, 0, 0);
@@ -245,6 +248,42 @@ static void test_words(void **state)
     assert_int_equal(blk_source_set_cache(&source, "write-back", &err), -EINVAL);
     assert_non_null(strstr(err.text, "writeback, none"));
     assert_int_equal(blk_source_set_aio(&source, "native", &err), -EINVAL);
+}
+
+/* --- A host that does not allow io_uring --- */
+static int refused_uring(void)
+{
+    struct blk_source source = {.format = "raw", .name = "d"};
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+    struct fixture f = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct err err = {0};
+
+    if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(io_uring_setup), 0) ||
+        seccomp_load(ctx))
+        return 77;
+    make_image(&f, false);
+    source.path = f.path;
+    source.aio = BLK_AIO_URING;
+    if (loop_new(&f.lock, &f.loop, &err) ||
+        blockdev_open(&source, f.loop, &f.disk, &err) != -EPERM ||
+        !strstr(err.text, "does not allow it"))
+        return 1;
+    unlink(f.path);
+    return random_disk(false, "writeback", NULL) && random_disk(true, "none", NULL) ? 0 : 2;
+}
+
+static void test_without_io_uring(void **state)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (!pid)
+        _exit(refused_uring());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* --- The ring --- */
@@ -290,4 +329,4 @@ static void test_ring_is_bound(void **state)
 }
 
 RUN_TESTS(cmocka_unit_test(test_random), cmocka_unit_test(test_words),
-          cmocka_unit_test(test_ring_is_bound))
+          cmocka_unit_test(test_without_io_uring), cmocka_unit_test(test_ring_is_bound))

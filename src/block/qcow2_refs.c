@@ -24,7 +24,9 @@ uint64_t qcow2_ref_unpack(const uint8_t *entries, uint64_t index, unsigned order
     case 4: return ld_be16(entries + index * 2);
     case 5: return ld_be32(entries + index * 4);
     case 6: return ld_be64(entries + index * 8);
-    default: return entries[index / per_byte] >> index % per_byte * width & ((1u << width) - 1);
+    default:
+        return (uint32_t)entries[index / per_byte] >> index % per_byte * width &
+               ((1u << width) - 1);
     }
 }
 
