@@ -8,7 +8,8 @@
  *     x OFFSET LEN         answer: crc32 of what is there   f             flush
  *     s, a, k NAME         create, apply, delete a snapshot r SIZE        resize
  *     c                    check: answer "LEAKS CORRUPTIONS"
- * Answers "ok", "ok VALUE" or "error CODE TEXT". The image is closed at the end of the input.
+ *     m                    map: answer "z:LEN d:LEN ...", what reads as zeroes without a look at
+ * data Answers "ok", "ok VALUE" or "error CODE TEXT". The image is closed at the end of the input.
  */
 #include "block/qcow2.h"
 
@@ -56,6 +57,29 @@ static int request(struct blk_store *store, char op, uint64_t offset, uint64_t l
     return blk_store_io(store, &req);
 }
 
+/* Extents of one kind in a row are one. */
+static int map(struct blk_store *store)
+{
+    uint64_t at = 0, run = 0;
+    enum blk_extent_kind kind, last = BLK_EXTENT_DATA;
+    int64_t n = 1;
+
+    printf("ok");
+    for (; at < store->info.size && n > 0; at += (uint64_t)n) {
+        n = store->ops->extent(store, at, store->info.size - at, &kind);
+        if (n <= 0)
+            break;
+        if (at && kind != last) {
+            printf(" %c:%" PRIu64, last == BLK_EXTENT_ZERO ? 'z' : 'd', run);
+            run = 0;
+        }
+        run += (uint64_t)n;
+        last = kind;
+    }
+    printf(" %c:%" PRIu64 "%s\n", last == BLK_EXTENT_ZERO ? 'z' : 'd', run, n > 0 ? "" : " error");
+    return 1;
+}
+
 static int whole(struct blk_store *store, char op, const char *word, struct err *err)
 {
     struct qcow2_report report;
@@ -65,6 +89,7 @@ static int whole(struct blk_store *store, char op, const char *word, struct err 
     case 's': return qcow2_snapshot_create(store, word, err);
     case 'a': return qcow2_snapshot_apply(store, word, err);
     case 'k': return qcow2_snapshot_delete(store, word, err);
+    case 'm': return map(store);
     case 'r': return blk_store_resize(store, strtoull(word, NULL, 0), err);
     default:
         r = qcow2_check(store, false, &report, err);
@@ -81,7 +106,7 @@ static void run(struct blk_store *store, char op, char *words)
     struct err err = {0};
     int r;
 
-    if (strchr("sakrc", op)) {
+    if (strchr("sakrcm", op)) {
         r = whole(store, op, offset ? offset : "", &err);
         if (r == 1)
             return;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random operations on qcow2 images, with a model of the disk and qemu-img as second opinion."""
+import json
 import os
 import random
 import shutil
@@ -164,7 +165,7 @@ class Sequence:
 
     def overlay(self):
         """A new image over this one, by us or by them, perhaps of another size."""
-        self.ops.close()
+        self.close()
         self.check()
         self.n += 1
         self.snapshots, self.narrow, self.backed = {}, False, True
@@ -183,7 +184,7 @@ class Sequence:
         self.ops = Ops(self.path, self.dir)
 
     def reopen(self):
-        self.ops.close()
+        self.close()
         if self.r.random() < 0.5:
             self.check()
         if not self.snapshots and not self.backed and self.r.random() < 0.3:
@@ -199,6 +200,26 @@ class Sequence:
                  'compression_type=%s,cluster_size=%d' % (kind, 1 << self.bits), self.path, new)
         os.rename(new, self.path)
         self.narrow = False
+
+    def close(self):
+        """Closes the image; their map of it is ours."""
+        self.ops('f')
+        ours = self.ops('m').split()
+        self.ops.close()
+        p = subprocess.run(['qemu-img', 'map', '--output=json', '-f', 'qcow2', self.path],
+                           stdout=subprocess.PIPE, check=True)
+        theirs = []
+        for extent in json.loads(p.stdout):
+            # They also look for holes in the file below data when they suspect some; that is no
+            # matter of the image, so what counts is where it has data.
+            kind, length = 'd' if extent['data'] else 'z', extent['length']
+            if theirs and theirs[-1][0] == kind:
+                theirs[-1][1] += length
+            else:
+                theirs.append([kind, length])
+        theirs = ['%s:%d' % tuple(t) for t in theirs]
+        if ours != theirs:
+            raise AssertionError('map: %s, theirs %s' % (ours[:20], theirs[:20]))
 
     def check(self):
         qemu_img('check', '-q', '-f', 'qcow2', self.path)
@@ -229,7 +250,7 @@ class Sequence:
             self.r.choice(moves)()
         if self.ops('c') != '0 0':
             raise AssertionError('our own check finds something')
-        self.ops.close()
+        self.close()
         self.check()
         self.check_snapshots()
 
