@@ -23,15 +23,15 @@ const struct cli_verb cli_net_user_verb = {
 
 static int net_hub_run(const struct cli_args *args)
 {
-    return net_hub_main(args->operands[0]);
+    return net_hub_main(args->operands[0], args->operands[1]);
 }
 
 const struct cli_verb cli_net_hub_verb = {
     .name = "net-hub",
-    .operands = "NETWORK",
+    .operands = "NETWORK SUBNET",
     .summary = "A named network's hub (started by a guest's process)",
-    .min = 1,
-    .max = 1,
+    .min = 2,
+    .max = 2,
     .hidden = true,
     .run = net_hub_run,
 };

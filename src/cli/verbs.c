@@ -24,6 +24,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_net_hub_verb,
     &cli_net_user_verb,
     &cli_net_vsock_verb,
+    &cli_network_verb,
     &cli_oci_verb,
     &cli_pause_verb,
     &cli_port_verb,

@@ -23,6 +23,7 @@ extern const struct cli_verb cli_monitor_verb;
 extern const struct cli_verb cli_net_hub_verb;
 extern const struct cli_verb cli_net_user_verb;
 extern const struct cli_verb cli_net_vsock_verb;
+extern const struct cli_verb cli_network_verb;
 extern const struct cli_verb cli_oci_verb;
 extern const struct cli_verb cli_pause_verb;
 extern const struct cli_verb cli_port_verb;

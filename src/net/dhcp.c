@@ -27,13 +27,11 @@ enum { /* from the start of an Ethernet frame without IP options */
        OPTIONS = BOOTP + 240,
 };
 enum { PROTOCOL_UDP = 17, PORT_SERVER = 67, PORT_CLIENT = 68 };
+enum { ADDRESS_SERVER = 1, ADDRESS_FIRST = 10 }; /* behind the subnet's base */
 enum { DISCOVER = 1, OFFER = 2, REQUEST = 3, ACK = 5 };
 enum { OPTION_MASK = 1, OPTION_LEASE = 51, OPTION_TYPE = 53, OPTION_SERVER = 54, OPTION_END = 255 };
 
 #define DHCP_COOKIE  0x63825363u
-#define DHCP_SERVER  0x0a580001u /* 10.88.0.1 */
-#define DHCP_FIRST   0x0a58000au
-#define DHCP_MASK    0xffff0000u
 #define DHCP_SECONDS 86400u
 
 static bool dhcp_is_request(const uint8_t *frame, size_t len)
@@ -60,7 +58,7 @@ static uint8_t *dhcp_option(uint8_t *at, uint8_t option, uint32_t value)
     return at + 6;
 }
 
-static void dhcp_headers(uint8_t *answer)
+static void dhcp_headers(uint8_t *answer, uint32_t server)
 {
     struct net_frame ip = {.needs_checksum = true,
                            .checksum_start = IP,
@@ -74,7 +72,7 @@ static void dhcp_headers(uint8_t *answer)
     st_be16(answer + IP_LENGTH, NET_DHCP_FRAME - IP);
     answer[IP_TTL] = 64;
     answer[IP_PROTOCOL] = PROTOCOL_UDP;
-    st_be32(answer + IP_SOURCE, DHCP_SERVER);
+    st_be32(answer + IP_SOURCE, server);
     st_be32(answer + IP_DESTINATION, UINT32_MAX);
     net_finish_checksum(&ip, answer);
     st_be16(answer + UDP, PORT_SERVER);
@@ -82,28 +80,29 @@ static void dhcp_headers(uint8_t *answer)
     st_be16(answer + UDP_LENGTH, NET_DHCP_FRAME - UDP); /* checksum 0: there is none */
 }
 
-size_t net_dhcp_answer(const uint8_t *frame, size_t len, unsigned port,
-                       uint8_t answer[NET_DHCP_FRAME])
+size_t net_dhcp_answer(const struct net_subnet *subnet, const uint8_t *frame, size_t len,
+                       unsigned port, uint8_t answer[NET_DHCP_FRAME])
 {
     unsigned type = dhcp_is_request(frame, len) ? dhcp_type(frame, len) : 0;
+    uint32_t server = subnet->base + ADDRESS_SERVER;
     uint8_t *at = answer + OPTIONS;
 
     if (type != DISCOVER && type != REQUEST)
         return 0;
     memset(answer, 0, NET_DHCP_FRAME);
-    dhcp_headers(answer);
+    dhcp_headers(answer, server);
     memcpy(answer + BOOTP, frame + BOOTP, 8); /* kind of address, transaction */
     answer[BOOTP] = 2;
     memcpy(answer + BOOTP_MAC, frame + BOOTP_MAC, 16);
-    st_be32(answer + BOOTP_YOUR_ADDRESS, DHCP_FIRST + port);
-    st_be32(answer + BOOTP_SERVER, DHCP_SERVER);
+    st_be32(answer + BOOTP_YOUR_ADDRESS, subnet->base + ADDRESS_FIRST + port);
+    st_be32(answer + BOOTP_SERVER, server);
     st_be32(answer + BOOTP_COOKIE, DHCP_COOKIE);
     *at++ = OPTION_TYPE;
     *at++ = 1;
     *at++ = type == DISCOVER ? OFFER : ACK;
-    at = dhcp_option(at, OPTION_SERVER, DHCP_SERVER);
+    at = dhcp_option(at, OPTION_SERVER, server);
     at = dhcp_option(at, OPTION_LEASE, DHCP_SECONDS);
-    at = dhcp_option(at, OPTION_MASK, DHCP_MASK);
+    at = dhcp_option(at, OPTION_MASK, net_subnet_mask(subnet));
     *at = OPTION_END;
     return NET_DHCP_FRAME;
 }

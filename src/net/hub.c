@@ -95,15 +95,17 @@ void net_hub_tidy(const char *network)
 }
 
 /* --- Joining --- */
-static int hub_start(const char *network, int log_fd, struct err *err)
+static int hub_start(const char *network, const struct net_subnet *subnet, int log_fd,
+                     struct err *err)
 {
-    char program[] = "posada", verb[] = "net-hub", name[80];
-    char *argv[] = {program, verb, name, NULL};
+    char program[] = "posada", verb[] = "net-hub", name[80], text[NET_SUBNET_TEXT];
+    char *argv[] = {program, verb, name, text, NULL};
     int ready[2], r;
     pid_t pid;
     char byte;
 
     (void)snprintf(name, sizeof(name), "%s", network);
+    net_subnet_print(subnet, text);
     if (pipe2(ready, O_CLOEXEC) < 0)
         return err_set(err, -errno, "network '%s': %s", network, strerror(errno));
     r = process_spawn_detached("/proc/self/exe", argv, &ready[1], 1, log_fd, &pid, err);
@@ -132,7 +134,8 @@ static int hub_connect(int dir_fd, const char *network, int *ret_fd)
     return 0;
 }
 
-int net_hub_join(const char *network, int log_fd, int *ret_fd, struct err *err)
+int net_hub_join(const char *network, const struct net_subnet *subnet, int log_fd, int *ret_fd,
+                 struct err *err)
 {
     CLEANUP(fd) int dir_fd = -1;
     int r = hub_open_dir(&dir_fd, err), code = -ENOENT;
@@ -145,7 +148,7 @@ int net_hub_join(const char *network, int log_fd, int *ret_fd, struct err *err)
             break;
         if (i > 1)
             hub_pause();
-        r = hub_start(network, log_fd, err);
+        r = hub_start(network, subnet, log_fd, err);
     }
     return r ? r
              : err_set(err, code, "network '%s': cannot reach its hub: %s", network,

@@ -29,6 +29,7 @@ enum { BATCH = 32, FIRST_MEMBER_MS = 10000, MESSAGE_MAX = NET_HEADER_SIZE + NET_
 struct hub {
     int listen_fd;
     bool had_members;
+    struct net_subnet subnet;
     struct net_switch table;
     struct net_queue member[NET_SWITCH_PORTS];
     uint8_t message[MESSAGE_MAX];
@@ -61,7 +62,8 @@ static void hub_forward(struct hub *h, unsigned from, size_t len)
 {
     uint8_t *frame = h->message + NET_HEADER_SIZE, answer[NET_HEADER_SIZE + NET_DHCP_FRAME] = {0};
     uint64_t to = net_switch_route(&h->table, from, frame);
-    size_t n = net_dhcp_answer(frame, len - NET_HEADER_SIZE, from, answer + NET_HEADER_SIZE);
+    size_t n =
+        net_dhcp_answer(&h->subnet, frame, len - NET_HEADER_SIZE, from, answer + NET_HEADER_SIZE);
 
     if (n) {
         net_queue_send(&h->member[from], answer, NET_HEADER_SIZE + n);
@@ -130,7 +132,7 @@ static int hub_listen(const char *network, int dir_fd, int *ret_fd)
     return 0;
 }
 
-int net_hub_main(const char *network)
+int net_hub_main(const char *network, const char *subnet)
 {
     struct hub *h = calloc(1, sizeof(*h));
     const struct sandbox_helper box = {
@@ -138,7 +140,8 @@ int net_hub_main(const char *network)
     int dir_fd, lock_fd, r = hub_open_dir(&dir_fd, NULL);
     struct err err;
 
-    if (r < 0 || !h || hub_lock(dir_fd, network, &lock_fd) < 0)
+    if (r < 0 || !h || !net_subnet_parse(subnet, &h->subnet) ||
+        hub_lock(dir_fd, network, &lock_fd) < 0)
         return EXIT_FAILED; /* there is one already */
     process_set_name("posada-hub");
     signal(SIGPIPE, SIG_IGN);

@@ -129,8 +129,29 @@ static void test_switch_is_not_filled_by_one(void **state)
 }
 
 /* --- DHCP --- */
+static void test_subnets(void **state)
+{
+    static const char *const bad[] = {
+        "",          "10.0.0.0",    "10.0.0.0/",   "10.0.0.0/26", "10.0.0.0/7",   "10.0.0.1/24",
+        "10.0.0/24", "10.0.0.0/-8", "10.0.0.0/ 8", "a/24",        "10.0.0.0/024", "::/24"};
+    struct net_subnet a, b;
+    char text[NET_SUBNET_TEXT];
+
+    assert_true(net_subnet_parse("255.255.255.128/25", &a));
+    net_subnet_print(&a, text);
+    assert_string_equal(text, "255.255.255.128/25");
+    assert_true(net_subnet_parse("10.1.0.0/16", &a) && net_subnet_parse("10.1.255.0/24", &b));
+    assert_true(net_subnet_overlap(&a, &b) && net_subnet_overlap(&b, &a));
+    assert_true(net_subnet_parse("10.2.0.0/24", &b));
+    assert_false(net_subnet_overlap(&a, &b) || net_subnet_overlap(&b, &a));
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+        if (net_subnet_parse(bad[i], &a))
+            fail_msg("'%s' was taken", bad[i]);
+}
+
 static void test_dhcp(void **state)
 {
+    const struct net_subnet subnet = {0x0a580000, 24};
     uint8_t frame[400] = {0}, answer[NET_DHCP_FRAME];
 
     st_be16(frame + 12, 0x0800);
@@ -141,23 +162,23 @@ static void test_dhcp(void **state)
     st_be32(frame + 46, 0x12345678);
     st_be32(frame + 278, 0x63825363);
     memcpy(frame + 282, "\x35\x01\x01\xff", 4);
-    assert_int_equal(net_dhcp_answer(frame, sizeof(frame), 3, answer), NET_DHCP_FRAME);
+    assert_int_equal(net_dhcp_answer(&subnet, frame, sizeof(frame), 3, answer), NET_DHCP_FRAME);
     assert_int_equal(ld_be32(answer + 58), 0x0a58000d);
     assert_int_equal(ld_be32(answer + 46), 0x12345678);
     assert_int_equal(answer[284], 2);
     frame[284] = 3;
-    assert_int_equal(net_dhcp_answer(frame, sizeof(frame), 3, answer), NET_DHCP_FRAME);
+    assert_int_equal(net_dhcp_answer(&subnet, frame, sizeof(frame), 3, answer), NET_DHCP_FRAME);
     assert_int_equal(answer[284], 5);
     for (size_t len = 0; len < 286; len++) { /* cut anywhere: read no further */
         uint8_t cut[400];
 
         memcpy(cut, frame, len);
-        (void)net_dhcp_answer(cut, len, 3, answer);
+        (void)net_dhcp_answer(&subnet, cut, len, 3, answer);
     }
-    assert_int_equal(net_dhcp_answer(frame, 281, 3, answer), 0);
+    assert_int_equal(net_dhcp_answer(&subnet, frame, 281, 3, answer), 0);
     frame[282] = 1;
     frame[283] = 255; /* an option that runs out of the frame */
-    assert_int_equal(net_dhcp_answer(frame, sizeof(frame), 3, answer), 0);
+    assert_int_equal(net_dhcp_answer(&subnet, frame, sizeof(frame), 3, answer), 0);
 }
 
 /* --- Port --- */
@@ -310,7 +331,7 @@ static void test_port_tells_when_it_is_full_and_when_it_is_over(void **state)
 }
 
 RUN_TESTS(cmocka_unit_test(test_forwards), cmocka_unit_test(test_switch),
-          cmocka_unit_test(test_switch_is_not_filled_by_one), cmocka_unit_test(test_dhcp),
-          cmocka_unit_test(test_port_with_a_hostile_peer),
+          cmocka_unit_test(test_switch_is_not_filled_by_one), cmocka_unit_test(test_subnets),
+          cmocka_unit_test(test_dhcp), cmocka_unit_test(test_port_with_a_hostile_peer),
           cmocka_unit_test(test_port_waits_for_a_slow_guest),
           cmocka_unit_test(test_port_tells_when_it_is_full_and_when_it_is_over))

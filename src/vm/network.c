@@ -9,6 +9,7 @@
 #include "net/user.h"
 #include "net/vsock.h"
 #include "vm/config.h"
+#include "vm/netdef.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,16 +37,22 @@ int network_check(const char *net, struct err *err)
 }
 
 /* --- In the keeper --- */
+static void network_take_place(struct network_place *place, const char *name, int log_fd)
+{
+    struct netdef def;
+
+    if (!netdef_ensure(name, &def, &place->err))
+        (void)!net_hub_join(name, &def.subnet, log_fd, &place->fd, &place->err);
+}
+
 void networks_prepare(struct networks *n, const struct vm_config *config, int log_fd)
 {
     *n = (struct networks){0};
     for (unsigned i = 0; i < VM_NETS_MAX; i++)
         n->net[i].place.fd = -1;
     for (unsigned i = 0; i < config->net_count; i++) {
-        struct network_place *place = &n->net[i].place;
-
         if (network_is_named(config->net[i].network))
-            (void)!net_hub_join(config->net[i].network, log_fd, &place->fd, &place->err);
+            network_take_place(&n->net[i].place, config->net[i].network, log_fd);
     }
 }
 
