@@ -15,7 +15,7 @@ $(if $(filter-out asan ubsan tsan cov dbg clang,$(m)),$(error m=$(m): one of asa
 
 compile = ninja -C $(build) --quiet $(1) </dev/null | { grep -v 'no work to do' || true; }
 
-.PHONY: all run check check-long watch format lint clean help
+.PHONY: all run check check-kvm check-long watch format lint clean help
 all: packages-build $(build)/build.ninja
 	@$(call compile)
 
@@ -37,6 +37,10 @@ check: packages-build-run-test $(build)/build.ninja
 	@$(call compile)
 	@tests/run --build $(build)
 
+check-kvm: packages-build-run-test $(build)/build.ninja
+	@$(call compile)
+	@tests/run --build $(build) --long kvm/
+
 check-long: packages-build-run-test $(build)/build.ninja
 	@$(call compile)
 	@tests/run --build $(build) --long
@@ -57,6 +61,7 @@ clean:
 help:
 	@echo 'make run         boot a RISC-V Debian kernel to a shell (or run the commands on stdin in it)'
 	@echo 'make check       all tests; closing line "N passed, N failed"'
+	@echo 'make check-kvm   hardware guests, in a nested bed where there is no VT-x or AMD-V'
 	@echo 'make check-long  the same and the slow ones (random programs, soak, lockstep)'
 	@echo 'make watch       rebuild and test on every save'
 	@echo 'make format      clang-format-14 over everything; make lint: clang-tidy, shellcheck'

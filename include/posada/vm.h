@@ -64,7 +64,7 @@ struct vm_config {
     enum vm_arch arch;
     enum vm_technique technique; /* as asked; the engine chosen is in `engine` */
     char engine[16];
-    char cpu_model[32];
+    char cpu_model[128];
     unsigned cpus;
     uint64_t memory; /* bytes */
     char *image;     /* recipe or image name; NULL when booting given files */

@@ -19,6 +19,7 @@ enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20, DISK_SIZE_MAX_GIB = 1638
 const struct cli_option run_guest_options[] = {
     {"name", 0, "NAME", "its name (default: one is made up)", CLI_NO_FILE},
     {"arch", 0, "ARCH", "riscv64, arm64 or amd64 (default: riscv64)"},
+    {"cpu-model", 0, "MODEL", "amd64: host, x86-64-v1 to -v4, with ,+FEATURE,-FEATURE"},
     {"technique", 0, "TECHNIQUE", "auto, emulate, full, hardware, para or container"},
     {"engine", 0, "NAME", "interp or jit, as doctor lists them (default: the technique's first)"},
     RUN_SIZE_OPTIONS,
@@ -201,7 +202,7 @@ int run_restart_option(const struct cli_args *args, struct vm_config *config, st
 static int option_arch(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     const char *arch = cli_value(args, "arch"), *technique = cli_value(args, "technique");
-    const char *engine = cli_value(args, "engine");
+    const char *engine = cli_value(args, "engine"), *model = cli_value(args, "cpu-model");
     int v = arch ? vm_arch_parse(arch) : ARCH_RISCV64;
 
     if (v < 0)
@@ -215,6 +216,10 @@ static int option_arch(const struct cli_args *args, struct vm_config *config, st
             technique);
     config->technique = (enum vm_technique)v;
     snprintf(config->engine, sizeof(config->engine), "%s", engine ? engine : "");
+    if (model && strlen(model) >= sizeof(config->cpu_model))
+        return err_set(err, -EINVAL, "--cpu-model '%s': at most %zu characters", model,
+                       sizeof(config->cpu_model) - 1);
+    snprintf(config->cpu_model, sizeof(config->cpu_model), "%s", model ? model : "");
     return 0;
 }
 

@@ -2,17 +2,18 @@
 /*
  * ACPI 6.4, 4.8.3: PM1 event (status, enable), PM1 control, power-management timer of 32 bits at
  * 3.579545 MHz. The machine is in ACPI mode from the start (SCI_EN reads as one). Sleep states:
- * S5 alone. Not modelled: general-purpose events, sleep button, RTC wake-up.
+ * S5 alone. Not modelled: general-purpose events, sleep button. The RTC's bit
+ * can be enabled, as kernels insist on it, but there is no sleep to wake from.
  */
 #include "devices/fw/acpi_pm.h"
 #include "base/bits.h"
 #include "devices/core/device.h"
 
 enum { STATUS = 0, ENABLE = 2 };
-enum { TIMER_CARRY = 1, GLOBAL = 1 << 5, POWER_BUTTON = 1 << 8, WAKE = 1 << 15 };
-enum { STATUS_BITS = TIMER_CARRY | GLOBAL | POWER_BUTTON | WAKE };
+enum { TIMER_CARRY = 1, GLOBAL = 1 << 5, POWER_BUTTON = 1 << 8, RTC = 1 << 10, WAKE = 1 << 15 };
+enum { STATUS_BITS = TIMER_CARRY | GLOBAL | POWER_BUTTON | RTC | WAKE };
 enum {
-    ENABLE_BITS = TIMER_CARRY | GLOBAL | POWER_BUTTON,
+    ENABLE_BITS = TIMER_CARRY | GLOBAL | POWER_BUTTON | RTC,
     CONTROL_SCI = 1,
     CONTROL_SLEEP = 1 << 13
 };

@@ -81,6 +81,8 @@ int kvm_cpuid_push(struct kvm_vcpu *v, struct err *err)
     struct cpuid_list list = {0};
     int r;
 
+    if (!memcmp(table, &v->shown, sizeof(*table)))
+        return 0; /* once a vCPU has run, the kernel takes none any more */
     for (uint32_t i = 0; i < table->count && i < X86_CPUID_MAX; i++) {
         const struct x86_cpuid *from = &table->row[i];
 
@@ -95,6 +97,8 @@ int kvm_cpuid_push(struct kvm_vcpu *v, struct err *err)
         };
     }
     r = kvm_ioctl(v->fd, KVM_SET_CPUID2, &list);
-    return r < 0 ? err_set(err, r, "kvm: the host refuses the guest's CPU model: %s", strerror(-r))
-                 : 0;
+    if (r < 0)
+        return err_set(err, r, "kvm: the host refuses the guest's CPU model: %s", strerror(-r));
+    v->shown = *table;
+    return 0;
 }

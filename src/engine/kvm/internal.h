@@ -37,6 +37,7 @@ struct kvm_vcpu {
     bool extint;         /* the board's interrupt controller asks, see x86_cpu.acknowledge */
     bool prepared;       /* the thread takes the kick signal */
     struct engine_debug debug;
+    struct x86_cpuid_table shown; /* the CPUID table that the kernel has */
     _Atomic uint64_t stat[KVM_STAT_COUNT];
 };
 

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The KVM engine on this host's /dev/kvm, whatever kind it is, with guests of a few instructions:
+ * registers, port and memory accesses, interrupts by message, kicks, the log of written pages, and
+ * a state taken in the middle and put into another machine. A verdict a line, as tests/run wants.
+ */
+#include "base/cleanup.h"
+#include "base/endian.h"
+#include "cpu/x86/x86.h"
+#include "engine/kvm/kvm.h"
+#include "mem/mem.h"
+#include "state/state.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { RAM = 0x10000, CODE = 0x1000, DATA = 0x5000, REGISTER = 0x20000, PORT = 0x80 };
+
+struct small {
+    struct mem *mem;
+    struct engine *engine;
+    struct x86_cpu *x;
+    uint64_t port_value, port_reads, memory_value, memory_at;
+    unsigned port_writes;
+};
+
+/* --- The board: one port, one register --- */
+static bool port_read(void *arg, gpa_t at, unsigned size, uint64_t *ret_val)
+{
+    struct small *s = arg;
+
+    s->port_reads++;
+    *ret_val = 0x12345678 >> (at.v - PORT);
+    return at.v == PORT;
+}
+
+static bool port_write(void *arg, gpa_t at, unsigned size, uint64_t val)
+{
+    struct small *s = arg;
+
+    s->port_value = val;
+    s->port_writes++;
+    if (at.v == PORT) /* ends the run */
+        cpu_attend(&s->x->cpu, ATTENTION_KICK);
+    return at.v == PORT;
+}
+
+static bool register_read(void *arg, gpa_t at, unsigned size, uint64_t *ret_val)
+{
+    *ret_val = 0xa5a5a5a5;
+    return at.v >= REGISTER;
+}
+
+static bool register_write(void *arg, gpa_t at, unsigned size, uint64_t val)
+{
+    struct small *s = arg;
+
+    s->memory_value = val;
+    s->memory_at = at.v;
+    return at.v >= REGISTER;
+}
+
+/* --- A machine at a piece of flat 32-bit code --- */
+static void small_free(struct small *s)
+{
+    if (s->engine)
+        s->engine->ops->destroy(s->engine);
+    mem_free(s->mem);
+    *s = (struct small){0};
+}
+
+static void small_enter(struct small *s, const uint8_t *code, size_t len)
+{
+    struct x86_cpu *x = s->x;
+
+    s->engine->ops->reset(s->engine, 0);
+    (void)!mem_write(s->mem, GPA(CODE), code, len);
+    x->cr0 = X86_CR0_PE | X86_CR0_ET;
+    x86_set_flat(x, X86_CS, 8, 0xc09b);
+    for (unsigned seg = 0; seg <= X86_GS; seg++)
+        if (seg != X86_CS)
+            x86_set_flat(x, (enum x86_segment)seg, 16, 0xc093);
+    x->cpu.pc = CODE;
+    x->cpu.slot[X86_RSP] = DATA;
+}
+
+static bool small_new(struct small *s, struct err *err)
+{
+    struct engine_config config = {.cpu_ops = &x86_cpu_ops, .cpu_model = "host", .vcpus = 1};
+    struct mem_io ports = {port_read, port_write, s},
+                  registers = {register_read, register_write, s};
+
+    *s = (struct small){.mem = mem_new()};
+    config.mem = s->mem;
+    if (!s->mem || mem_add_ram(s->mem, GPA(0), RAM, err) ||
+        engine_kvm_ops.create(&config, &s->engine, err))
+        return false;
+    mem_set_io(s->mem, &registers);
+    mem_set_ports(s->mem, &ports);
+    s->x = x86_of(engine_kvm_ops.vcpu(s->engine, 0));
+    return !engine_kvm_ops.map(s->engine, err);
+}
+
+/* Runs up to the guest's write to PORT and parks. */
+static bool small_run(struct small *s, struct err *err)
+{
+    return engine_kvm_ops.run(s->engine, 0, err) == ENGINE_EXIT_KICK &&
+           !engine_kvm_ops.park(s->engine, 0, true, err);
+}
+
+static bool failed;
+
+static void verdict(const char *name, bool good, const struct err *err)
+{
+    failed = failed || !good;
+    printf("%s %s%s%s\n", good ? "ok" : "not ok", name, *err->text ? ": " : "", err->text);
+}
+
+/* --- The tests --- */
+static void test_registers(struct small *s)
+{
+    /* lea eax, [ebx+ecx*2]; in eax, PORT into edx by way of eax; out PORT, eax; jmp . */
+    static const uint8_t code[] = {0x8d, 0x34, 0x4b, 0xe5, PORT, 0x89, 0xc2,
+                                   0x89, 0xf0, 0xe7, PORT, 0xeb, 0xfe};
+    struct err err = {0};
+    bool ran;
+
+    small_enter(s, code, sizeof(code));
+    s->x->cpu.slot[X86_RBX] = 1000;
+    s->x->cpu.slot[X86_RCX] = 21;
+    ran = small_run(s, &err);
+    verdict("registers_and_ports",
+            ran && s->port_value == 1042 && s->x->cpu.slot[X86_RDX] == 0x12345678 &&
+                s->x->cpu.slot[X86_RSI] == 1042 && s->x->cpu.pc == CODE + 11,
+            &err);
+}
+
+static void test_memory(struct small *s)
+{
+    /* mov eax, [REGISTER+4]; mov [REGISTER+8], ax; out PORT, eax; jmp . */
+    static const uint8_t code[] = {0xa1, 4, 0, 2,    0,    0x66, 0xa3, 8,
+                                   0,    2, 0, 0xe7, PORT, 0xeb, 0xfe};
+    struct err err = {0};
+    bool ran;
+
+    small_enter(s, code, sizeof(code));
+    ran = small_run(s, &err);
+    verdict("memory_mapped_registers",
+            ran && s->port_value == 0xa5a5a5a5 && s->memory_value == 0xa5a5 &&
+                s->memory_at == REGISTER + 8,
+            &err);
+}
+
+static bool page_dirty(struct small *s, uint64_t gpa)
+{
+    return atomic_fetch_and(mem_page_flags(s->mem, GPA(gpa)), (uint8_t)~PAGE_DIRTY) & PAGE_DIRTY;
+}
+
+static void test_dirty_log(struct small *s)
+{
+    /* mov [0x7000], eax; out PORT, eax; mov [0x9000], eax; out PORT, eax; jmp . */
+    static const uint8_t code[] = {0xa3, 0,    0x70, 0, 0,    0xe7, PORT, 0xa3,
+                                   0,    0x90, 0,    0, 0xe7, PORT, 0xeb, 0xfe};
+    struct err err = {0};
+    bool good;
+
+    small_enter(s, code, sizeof(code));
+    for (uint64_t at = 0; at < RAM; at += GUEST_PAGE_SIZE)
+        (void)page_dirty(s, at);
+    good = !engine_kvm_ops.track_dirty(s->engine, true, &err) && small_run(s, &err) &&
+           !engine_kvm_ops.sync_dirty(s->engine, &err);
+    good = good && page_dirty(s, 0x7000) && !page_dirty(s, 0x9000);
+    good = good && !engine_kvm_ops.park(s->engine, 0, false, &err) && small_run(s, &err) &&
+           !engine_kvm_ops.sync_dirty(s->engine, &err);
+    good = good && !page_dirty(s, 0x7000) && page_dirty(s, 0x9000);
+    good = good && !engine_kvm_ops.track_dirty(s->engine, false, &err);
+    verdict("log_of_written_pages", good && engine_kvm_ops.sync_dirty(s->engine, &(struct err){0}),
+            &err);
+}
+
+static void *kick_soon(void *arg)
+{
+    struct small *s = arg;
+    struct timespec pause = {.tv_nsec = 100000000};
+
+    nanosleep(&pause, NULL);
+    cpu_attend(&s->x->cpu, ATTENTION_KICK);
+    engine_kvm_ops.kick(s->engine, 0);
+    return NULL;
+}
+
+/* A guest that never leaves by itself; a lost kick hangs here until the runner ends us. */
+static void test_kick(struct small *s)
+{
+    static const uint8_t code[] = {0x40, 0xeb, 0xfd}; /* inc eax; jmp */
+    struct err err = {0};
+    pthread_t thread;
+    bool good;
+
+    small_enter(s, code, sizeof(code));
+    good = !pthread_create(&thread, NULL, kick_soon, s);
+    good = good && engine_kvm_ops.run(s->engine, 0, &err) == ENGINE_EXIT_KICK;
+    pthread_join(thread, NULL);
+    good = good && !engine_kvm_ops.park(s->engine, 0, true, &err);
+    verdict("kick_of_a_busy_vcpu", good && s->x->cpu.slot[X86_RAX] > 0, &err);
+}
+
+/* Halted with interrupts on: a message wakes it and the handler answers. */
+static void test_message(struct small *s)
+{
+    /* sti; 1: hlt; jmp 1b; handler: mov eax, 77; out PORT, eax; jmp . */
+    static const uint8_t code[] = {0xfb, 0xf4, 0xeb, 0xfd, 0xb8, 77,  0,
+                                   0,    0,    0xe7, PORT, 0xeb, 0xfe};
+    /* A gate for vector 0x40, and the descriptors that delivery reads. */
+    static const uint8_t gate[] = {(CODE + 4) & 255, (CODE + 4) >> 8, 8, 0, 0, 0x8e, 0, 0};
+    static const uint8_t gdt[] = {0, 0,    0,    0, 0,    0,    0, 0, 0xff, 0xff, 0,    0,
+                                  0, 0x9b, 0xcf, 0, 0xff, 0xff, 0, 0, 0,    0x93, 0xcf, 0};
+    struct err err = {0};
+
+    small_enter(s, code, sizeof(code));
+    s->port_value = 0;
+    s->x->idt_base = 0x3000;
+    s->x->idt_limit = 0x7ff;
+    s->x->gdt_base = 0x2000;
+    s->x->gdt_limit = sizeof(gdt) - 1;
+    st_le32(s->x->lapic + 0xf0, 0x1ff); /* spurious vector register: enabled */
+    (void)!mem_write(s->mem, GPA(0x3000 + 0x40 * 8), gate, sizeof(gate));
+    (void)!mem_write(s->mem, GPA(0x2000), gdt, sizeof(gdt));
+    if (engine_kvm_ops.set_state(s->engine, 0, &err)) {
+        verdict("interrupt_by_message", false, &err);
+        return;
+    }
+    cpu_attend(&s->x->cpu, ATTENTION_KICK);
+    (void)engine_kvm_ops.run(s->engine, 0, &err); /* the state is in the kernel now */
+    s->engine->ops->apic->message(s->engine, 0xfee00000, 0x40);
+    verdict("interrupt_by_message", small_run(s, &err) && s->port_value == 77, &err);
+}
+
+/* Half of a sum here, the other half in a second machine that got the first one's saved state. */
+static void test_state(struct small *s)
+{
+    /* mov ecx, 100; 1: add eax, ecx; cmp ecx, 50; jne 2f; out PORT, eax; 2: loop 1b; mov edx, eax;
+     * out PORT, eax; jmp . */
+    static const uint8_t code[] = {0xb9, 100,  0,    0,    0,    0x01, 0xc8, 0x83,
+                                   0xf9, 50,   0x75, 2,    0xe7, PORT, 0xe2, 0xf5,
+                                   0x89, 0xc2, 0xe7, PORT, 0xeb, 0xfe};
+    CLEANUP(free) uint8_t *data = NULL;
+    struct small other;
+    struct err err = {0};
+    size_t len;
+    struct state_object o = {.type = "x86_64",
+                             .name = "cpu",
+                             .version = x86_cpu_ops.state_version,
+                             .fields = x86_cpu_ops.state};
+    bool good;
+
+    small_enter(s, code, sizeof(code));
+    s->x->msr.kvm_poll_control = 0; /* something that is not its value after reset */
+    st_le32(s->x->xsave + 24, 0x1fc0);
+    o.object = s->x;
+    good = small_run(s, &err) && !state_save(&o, 1, &data, &len, &err);
+    if (!small_new(&other, &err)) {
+        verdict("state_moves_to_another_machine", false, &err);
+        small_free(&other);
+        return;
+    }
+    (void)!mem_write(other.mem, GPA(CODE), code, sizeof(code));
+    o.object = other.x;
+    good = good && !state_load(&o, 1, data, len, &err) &&
+           !engine_kvm_ops.set_state(other.engine, 0, &err) && small_run(&other, &err);
+    verdict("state_moves_to_another_machine",
+            good && other.x->cpu.slot[X86_RDX] == 5050 && ld_le32(other.x->xsave + 24) == 0x1fc0 &&
+                other.port_value == 5050,
+            &err);
+    small_free(&other);
+}
+
+static void test_triple_fault(struct small *s)
+{
+    static const uint8_t code[] = {0x0f, 0x0b}; /* ud2 without an interrupt table */
+    struct err err = {0}, none = {0};
+
+    small_enter(s, code, sizeof(code));
+    s->x->idt_limit = 0;
+    verdict("triple_fault_without_a_board",
+            engine_kvm_ops.run(s->engine, 0, &err) == ENGINE_EXIT_FAILED && *err.text, &none);
+}
+
+static void test_measure(void)
+{
+    struct kvm_abilities a;
+    struct err err = {0}, none = {0};
+    int r = kvm_measure(&a, &err);
+
+    /* Whatever the host is: usable, or refused in a sentence that says what to do instead. */
+    verdict("measurement_has_a_verdict",
+            a.device && a.ran && a.kernel_speed && (!r || strstr(err.text, "--technique")), &none);
+}
+
+int main(void)
+{
+    struct small s;
+    struct err err = {0};
+
+    if (!small_new(&s, &err)) {
+        printf("skip kvm: %s\n", err.text);
+        small_free(&s);
+        return 0;
+    }
+    test_measure();
+    test_registers(&s);
+    test_memory(&s);
+    test_dirty_log(&s);
+    test_kick(&s);
+    test_message(&s);
+    test_state(&s);
+    test_triple_fault(&s);
+    small_free(&s);
+    return failed;
+}
