@@ -179,12 +179,13 @@ int loader_parse_elf(struct loader_image *image, enum vm_arch arch, struct err *
     if (r)
         return r;
     image->kind = LOADER_ELF;
+    if (arch == ARCH_X86_64)
+        loader_find_pvh(image);
+    if (image->pvh_entry)
+        return 0; /* a vmlinux: its own entry is for the 64-bit protocol, and physical */
     if (!elf_physical(image, ld_le64(image->bytes.data + EH(e_entry)), &image->entry))
         return elf_bad(image, "corrupt ELF file: its entry lies in no segment", err);
-    if (arch == ARCH_X86_64) {
-        loader_find_pvh(image);
-        image->multiboot = loader_is_multiboot(b);
-    }
+    image->multiboot = arch == ARCH_X86_64 && loader_is_multiboot(b);
     image->has_tohost = elf_find_symbol(&image->bytes, "tohost", &tohost) &&
                         elf_physical(image, tohost, &image->tohost);
     return 0;

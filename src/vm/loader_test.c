@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels, programs and initrds from files, most of them broken on purpose. */
 #include "base/bits.h"
+#include "base/checked.h"
 #include "base/endian.h"
 #include "base/unit_test.h"
 #include "mem/mem.h"
@@ -389,6 +390,184 @@ static void firmware_raw_or_elf(void **state)
            &err, "firmware '");
 }
 
+/* --- x86 --- */
+enum { BZ_SETUP = 1024, BZ_LEN = 4096 };
+
+static void make_bzimage(uint8_t *image)
+{
+    memset(image, 0, BZ_LEN);
+    image[0x1f1] = 1; /* setup sectors, besides the first */
+    st_le32(image + 0x1f4, (BZ_LEN - BZ_SETUP) / 16);
+    image[0x201] = 0x6a;
+    memcpy(image + 0x202, "HdrS", 4);
+    st_le16(image + 0x206, 0x20f);
+    image[0x211] = 1;
+    st_le32(image + 0x230, 0x200000);
+    st_le16(image + 0x236, 1);
+    st_le64(image + 0x258, 0x1000000);
+    st_le32(image + 0x260, 0x800000);
+}
+
+static int open_x86(const void *data, size_t len, struct loader_image *image, struct err *err)
+{
+    return loader_open_kernel(image, write_file(data, len), ARCH_X86_64, err);
+}
+
+static void refuse_x86(const void *data, size_t len, const char *word)
+{
+    struct loader_image image;
+    struct err err = {0};
+
+    refuse(open_x86(data, len, &image, &err), -ENOEXEC, &err, word);
+}
+
+static void bzimage_good_and_broken(void **state)
+{
+    struct loader_image k;
+    uint8_t image[BZ_LEN];
+    struct err err = {0};
+
+    make_bzimage(image);
+    assert_int_equal(open_x86(image, sizeof(image), &k, &err), 0);
+    assert_int_equal(k.kind, LOADER_LINUX);
+    assert_int_equal(k.entry, 0x200);
+    assert_int_equal(k.text_offset, 0x1000000);
+    assert_int_equal(k.memory_size, 0x800000);
+    assert_int_equal(k.segment[0].offset, BZ_SETUP);
+    assert_int_equal(k.setup_len, 0x202 + 0x6a - 0x1f1);
+    assert_memory_equal(k.setup + 0x11, "HdrS", 4);
+    loader_close(&k);
+    for (size_t len = 0x207; len < BZ_LEN - 16; len += 61)
+        refuse_x86(image, len, "truncated");
+    st_le16(image + 0x206, 0x20b);
+    refuse_x86(image, sizeof(image), "2.12");
+    make_bzimage(image);
+    st_le16(image + 0x236, 0);
+    refuse_x86(image, sizeof(image), "32-bit");
+    make_bzimage(image);
+    st_le32(image + 0x230, 0x300000);
+    refuse_x86(image, sizeof(image), "corrupt");
+    make_bzimage(image);
+    st_le32(image + 0x260, UINT32_MAX);
+    refuse_x86(image, sizeof(image), "corrupt");
+}
+
+/* A program of 32 bits: Multiboot header, one segment. */
+static size_t make_multiboot(uint8_t *image)
+{
+    Elf32_Ehdr *eh = (Elf32_Ehdr *)(void *)image;
+    Elf32_Phdr *ph = (Elf32_Phdr *)(void *)(image + sizeof(*eh));
+
+    memset(image, 0, IMAGE_LEN);
+    memcpy(eh->e_ident, "\177ELF\1\1\1", 7);
+    *eh = (Elf32_Ehdr){.e_type = ET_EXEC,
+                       .e_machine = EM_386,
+                       .e_entry = 0x100010,
+                       .e_phoff = sizeof(*eh),
+                       .e_phentsize = sizeof(*ph),
+                       .e_phnum = 1};
+    memcpy(eh->e_ident, "\177ELF\1\1\1", 7);
+    *ph = (Elf32_Phdr){.p_type = PT_LOAD,
+                       .p_offset = 256,
+                       .p_paddr = 0x100000,
+                       .p_vaddr = 0x100000,
+                       .p_filesz = 64,
+                       .p_memsz = 128};
+    st_le32(image + 256, 0x1badb002);
+    st_le32(image + 264, 0u - 0x1badb002u);
+    return 320;
+}
+
+static void multiboot_good_and_broken(void **state)
+{
+    static uint8_t image[IMAGE_LEN];
+    size_t len = make_multiboot(image);
+    struct loader_image k;
+    struct err err = {0};
+
+    assert_int_equal(open_x86(image, len, &k, &err), 0);
+    assert_true(k.narrow && k.multiboot);
+    assert_int_equal(k.entry, 0x100010);
+    assert_int_equal(k.segment[0].memory_len, 128);
+    loader_close(&k);
+    refuse_x86(image, len - 1, "truncated");
+    st_le32(image + 264, 5); /* the header's sum */
+    refuse_x86(image, len, "another architecture");
+}
+
+static size_t make_pvh(uint8_t *image)
+{
+    Elf64_Ehdr *eh = (Elf64_Ehdr *)(void *)image;
+    Elf64_Phdr *ph = (Elf64_Phdr *)(void *)(image + sizeof(*eh));
+
+    memset(image, 0, IMAGE_LEN);
+    *eh = (Elf64_Ehdr){.e_type = ET_EXEC,
+                       .e_machine = EM_X86_64,
+                       .e_entry = 0x1000000,
+                       .e_phoff = sizeof(*eh),
+                       .e_phentsize = sizeof(*ph),
+                       .e_phnum = 2};
+    memcpy(eh->e_ident, "\177ELF\2\1\1", 7);
+    ph[0] = (Elf64_Phdr){.p_type = PT_LOAD,
+                         .p_offset = 512,
+                         .p_paddr = 0x1000000,
+                         .p_vaddr = UINT64_C(0xffffffff81000000),
+                         .p_filesz = 64,
+                         .p_memsz = 4096};
+    ph[1] = (Elf64_Phdr){.p_type = PT_NOTE, .p_offset = 600, .p_filesz = 20 + 24};
+    st_le32(image + 600, 4); /* somebody else's note first */
+    st_le32(image + 604, 4);
+    st_le32(image + 608, 18);
+    memcpy(image + 612, "GNU", 4);
+    st_le32(image + 620, 4);
+    st_le32(image + 624, 8);
+    st_le32(image + 628, 18);
+    memcpy(image + 632, "Xen", 4);
+    st_le64(image + 636, 0x1000040);
+    return 644;
+}
+
+static void vmlinux_with_and_without_pvh(void **state)
+{
+    static uint8_t image[IMAGE_LEN];
+    size_t len = make_pvh(image);
+    struct loader_image k;
+    struct err err = {0};
+
+    assert_int_equal(open_x86(image, len, &k, &err), 0);
+    assert_int_equal(k.pvh_entry, 0x1000040);
+    assert_int_equal(k.segment[0].address, 0x1000000);
+    loader_close(&k);
+    st_le32(image + 604, UINT32_MAX); /* a note beyond its segment */
+    refuse_x86(image, len, "entry");
+}
+
+/* Whatever is flipped, it is a refusal or an image inside its own bytes; never a crash. */
+static void x86_images_with_flipped_bits(void **state)
+{
+    static uint8_t image[IMAGE_LEN];
+    uint64_t random = 1;
+
+    for (unsigned i = 0; i < 3000; i++) {
+        size_t len = i % 3 == 0 ? BZ_LEN : i % 3 == 1 ? make_multiboot(image) : make_pvh(image);
+        struct loader_image k;
+        struct err err = {0};
+
+        if (i % 3 == 0)
+            make_bzimage(image);
+        for (unsigned n = 0; n < 1 + i % 4; n++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            image[(i % 3 == 0 && n ? 0x1f1 + (random >> 40) % 0x80 : (random >> 40) % len)] ^=
+                (uint8_t)(1u << (random >> 33) % 8);
+        }
+        if (open_x86(image, len, &k, &err))
+            continue;
+        for (unsigned n = 0; n < k.segment_count; n++)
+            assert_true(range_within(k.segment[n].offset, k.segment[n].len, k.bytes.len));
+        loader_close(&k);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +583,10 @@ int main(void)
         cmocka_unit_test(initrd_good),
         cmocka_unit_test(initrd_broken),
         cmocka_unit_test(firmware_raw_or_elf),
+        cmocka_unit_test(bzimage_good_and_broken),
+        cmocka_unit_test(multiboot_good_and_broken),
+        cmocka_unit_test(vmlinux_with_and_without_pvh),
+        cmocka_unit_test(x86_images_with_flipped_bits),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
