@@ -26,6 +26,7 @@
 
 #define CALL(name) SCMP_SYS(name)
 
+enum { DESCRIPTORS = 1 << 20, DESCRIPTORS_LEAST = 1024 };
 enum { MNT_DETACH_FLAG = 2, AT_RECURSIVE_FLAG = 0x8000 };
 
 static int tree_failed(const struct sandbox_tree *config, const char *what, struct err *err)
@@ -98,17 +99,19 @@ static int tree_user(const struct sandbox_tree *config, bool root, struct err *e
     return tree_capabilities(config, root && !config->become ? few : 0, err);
 }
 
-/* A descriptor a node: as many as may be. */
-static void tree_limits(void)
+/* A descriptor a file the guest knows: as many as may be. */
+static unsigned tree_limits(void)
 {
     const struct rlimit none = {0, 0};
-    struct rlimit files = {1 << 20, 1 << 20};
+    struct rlimit files = {DESCRIPTORS, DESCRIPTORS};
 
     (void)setrlimit(RLIMIT_CORE, &none);
-    if (setrlimit(RLIMIT_NOFILE, &files) == 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
-        return;
-    files.rlim_cur = files.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &files);
+    if (setrlimit(RLIMIT_NOFILE, &files) == 0)
+        return DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return DESCRIPTORS_LEAST;
+    files.rlim_cur = files.rlim_max < DESCRIPTORS ? files.rlim_max : DESCRIPTORS;
+    return setrlimit(RLIMIT_NOFILE, &files) == 0 ? (unsigned)files.rlim_cur : DESCRIPTORS_LEAST;
 }
 
 /* --- System calls --- */
@@ -251,12 +254,12 @@ static int tree_open(const struct sandbox_tree *config, struct sandbox_tree_fds 
 int sandbox_enter_tree(const struct sandbox_tree *config, struct sandbox_tree_fds *ret_fds,
                        struct err *err)
 {
-    struct sandbox_tree_fds fds = {-1, -1};
+    struct sandbox_tree_fds fds = {.root = -1, .proc = -1};
     bool root = geteuid() == 0; /* asked before a user namespace makes us look like it */
     bool apart;
     int r;
 
-    tree_limits();
+    fds.limit = tree_limits();
     r = sandbox_unshare(err);
     apart = !r;
     if (r < 0 && r != -EOPNOTSUPP)

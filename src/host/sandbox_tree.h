@@ -21,7 +21,8 @@ struct sandbox_tree {
 };
 
 struct sandbox_tree_fds {
-    int root; /* O_PATH, the directory */
+    int root;       /* O_PATH, the directory */
+    unsigned limit; /* descriptors there may be: cannot be asked any more */
     int proc; /* O_PATH, /proc/self/fd, with nothing else of /proc where namespaces are offered */
 };
 

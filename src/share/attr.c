@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int attr_give(struct share_call *c, int fd)
@@ -62,15 +63,33 @@ static int attr_set_owner(const struct share_call *c, const struct share_node *n
     return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-static int attr_set_mode(const struct share_call *c, const struct share_node *node, uint32_t mode)
+/* Without CAP_FSETID only who is in its group may set a folder's set-group-ID bit. */
+static int attr_join_group(struct share_call *c, const struct share_node *node)
+{
+    struct stat st;
+    int r = share_stat(node->fd, &st);
+
+    if (r < 0)
+        return r;
+    c->became = c->s->config.become;
+    if (c->became)
+        (void)syscall(SYS_setfsgid, st.st_gid);
+    return 0;
+}
+
+static int attr_set_mode(struct share_call *c, const struct share_node *node, uint32_t mode)
 {
     char name[16];
     int r = share_check_mode(node->type, mode);
 
+    if (!r && node->type == S_IFDIR && mode & S_ISGID)
+        r = attr_join_group(c, node);
     if (r < 0)
         return r;
     (void)snprintf(name, sizeof(name), "%d", node->fd);
-    return fchmodat(c->s->config.proc_fd, name, mode & 07777, 0) < 0 ? -errno : 0;
+    r = fchmodat(c->s->config.proc_fd, name, mode & 07777, 0) < 0 ? -errno : 0;
+    share_be_back(c);
+    return r;
 }
 
 static int attr_set_size(const struct share_call *c, const struct share_node *node,
@@ -119,7 +138,7 @@ static int attr_set_times(const struct share_node *node, const struct fuse_setat
     return utimensat(node->fd, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-static int attr_set(const struct share_call *c, const struct share_node *node,
+static int attr_set(struct share_call *c, const struct share_node *node,
                     const struct fuse_setattr_in *in)
 {
     int r = 0;

@@ -29,14 +29,15 @@ static bool become_is(long call, uint32_t id)
     return (uint32_t)syscall(call, -1) == id;
 }
 
-int share_become(const struct share_call *c)
+int share_become(struct share_call *c)
 {
     uint32_t uid = c->h->uid, gid = c->h->gid;
 
-    if (!c->s->config.become)
+    if (!c->s->config.become || (!uid && !gid)) /* root, as which we run */
         return 0;
     if (uid == (uint32_t)-1 || gid == (uint32_t)-1)
         return -EPERM;
+    c->became = true;
     (void)syscall(SYS_setfsgid, gid);
     (void)syscall(SYS_setfsuid, uid);
     if (become_is(SYS_setfsgid, gid) && become_is(SYS_setfsuid, uid) && (!uid || !become_raise()))
@@ -45,10 +46,11 @@ int share_become(const struct share_call *c)
     return -EPERM;
 }
 
-void share_be_back(const struct share_call *c)
+void share_be_back(struct share_call *c)
 {
-    if (!c->s->config.become)
+    if (!c->became)
         return;
-    (void)syscall(SYS_setfsuid, geteuid());
-    (void)syscall(SYS_setfsgid, getegid());
+    c->became = false;
+    (void)syscall(SYS_setfsuid, 0);
+    (void)syscall(SYS_setfsgid, 0);
 }

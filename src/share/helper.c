@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,15 +95,12 @@ static int helper_window(struct helper *h, struct err *err)
     return 0;
 }
 
-static unsigned helper_nodes_max(void)
+/* Of the descriptors there may be, some are for open files, most for nodes. */
+static void helper_limits(struct share_server_config *config, unsigned limit)
 {
-    struct rlimit limit = {.rlim_cur = 1024};
-
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur > 1 << 20)
-        limit.rlim_cur = 1 << 20;
-    return limit.rlim_cur > 2 * DESCRIPTORS_APART ? (unsigned)limit.rlim_cur - DESCRIPTORS_APART
-                                                  : DESCRIPTORS_APART;
+    limit -= limit > 2 * DESCRIPTORS_APART ? DESCRIPTORS_APART : 0;
+    config->files_max = limit / 4 < FILES_MAX ? limit / 4 : FILES_MAX;
+    config->nodes_max = limit - config->files_max;
 }
 
 static int helper_start(struct helper *h, char *const *arguments, struct err *err)
@@ -132,9 +128,7 @@ static int helper_start(struct helper *h, char *const *arguments, struct err *er
         return r;
     config.root_fd = fds.root;
     config.proc_fd = fds.proc;
-    config.nodes_max = helper_nodes_max();
-    config.files_max = config.nodes_max < 2 * FILES_MAX ? config.nodes_max / 2 : FILES_MAX;
-    config.nodes_max -= config.files_max;
+    helper_limits(&config, fds.limit);
     return share_server_new(&config, &h->server, err);
 }
 

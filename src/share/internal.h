@@ -36,6 +36,7 @@ struct share_nodes {
     pthread_mutex_t lock;
     struct share_node **by_id, **by_file;
     unsigned buckets, count, max;
+    bool complained; /* once */
     uint64_t next_id;
 };
 
@@ -108,6 +109,7 @@ struct share_call {
     size_t data_len;
     uint8_t *out; /* behind the reply's header */
     size_t out_room, out_len;
+    bool became; /* another user: share_be_back() is due */
 };
 
 /* The next len bytes of the arguments; NULL: there are not as many. */
@@ -139,9 +141,12 @@ int must_use share_check_mode(mode_t type, uint32_t mode);
 /* What of a guest's open flags is passed on to the host. */
 int share_open_flags(uint32_t flags);
 
+/* FOPEN_NOFLUSH or 0, for an open file. */
+uint32_t share_open_noflush(int fd, int flags);
+
 /* Becomes who asks, to create something, and back (become.c). */
-int must_use share_become(const struct share_call *c);
-void share_be_back(const struct share_call *c);
+int must_use share_become(struct share_call *c);
+void share_be_back(struct share_call *c);
 
 typedef int (*share_op_fn)(struct share_call *c);
 int share_op_lookup(struct share_call *c);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* A worker is not held longer than this many bytes; the guest asks again for the rest. */
@@ -34,6 +35,25 @@ static uint32_t open_keeps_cache(struct share_server *s, struct share_node *node
     return same ? FOPEN_KEEP_CACHE : 0;
 }
 
+/* Only file systems that write over a network have something to tell when a file is closed; with
+ * others the guest need not ask. */
+uint32_t share_open_noflush(int fd, int flags)
+{
+    static const uint32_t remote[] = {
+        0x6969 /* nfs */,      0x517b /* smb */,      0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
+        0x65735546 /* fuse */, 0x00c36400 /* ceph */, 0x01021997 /* 9p */,   0x5346414f /* afs */};
+    struct statfs st;
+
+    if ((flags & O_ACCMODE) == O_RDONLY)
+        return FOPEN_NOFLUSH;
+    if (fstatfs(fd, &st) < 0)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(remote); i++)
+        if ((uint32_t)st.f_type == remote[i])
+            return 0;
+    return FOPEN_NOFLUSH;
+}
+
 int share_op_open(struct share_call *c)
 {
     const struct fuse_open_in *in = share_take(c, sizeof(*in));
@@ -52,9 +72,7 @@ int share_op_open(struct share_call *c)
     /* Never a device, a pipe or a socket: opening one has effects, or never ends. */
     fd = node->type == S_IFREG ? share_reopen(c->s, node->fd, flags) : -ENXIO;
     if (fd >= 0) {
-        out->open_flags = open_keeps_cache(c->s, node, fd);
-        if ((flags & O_ACCMODE) == O_RDONLY)
-            out->open_flags |= FOPEN_NOFLUSH;
+        out->open_flags = open_keeps_cache(c->s, node, fd) | share_open_noflush(fd, flags);
         fd = share_file_add(&c->s->files, fd, false, &out->fh);
     }
     share_node_put(&c->s->nodes, node);

@@ -171,6 +171,7 @@ int share_op_create(struct share_call *c)
     share_node_put(&c->s->nodes, m.dir);
     if (fd < 0)
         return fd;
+    open->open_flags = share_open_noflush(fd, O_WRONLY);
     r = share_file_add(&c->s->files, fd, false, &open->fh);
     if (r < 0)
         share_node_forget(&c->s->nodes, entry->nodeid, 1);

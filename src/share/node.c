@@ -8,6 +8,7 @@
 #include "share/internal.h"
 
 #include <errno.h>
+#include <posada/log.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -187,8 +188,14 @@ static int nodes_new(struct share_nodes *t, int fd, const struct stat *st,
 {
     struct share_node *n;
 
-    if (t->count >= t->max)
+    if (t->count >= t->max) {
+        if (!t->complained)
+            log_warn("share: the guest remembers %u files, as many as this host's limit of open "
+                     "files (ulimit -Hn) allows; others fail with ENFILE",
+                     t->count);
+        t->complained = true;
         return -ENFILE;
+    }
     n = calloc(1, sizeof(*n));
     if (!n)
         return -ENOMEM;
