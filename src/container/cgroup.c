@@ -155,35 +155,36 @@ static int cgroup_file_path(const struct cgroup *g, const struct cgroup_hierarch
     return n >= (int)size ? -ENAMETOOLONG : 0;
 }
 
-int cgroup_write(const struct cgroup *g, const struct cgroup_hierarchy *h, const char *file,
-                 const char *text)
+int cgroup_open(const struct cgroup *g, const struct cgroup_hierarchy *h, const char *file,
+                int flags)
 {
     char path[PATH_MAX];
-    CLEANUP(fd) int fd = -1;
-    int r = cgroup_file_path(g, h, file, path, sizeof(path));
+    int fd, r = cgroup_file_path(g, h, file, path, sizeof(path));
 
     if (r < 0)
         return r;
-    fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || write(fd, text, strlen(text)) < 0)
-        return -errno;
-    return 0;
+    fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? -errno : fd;
+}
+
+int cgroup_write(const struct cgroup *g, const struct cgroup_hierarchy *h, const char *file,
+                 const char *text)
+{
+    CLEANUP(fd) int fd = cgroup_open(g, h, file, O_WRONLY);
+
+    if (fd < 0)
+        return fd;
+    return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
 int cgroup_read(const struct cgroup *g, const struct cgroup_hierarchy *h, const char *file,
                 char *buf, size_t size)
 {
-    char path[PATH_MAX];
-    CLEANUP(fd) int fd = -1;
-    int r = cgroup_file_path(g, h, file, path, sizeof(path));
-    ssize_t n;
+    CLEANUP(fd) int fd = cgroup_open(g, h, file, O_RDONLY);
+    ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
 
-    if (r < 0)
-        return r;
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    n = fd < 0 ? -1 : read(fd, buf, size - 1);
     if (n < 0)
-        return -errno;
+        return fd < 0 ? fd : -errno;
     buf[n] = '\0';
     return 0;
 }

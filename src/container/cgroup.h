@@ -64,11 +64,15 @@ void cgroup_thaw_process(const struct cgroup *g, pid_t pid);
 bool cgroup_is_frozen(const struct cgroup *g);
 /* Kills all in it until nobody is left, thawing first. -ETIMEDOUT after 10 s. */
 int must_use cgroup_kill(const struct cgroup *g, struct err *err);
+/* Removes the groups where that works at once; false: somebody is in one. */
+bool must_use cgroup_remove_quick(const struct cgroup *g);
 /* Removes the groups and those made above them, when empty. */
 int must_use cgroup_remove(const struct cgroup *g, struct err *err);
 
 /* For the parts in files of their own. */
 const struct cgroup_hierarchy *cgroup_controller(const struct cgroup *g, const char *name);
+int must_use cgroup_open(const struct cgroup *g, const struct cgroup_hierarchy *h, const char *file,
+                         int flags); /* a descriptor or -errno */
 int must_use cgroup_write(const struct cgroup *g, const struct cgroup_hierarchy *h,
                           const char *file, const char *text);
 /* The file's text, cut at size. -errno. */

@@ -249,6 +249,18 @@ static int cgroup_remove_in(const struct cgroup *g, const struct cgroup_hierarch
     return r;
 }
 
+bool cgroup_remove_quick(const struct cgroup *g)
+{
+    for (unsigned i = 0; g->path && i < g->count; i++) {
+        char path[PATH_MAX];
+
+        if (snprintf(path, sizeof(path), "%s%s", g->at[i].dir, g->path) >= (int)sizeof(path) ||
+            (rmdir(path) < 0 && errno != ENOENT))
+            return false;
+    }
+    return g->made <= 1;
+}
+
 int cgroup_remove(const struct cgroup *g, struct err *err)
 {
     int first = 0;

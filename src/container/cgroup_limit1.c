@@ -3,10 +3,13 @@
  * are here; a `unified` entry goes to the version 2 group. */
 #include "container/cgroup.h"
 
+#include "base/cleanup.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct cgroup_setter {
     const struct cgroup *g;
@@ -231,7 +234,13 @@ const struct spec_device_rule cgroup_default_rules[] = {
 };
 const unsigned cgroup_default_rule_count = ARRAY_LEN(cgroup_default_rules);
 
-static void cgroup1_rule(struct cgroup_setter *s, const struct spec_device_rule *d)
+/* Two files, opened once: every opening of a cgroup's file builds its state anew. */
+struct cgroup1_rules {
+    struct cgroup_setter s;
+    int files[2]; /* devices.deny, devices.allow */
+};
+
+static void cgroup1_rule(struct cgroup1_rules *r, const struct spec_device_rule *d)
 {
     char text[64], major[24] = "*", minor[24] = "*";
 
@@ -241,16 +250,24 @@ static void cgroup1_rule(struct cgroup_setter *s, const struct spec_device_rule 
         snprintf(minor, sizeof(minor), "%" PRId64, d->minor);
     snprintf(text, sizeof(text), "%c %s:%s %s%s%s", d->type, major, minor, d->read ? "r" : "",
              d->write ? "w" : "", d->mknod ? "m" : "");
-    cgroup1_text(s, "devices", d->allow ? "devices.allow" : "devices.deny", text);
+    if (!r->s.code && write(r->files[d->allow], text, strlen(text)) < 0)
+        r->s.code = err_set(r->s.err, -errno, "cgroup %s: devices.%s = %s: %s", r->s.g->path,
+                            d->allow ? "allow" : "deny", text, strerror(errno));
 }
 
 int cgroup_devices_v1(const struct cgroup *g, const struct spec_resources *res, struct err *err)
 {
-    struct cgroup_setter s = {.g = g, .err = err};
+    const struct cgroup_hierarchy *h = cgroup_controller(g, "devices");
+    struct cgroup1_rules r = {.s = {.g = g, .err = err}};
+    CLEANUP(fd) int deny = r.files[false] = cgroup_open(g, h, "devices.deny", O_WRONLY);
+    CLEANUP(fd) int allow = r.files[true] = cgroup_open(g, h, "devices.allow", O_WRONLY);
 
+    if (deny < 0 || allow < 0)
+        return err_set(err, deny < 0 ? deny : allow, "cgroup %s: device rules: %s", g->path,
+                       strerror(deny < 0 ? -deny : -allow));
     for (unsigned i = 0; i < res->device_count; i++)
-        cgroup1_rule(&s, &res->devices[i]);
+        cgroup1_rule(&r, &res->devices[i]);
     for (unsigned i = 0; i < cgroup_default_rule_count; i++)
-        cgroup1_rule(&s, &cgroup_default_rules[i]);
-    return s.code;
+        cgroup1_rule(&r, &cgroup_default_rules[i]);
+    return r.s.code;
 }

@@ -341,21 +341,6 @@ static int create_hooks(struct create *m)
     return r;
 }
 
-/* READY, with the terminal's master before it when that is ours to keep. */
-static int create_wait_ready(struct create *m)
-{
-    int fds[WIRE_FDS], r;
-    unsigned count = 0;
-
-    if (m->spec.process.terminal && m->init.console < 0) {
-        r = wire_expect(m->wire, WIRE_MASTER, fds, &count, m->err);
-        if (r < 0)
-            return r;
-        m->master = count ? fds[0] : -1;
-    }
-    return wire_expect(m->wire, WIRE_READY, NULL, NULL, m->err);
-}
-
 int container_write_pid(const char *path, pid_t pid, struct err *err)
 {
     char text[16];
@@ -396,14 +381,12 @@ static int create_make(struct create *m)
     if (!r)
         r = create_hooks(m);
     if (!r)
-        r = create_wait_ready(m);
-    if (!r)
         r = container_write_pid(m->c->pid_file, m->pid, m->err);
     if (!m->c->detach)
         container_hold_signals();
     if (!r)
         r = wire_send(m->wire, WIRE_START, 0, NULL, NULL, 0);
-    return r;
+    return r == -EPIPE ? 0 : r; /* it has failed: the reason is in the queue */
 }
 
 /* Undoes everything, as delete --force would. */
@@ -417,7 +400,9 @@ static void create_undo(struct create *m)
         (void)kill(m->pid, SIGKILL);
         (void)!process_wait(m->pid, &status);
     }
-    (void)!container_clean(m->rt, m->root, &info, &ignored);
+    if (m->c->pid_file && m->pid > 0)
+        (void)unlink(m->c->pid_file);
+    (void)!container_clean(m->rt, m->root, &info, NULL, &ignored);
 }
 
 static void create_done(struct create *m)
@@ -482,7 +467,11 @@ static int create_wait_exec(struct create *m)
     int fds[WIRE_FDS], r;
     unsigned count;
 
-    r = wire_receive(m->wire, &message, fds, &count);
+    do {
+        r = wire_receive(m->wire, &message, fds, &count);
+        if (!r && message.kind == WIRE_MASTER && count) /* the terminal is ours to keep */
+            m->master = fds[0];
+    } while (!r && message.kind == WIRE_MASTER);
     if (r < 0)
         return err_set(m->err, r, "container '%s': %s", m->c->id, strerror(-r));
     if (message.kind == WIRE_FAILED)
@@ -523,7 +512,7 @@ static int create_finish(struct create *m)
 
     if (m->c->keep)
         return 0;
-    return container_clean(m->rt, m->root, &info, m->err);
+    return container_clean(m->rt, m->root, &info, &m->groups, m->err);
 }
 
 int container_run(const struct container_runtime *rt, const struct container_create *c,

@@ -298,8 +298,6 @@ static noreturn_fn void exec_child(struct exec *x)
     if (!r)
         r = exec_enter(x, &err);
     if (!r)
-        r = wire_send(x->wire, WIRE_READY, 0, NULL, NULL, 0);
-    if (!r)
         r = wire_expect(x->wire, WIRE_START, NULL, NULL, &err);
     if (!r)
         r = prctl(PR_SET_PDEATHSIG, 0) < 0 ? -errno : 0;
@@ -360,26 +358,26 @@ static int exec_spawn(struct exec *x)
     return 0;
 }
 
+/* The child needs no more than to be told to go on; its silence in the end means that exec worked.
+ */
 static int exec_talk(struct exec *x)
 {
     struct wire_message m;
-    int fds[WIRE_FDS], r = 0;
+    int fds[WIRE_FDS], r = container_write_pid(x->e->pid_file, x->pid, x->err);
     unsigned count = 0;
 
-    if (x->e->process->terminal && x->console < 0) {
-        r = wire_expect(x->peer, WIRE_MASTER, fds, &count, x->err);
-        x->master = !r && count ? fds[0] : -1;
-    }
-    if (!r)
-        r = wire_expect(x->peer, WIRE_READY, NULL, NULL, x->err);
-    if (!r)
-        r = container_write_pid(x->e->pid_file, x->pid, x->err);
     if (!x->e->detach)
         container_hold_signals();
     if (!r)
         r = wire_send(x->peer, WIRE_START, 0, NULL, NULL, 0);
-    if (!r)
+    if (r == -EPIPE)
+        r = 0; /* it has failed: the reason is in the queue */
+    while (!r) {
         r = wire_receive(x->peer, &m, fds, &count);
+        if (r || m.kind != WIRE_MASTER)
+            break;
+        x->master = count ? fds[0] : -1;
+    }
     if (r < 0)
         return x->err->code ? r : err_set(x->err, r, "container '%s': %s", x->e->id, strerror(-r));
     return m.kind == WIRE_FAILED ? err_set(x->err, m.err.code ? m.err.code : -EIO, "%s", m.err.text)
@@ -405,6 +403,8 @@ static int exec_run(struct exec *x, int *ret_code)
     if (r < 0) {
         (void)kill(x->pid, SIGKILL);
         (void)!process_wait(x->pid, &status);
+        if (x->e->pid_file)
+            (void)unlink(x->e->pid_file);
         return r;
     }
     close(take_fd(&x->peer));

@@ -295,10 +295,7 @@ static int init_go(struct init *in)
         in->become.seccomp_state =
             hooks_seccomp_state(in->spec->arena, init_pid(in), in->become.filter->listener_metadata,
                                 init_hook_state(in, "creating"));
-    r = wire_send(in->wire, WIRE_READY, 0, NULL, NULL, 0);
-
-    if (!r)
-        r = wire_expect(in->wire, WIRE_START, NULL, NULL, &in->err);
+    r = wire_expect(in->wire, WIRE_START, NULL, NULL, &in->err);
     if (!r)
         r = prctl(PR_SET_PDEATHSIG, 0) < 0 ? -errno : 0;
     if (r < 0)

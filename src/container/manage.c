@@ -263,8 +263,25 @@ static int manage_poststop(const struct container_runtime *rt, struct container_
                      err);
 }
 
+/* Processes first, then the groups they were in. */
+static int manage_clean_groups(const struct container_runtime *rt, const struct container_info *c,
+                               const struct cgroup *known, struct err *err)
+{
+    struct cgroup groups;
+    int r = 0;
+
+    if (known)
+        groups = *known;
+    else
+        r = container_groups(rt, &c->state, &groups, err);
+    if (r < 0 || cgroup_remove_quick(&groups))
+        return r;
+    r = cgroup_kill(&groups, err);
+    return r < 0 ? r : cgroup_remove(&groups, err);
+}
+
 int container_clean(const struct container_runtime *rt, int root, struct container_info *c,
-                    struct err *err)
+                    const struct cgroup *known, struct err *err)
 {
     CLEANUP(fd) int pidfd = state_pidfd(&c->state);
     struct cgroup groups;
@@ -282,11 +299,7 @@ int container_clean(const struct container_runtime *rt, int root, struct contain
             return err_set(err, -ETIMEDOUT, "container '%s': its process %d does not end",
                            c->state.id, c->state.pid);
     }
-    r = container_groups(rt, &c->state, &groups, err);
-    if (!r)
-        r = cgroup_kill(&groups, err);
-    if (!r)
-        r = cgroup_remove(&groups, err);
+    r = manage_clean_groups(rt, c, known, err);
     if (r < 0)
         return r;
     if (manage_poststop(rt, c, &ignored) < 0 && rt->note) /* runtime.md: logged, no more */
@@ -323,7 +336,7 @@ int container_delete(const struct container_runtime *rt, const char *id, bool fo
     if (!r)
         r = state_open_root(rt->root, false, &root, err);
     if (!r)
-        r = container_clean(rt, root, &c, err);
+        r = container_clean(rt, root, &c, NULL, err);
     container_close(&c);
     return r;
 }

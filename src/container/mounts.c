@@ -304,19 +304,28 @@ static const char *mounts_without_gid(struct mounts *m, const char *data)
     return arena_text(m->spec->arena, "%.*s%s", (int)(gid - data), data, gid + len);
 }
 
+/* Onto the current directory, for a path through /proc/self/fd makes the kernel build that entry.
+ */
+static int mounts_on(int target, const char *source, const struct spec_mount *s, uint64_t flags,
+                     const char *data)
+{
+    bool here = fchdir(target) == 0;
+
+    return mount(source, here ? "." : PATH_OF(target), s->type, flags, data);
+}
+
 static int mounts_fs(struct mounts *m, const struct spec_mount *s, int target, bool late)
 {
     uint64_t flags = s->flags & ~(uint64_t)(MS_REC | (late ? MS_RDONLY : 0));
     const char *source = s->source ? s->source : s->type;
     const char *data = s->data;
 
-    if (mount(source, PATH_OF(target), s->type, flags, data) == 0)
+    if (mounts_on(target, source, s, flags, data) == 0)
         return 0;
     if (errno == EPERM && !strcmp(s->type, "sysfs") && m->in_userns)
         return mounts_sysfs(m, s, target);
     if (errno == EINVAL && !strcmp(s->type, "devpts") && m->in_userns &&
-        (data = mounts_without_gid(m, data)) &&
-        mount(source, PATH_OF(target), s->type, flags, data) == 0)
+        (data = mounts_without_gid(m, data)) && mounts_on(target, source, s, flags, data) == 0)
         return 0;
     return mounts_fail(m, s, -errno, "");
 }

@@ -142,6 +142,8 @@ static int mounts_make_device(struct mounts *m, const struct spec_device *d)
             return mounts_bind_file(m, d->path, d->path);
         return err_set(m->err, -errno, "device %s: %s", d->path, strerror(errno));
     }
+    if (!d->uid && !d->gid)
+        return 0; /* root made it */
     if (fchownat(dir, last, d->uid, d->gid, AT_SYMLINK_NOFOLLOW) < 0)
         return err_set(m->err, -errno, "device %s: owner: %s", d->path, strerror(errno));
     return 0;

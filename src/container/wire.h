@@ -9,17 +9,15 @@
 #include <posada/err.h>
 
 enum wire_kind {
-    WIRE_NONE,     /* the other end is gone */
-    WIRE_FAILED,   /* err says why; the sender ends */
-    WIRE_PID,      /* an intermediate process names the one it made: number */
-    WIRE_MAPS,     /* runtime: the user namespace has its maps */
-    WIRE_GROUPS,   /* runtime: here are `tasks` files of the cgroups (descriptors), join */
-    WIRE_MADE,     /* container: namespaces are there, mounts come next (hooks before pivot_root) */
-    WIRE_GO_ON,    /* runtime: hooks are done */
-    WIRE_READY,    /* container: all is set up, waiting */
-    WIRE_START,    /* runtime: exec now */
-    WIRE_MASTER,   /* container: the terminal's master (one descriptor) */
-    WIRE_LISTENER, /* container: the seccomp notify descriptor */
+    WIRE_NONE,   /* the other end is gone */
+    WIRE_FAILED, /* err says why; the sender ends */
+    WIRE_PID,    /* an intermediate process names the one it made: number */
+    WIRE_MAPS,   /* runtime: the user namespace has its maps */
+    WIRE_GROUPS, /* runtime: here are `tasks` files of the cgroups (descriptors), join */
+    WIRE_MADE,   /* container: namespaces are there, mounts come next (hooks before pivot_root) */
+    WIRE_GO_ON,  /* runtime: hooks are done */
+    WIRE_START,  /* runtime: nothing more from here, exec when ready */
+    WIRE_MASTER, /* container: the terminal's master (one descriptor) */
 };
 
 enum { WIRE_FDS = 24 };
