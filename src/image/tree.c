@@ -188,7 +188,7 @@ void tree_done(struct tree *t)
     if (t->root)
         tree_free_inode(t, t->root);
     free(t->bucket);
-    *t = (struct tree){.data_fd = -1};
+    *t = (struct tree){.data_fd = -1, .memory = t->memory}; /* 0, or something leaked */
 }
 
 /* --- paths --- */
