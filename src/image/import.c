@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Images made elsewhere, taken into the store: OCI images and disks. Contract: image/image.h. */
+/* OCI images taken into the store. Contract: image/image.h. */
 #include "image/image.h"
 
 #include "base/cleanup.h"
 #include "host/file.h"
 #include "image/child.h"
 #include "image/digest.h"
+#include "image/import.h"
 #include "image/layer.h"
 #include "image/manifest.h"
 #include "image/oci.h"
@@ -23,8 +24,7 @@ static void cleanup_oci(struct oci *oci)
 }
 
 /* A new file of the temporary directory. */
-static int import_new_file(const struct image_store *s, const char *name, char **ret_path,
-                           struct err *err)
+int import_new_file(const struct image_store *s, const char *name, char **ret_path, struct err *err)
 {
     int fd;
 
@@ -43,10 +43,9 @@ static int import_write_error(const struct image_store *s, int r, struct err *er
     return err_set(err, r, "%s: cannot write: %s", s->temp, strerror(-r));
 }
 
-/* Copies all of `from` into a temporary file; its SHA-256 and size. Zeroes become holes. */
-static int import_copy(const struct image_store *s, int from, const char *name, uint64_t total,
-                       const struct image_progress *progress, char sha256[DIGEST_TEXT],
-                       uint64_t *ret_size, struct err *err)
+int import_copy(const struct image_store *s, int from, const char *name, uint64_t total,
+                const struct image_progress *progress, char sha256[DIGEST_TEXT], uint64_t *ret_size,
+                struct err *err)
 {
     CLEANUP(free) uint8_t *chunk = malloc(COPY_CHUNK);
     CLEANUP(free) char *path = NULL;
@@ -125,7 +124,7 @@ static int import_layer(struct image_store *s, const struct oci *oci, unsigned i
     return r;
 }
 
-static void import_close_layers(struct layer *layers, unsigned count)
+void import_close_layers(struct layer *layers, unsigned count)
 {
     for (unsigned i = 0; layers && i < count; i++)
         if (layers[i].fd >= 0)
@@ -134,8 +133,7 @@ static void import_close_layers(struct layer *layers, unsigned count)
 }
 
 /* Opens an image's layers; NULL with err set. */
-static struct layer *import_open_layers(const struct image_layer *from, unsigned count,
-                                        struct err *err)
+struct layer *import_open_layers(const struct image_layer *from, unsigned count, struct err *err)
 {
     struct layer *layers = calloc(count + 1, sizeof(*layers));
 
@@ -455,200 +453,4 @@ int image_import_oci(const struct image_import *import, struct image *ret_image,
     if (r < 0)
         return err_wrap(err, r, "image %s", import->name);
     return manifest_open(&s, import->name, import->arch, NULL, ret_image, err);
-}
-
-/* --- disks --- */
-
-static int import_file(struct image_store *s, const char *path, const char *step,
-                       const struct image_progress *progress, json_t **ret, struct err *err)
-{
-    CLEANUP(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char sha256[DIGEST_TEXT];
-    struct stat st;
-    uint64_t size;
-    int r;
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(err, -errno, "%s: %s", path, strerror(errno));
-    image_say(progress, step);
-    r = import_copy(s, fd, "file", (uint64_t)st.st_size, progress, sha256, &size, err);
-    return r < 0 ? err_wrap(err, r, "%s", path)
-                 : image_store_keep(s, "file", sha256, size, ret, err);
-}
-
-static int import_disk_files(struct image_store *s, const struct image_disk *import,
-                             json_t *manifest, struct err *err)
-{
-    const struct {
-        const char *key, *path, *step;
-    } files[] = {{"disk", import->path, "copying the disk"},
-                 {"kernel", import->kernel, "copying the kernel"},
-                 {"initrd", import->initrd, "copying the initrd"}};
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < ARRAY_LEN(files); i++) {
-        json_t *object = NULL;
-
-        if (!files[i].path)
-            continue;
-        r = import_file(s, files[i].path, files[i].step, import->progress, &object, err);
-        if (r == 0 && json_object_set_new(manifest, files[i].key, object) < 0)
-            r = err_set(err, -ENOMEM, "out of memory");
-    }
-    return r;
-}
-
-int image_import_disk(const struct image_disk *import, struct image *ret_image, struct err *err)
-{
-    CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
-    CLEANUP(json) json_t *manifest = NULL;
-    char built[32];
-    int r = image_check_name(import->name, err);
-
-    if (r == 0)
-        r = image_store_open(&s, err);
-    if (r == 0)
-        r = image_store_lock(&s, import->progress, err);
-    if (r < 0)
-        return r;
-    manifest_time(built, sizeof(built));
-    manifest =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:{s:I}, s:s*}", "name", import->name, "arch",
-                  vm_arch_name(import->arch), "kind", image_kind_name(IMAGE_DISK), "built", built,
-                  "reference", import->path, "disk_format", import->format, "disk_as_seen", "size",
-                  (json_int_t)import->size, "append", import->append);
-    r = manifest ? import_disk_files(&s, import, manifest, err)
-                 : err_set(err, -ENOMEM, "out of memory");
-    if (r == 0)
-        r = image_store_write(&s, import->arch, import->name, manifest, err);
-    (void)image_store_sweep(&s);
-    if (r < 0)
-        return err_wrap(err, r, "image %s", import->name);
-    return manifest_open(&s, import->name, import->arch, NULL, ret_image, err);
-}
-
-/* --- for containers --- */
-
-static int import_layer_root(struct image_store *s, const struct image_layer *from,
-                             const struct image_progress *progress, json_t **ret, struct err *err)
-{
-    CLEANUP(free) char *path = NULL;
-    CLEANUP(fd) int fd = import_new_file(s, "layer", &path, err);
-    struct layer *layer = fd < 0 ? NULL : import_open_layers(from, 1, err);
-    int r = fd < 0 ? fd : layer ? 0 : err->code;
-
-    if (r == 0)
-        r = layer_make_erofs(layer, 1, LAYER_KEEP, fd, progress, err);
-    import_close_layers(layer, layer ? 1 : 0);
-    return r < 0 ? r : image_store_take(s, "layer", ret, err);
-}
-
-/* A layer's root as some image in the store has it: the same layer is made once. */
-static json_t *import_find_layer_root(const struct image_store *s, const char *diff_id)
-{
-    for (int a = 0; a < ARCH_COUNT; a++) {
-        CLEANUP(json) json_t *names = NULL;
-        const json_t *name;
-        struct err ignored;
-        size_t i;
-
-        if (image_store_names(s, (enum vm_arch)a, &names, &ignored) < 0)
-            continue;
-        json_array_foreach(names, i, name)
-        {
-            CLEANUP(json) json_t *m = NULL;
-            CLEANUP(free) char *path = NULL;
-            json_t *object;
-
-            if (image_store_read(s, (enum vm_arch)a, json_string_value(name), &m, &ignored) < 0)
-                continue;
-            object = json_object_get(json_object_get(m, "layer_roots"), diff_id);
-            path = image_store_path(s, object);
-            if (path)
-                return json_incref(object);
-        }
-    }
-    return NULL;
-}
-
-static int import_all_layer_roots(struct image_store *s, const struct image *image,
-                                  const struct image_progress *progress, json_t **ret,
-                                  struct err *err)
-{
-    CLEANUP(json) json_t *roots = json_object();
-    int r = roots ? 0 : err_set(err, -ENOMEM, "out of memory");
-
-    for (unsigned i = 0; r == 0 && i < image->layer_count; i++) {
-        json_t *root = import_find_layer_root(s, image->layers[i].diff_id);
-        char step[64];
-
-        (void)snprintf(step, sizeof(step), "making layer %u of %u", i + 1, image->layer_count);
-        if (!root) {
-            image_say(progress, step);
-            r = import_layer_root(s, &image->layers[i], progress, &root, err);
-        }
-        if (r == 0 && json_object_set_new(roots, image->layers[i].diff_id, root) < 0)
-            r = err_set(err, -ENOMEM, "out of memory");
-    }
-    if (r == 0)
-        *ret = TAKE(roots);
-    return r;
-}
-
-/* Paths of the layers' roots, or NULL when one is missing. */
-static char **import_layer_paths(const struct image_store *s, const struct image *image,
-                                 const json_t *roots)
-{
-    char **paths = calloc((size_t)image->layer_count + 1, sizeof(*paths));
-
-    for (unsigned i = 0; paths && i < image->layer_count; i++) {
-        paths[i] = image_store_path(s, json_object_get(roots, image->layers[i].diff_id));
-        if (paths[i])
-            continue;
-        while (i-- > 0)
-            free(paths[i]);
-        free(paths);
-        return NULL;
-    }
-    return paths;
-}
-
-int image_mountable_layers(const struct image *image, const struct image_progress *progress,
-                           char ***ret_paths, struct err *err)
-{
-    CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
-    CLEANUP(json) json_t *manifest = NULL;
-    json_t *roots = NULL;
-    int r = image->kind == IMAGE_ROOT
-                ? image_store_open(&s, err)
-                : err_set(err, -EINVAL, "image '%s': has no layers", image->name);
-
-    if (r == 0)
-        r = image_store_read(&s, image->arch, image->name, &manifest, err);
-    if (r < 0)
-        return r;
-    *ret_paths = import_layer_paths(&s, image, json_object_get(manifest, "layer_roots"));
-    if (*ret_paths)
-        return 0;
-    r = image_store_lock(&s, progress, err);
-    if (r == 0)
-        r = import_all_layer_roots(&s, image, progress, &roots, err);
-    if (r == 0 && json_object_set_new(manifest, "layer_roots", roots) < 0)
-        r = err_set(err, -ENOMEM, "out of memory");
-    if (r == 0)
-        r = image_store_write(&s, image->arch, image->name, manifest, err);
-    if (r < 0)
-        return err_wrap(err, r, "image %s", image->name);
-    *ret_paths = import_layer_paths(&s, image, json_object_get(manifest, "layer_roots"));
-    return *ret_paths ? 0 : err_set(err, -ENOMEM, "out of memory");
-}
-
-int image_unpack_root(const struct image *image, int dir_fd, const struct image_progress *progress,
-                      struct err *err)
-{
-    struct layer *layers = import_open_layers(image->layers, image->layer_count, err);
-    int r = layers ? layer_make_dir(layers, image->layer_count, dir_fd, progress, err) : err->code;
-
-    import_close_layers(layers, image->layer_count);
-    return r < 0 ? err_wrap(err, r, "image %s", image->name) : 0;
 }

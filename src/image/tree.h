@@ -117,3 +117,6 @@ int must_use tree_write_end(struct tree_writer *w);
 /* A directory's names, sorted by their bytes; NULL without memory. Kept until the tree is done;
  * the tree is not changed any more. */
 struct tree_node **tree_sorted(struct tree_inode *dir);
+
+/* Zeroed memory that counts as the tree's (tree.c); NULL: there is none, or too much is used. */
+void *tree_alloc(struct tree *t, size_t size);
