@@ -4,7 +4,9 @@
  * first, as image pull does. A layer is packed as its name ends: .gz, .zst or not at all.
  */
 #include "image/digest.h"
+#include "image/dpkg.h"
 #include "image/layer.h"
+#include "image/tree_dir.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,6 +45,28 @@ static int open_layer(const char *path, struct layer *ret)
     return 0;
 }
 
+static int unpack_packages(const char *out, const char *arch, char **debs, struct err *err)
+{
+    int data = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int dir = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dpkg *d = NULL;
+    struct tree t;
+    int r;
+
+    if (data < 0 || dir < 0 || tree_init(&t, data, 1 << 20) < 0)
+        return err_set(err, -errno, "%s: %s", out, strerror(errno));
+    r = dpkg_open(&t, arch, &d, err);
+    for (; r == 0 && *debs; debs++)
+        r = dpkg_unpack(d, *debs, err);
+    if (r == 0)
+        r = dpkg_close(d, err);
+    if (r == 0)
+        r = tree_write_dir(&t, dir, err);
+    dpkg_free(d);
+    tree_done(&t);
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     static struct layer layers[LAYERS_MAX];
@@ -52,6 +76,12 @@ int main(int argc, char **argv)
 
     if (argc < 4 || argc > LAYERS_MAX)
         return 2;
+    if (strcmp(argv[1], "dpkg") == 0) {
+        r = unpack_packages(argv[2], argv[3], argv + 4, &err);
+        if (r < 0)
+            fprintf(stderr, "%d %s\n", err.code, err.text);
+        return r < 0 ? 1 : 0;
+    }
     for (int i = 3; i < argc; i++)
         if (open_layer(argv[i], &layers[i - 3]) < 0)
             return 2;
