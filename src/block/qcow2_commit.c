@@ -51,27 +51,45 @@ static int must_use write_moved_header(struct qcow2 *q)
     return r ? r : qcow2_sync(q);
 }
 
-static int must_use commit_table(struct qcow2 *q)
+static int must_use write_counts(struct qcow2 *q)
+{
+    int r = qcow2_cache_write(&q->refs, q->fd);
+
+    if (r || !q->table_dirty)
+        return r;
+    r = qcow2_sync(q);
+    if (!r)
+        r = write_table(q, q->h.table_offset, q->table, 0, q->table_size);
+    return r ? r : qcow2_sync(q);
+}
+
+/* A table that has grown, at a new place. Until the header is written all can be as before: a file
+ * system that is full now has room later. */
+static int must_use commit_grown_table(struct qcow2 *q)
 {
     struct qcow2_run old = {0};
-    bool moved = q->table_grown;
-    int r = moved ? qcow2_place_table(q, &old) : 0;
+    int r = qcow2_place_table(q, &old);
 
     if (!r)
-        r = qcow2_cache_write(&q->refs, q->fd);
-    if (!r && q->table_dirty) {
-        r = qcow2_sync(q);
-        if (!r)
-            r = write_table(q, q->h.table_offset, q->table, 0, q->table_size);
-        if (!r)
-            r = qcow2_sync(q);
-    }
-    if (!r && moved)
-        r = write_moved_header(q);
+        r = write_counts(q);
     if (r)
-        return moved ? qcow2_break(q) : r; /* the old place is forgotten already */
+        return old.count && !q->broken ? qcow2_unplace_table(q, &old, r) : r;
+    if (write_moved_header(q))
+        return qcow2_break(q); /* who knows which header the file has */
     q->table_dirty = false;
-    return moved ? qcow2_free(q, old.first, old.count) : 0;
+    return qcow2_free(q, old.first, old.count);
+}
+
+static int must_use commit_table(struct qcow2 *q)
+{
+    int r;
+
+    if (q->table_grown)
+        return commit_grown_table(q);
+    r = write_counts(q);
+    if (!r)
+        q->table_dirty = false;
+    return r;
 }
 
 static int must_use commit_l1(struct qcow2 *q)

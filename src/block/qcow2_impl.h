@@ -143,6 +143,8 @@ int must_use qcow2_free(struct qcow2 *q, uint64_t first, uint64_t count);
 int must_use qcow2_apply_frees(struct qcow2 *q);
 /* Finds the place of a table that has grown. */
 int must_use qcow2_place_table(struct qcow2 *q, struct qcow2_run *ret_old);
+/* Back to the old place after a failure: `code`, or what became of it. */
+int must_use qcow2_unplace_table(struct qcow2 *q, const struct qcow2_run *old, int code);
 
 /* --- qcow2_commit.c: lock held --- */
 int must_use qcow2_commit(struct qcow2 *q); /* all metadata to stable storage */

@@ -168,7 +168,7 @@ static int must_use l2_make(struct qcow2 *q, uint64_t index)
     if (!r)
         r = qcow2_set_add(&q->meta, run.first);
     if (r)
-        return r;
+        return run.count && qcow2_free(q, run.first, 1) ? -EIO : r;
     l1_set(q, index, run.first << q->bits | QCOW2_COPIED);
     if (!old)
         return 0;

@@ -143,6 +143,25 @@ static void reached(struct qcow2 *q, uint64_t end)
         q->end = end;
 }
 
+/* Makes `cluster`, free, a block of zeroes and puts it into the table; or all is as it was. */
+static int must_use place_block(struct qcow2 *q, uint64_t block, uint64_t cluster)
+{
+    int r = qcow2_set_add(&q->meta, cluster);
+
+    if (r == -EEXIST)
+        return qcow2_break(q);
+    if (!r)
+        r = zero_cluster(q, cluster);
+    if (r) {
+        qcow2_set_remove(&q->meta, cluster);
+        return r;
+    }
+    qcow2_cache_drop(&q->refs, cluster << q->bits, q->cluster);
+    q->table[block] = cluster << q->bits;
+    q->table_dirty = true;
+    return 0;
+}
+
 /* Makes `cluster`, free and not covered, the block that counts it and its neighbours. */
 static int must_use make_block(struct qcow2 *q, uint64_t cluster)
 {
@@ -150,17 +169,10 @@ static int must_use make_block(struct qcow2 *q, uint64_t cluster)
     int r = table_reach(q, block);
 
     if (!r)
-        r = qcow2_set_add(&q->meta, cluster);
-    if (r == -EEXIST)
-        return qcow2_break(q);
-    if (!r)
-        r = zero_cluster(q, cluster);
+        r = place_block(q, block, cluster);
     if (r)
         return r;
-    qcow2_cache_drop(&q->refs, cluster << q->bits, q->cluster);
     reached(q, cluster + 1);
-    q->table[block] = cluster << q->bits;
-    q->table_dirty = true;
     return refs_set(q, cluster, 1);
 }
 
@@ -251,22 +263,18 @@ static uint64_t uncovered_blocks(const struct qcow2 *q, uint64_t first, uint64_t
 static int must_use make_blocks(struct qcow2 *q, uint64_t first, uint64_t end)
 {
     uint64_t per_block = refs_per_block(q), at = first;
-    int r = table_reach(q, (end - 1) / per_block);
+    int r = table_reach(q, (end - 1) / per_block), counted = 0;
 
     for (uint64_t block = first / per_block; !r && block <= (end - 1) / per_block; block++) {
         if (q->table[block])
             continue;
-        r = qcow2_set_add(&q->meta, at);
-        if (!r)
-            r = zero_cluster(q, at);
-        qcow2_cache_drop(&q->refs, at << q->bits, q->cluster);
-        q->table[block] = at++ << q->bits;
-        q->table_dirty = true;
+        r = place_block(q, block, at);
+        at += !r;
     }
-    for (uint64_t i = first; !r && i < at; i++)
-        r = refs_set(q, i, 1);
+    for (uint64_t i = first; !counted && i < at; i++) /* also of those made before a failure */
+        counted = refs_set(q, i, 1);
     reached(q, at);
-    return r;
+    return r ? r : counted;
 }
 
 static int must_use alloc_tail(struct qcow2 *q, uint64_t n, uint64_t *ret_first)
@@ -301,6 +309,22 @@ int qcow2_place_table(struct qcow2 *q, struct qcow2_run *ret_old)
     q->table_grown = false;
     q->table_dirty = true;
     return r;
+}
+
+int qcow2_unplace_table(struct qcow2 *q, const struct qcow2_run *old, int code)
+{
+    uint64_t first = q->h.table_offset >> q->bits, n = q->h.table_clusters;
+
+    for (uint64_t i = 0; i < n; i++)
+        qcow2_set_remove(&q->meta, first + i);
+    for (uint64_t i = 0; i < old->count; i++)
+        if (qcow2_set_add(&q->meta, old->first + i))
+            return qcow2_break(q);
+    q->h.table_offset = old->first << q->bits;
+    q->h.table_clusters = (uint32_t)old->count;
+    q->table_grown = true;
+    /* With no room to note it, freeing would commit, and that is where we are. */
+    return q->free_count == QCOW2_FREES || qcow2_free(q, first, n) ? qcow2_break(q) : code;
 }
 
 /* --- Freeing --- */

@@ -148,6 +148,21 @@ class House:
         return found
 
 
+def second_is_refused(house):
+    """Another guest on the same image, and what changes images: one sentence each, exit code 4."""
+    for words in (['run', '--kernel', house.kernel, '--disk', house.image + ',format=qcow2,backing=' + house.folder],
+                  ['disk', 'resize', house.image, '64M'], ['disk', 'rm', house.image],
+                  ['disk', 'resize', os.path.join(house.folder, 'base.qcow2'), '64M']):
+        p = subprocess.run([house.posada, *words], env=house.env, stdin=subprocess.DEVNULL, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+        if p.returncode != 4 or 'in use' not in p.stderr or len(p.stderr.splitlines()) != 1:
+            raise AssertionError('%s: %d %s%s' % (words[:2], p.returncode, p.stdout, p.stderr))
+    info = subprocess.run([house.posada, 'disk', 'info', '--format', 'json', house.image], env=house.env,
+                          stdout=subprocess.PIPE, check=True)
+    if not json.loads(info.stdout)['in_use']:
+        raise AssertionError('not said to be in use')
+
+
 def kills(count, seed=1):
     """Reason to skip, or the number of failures."""
     if not shutil.which(CC) or not shutil.which('mkfs.ext4') or not shutil.which('cpio'):
@@ -167,7 +182,9 @@ def kills(count, seed=1):
                 guest.wait(lambda: guest.have is not None, 60)
                 if guest.have < acked:
                     raise AssertionError('%d was acknowledged, %d is there' % (acked, guest.have))
-                stop = guest.have + r.randint(1, 40)
+                if not n:
+                    second_is_refused(house)
+                stop = guest.have + r.randint(1, 40 if count > 5 else 10)
                 guest.wait(lambda: guest.acked >= stop, 60)
                 time.sleep(r.random() * 0.05)
             except AssertionError as e:
