@@ -43,6 +43,9 @@ int must_use sandbox_enter(const struct sandbox_config *config, struct sandbox_m
 /* "strict" or "thin"; NULL: SANDBOX_AUTO. -EINVAL. */
 int must_use sandbox_level_parse(const char *text, enum sandbox_level *ret_level);
 
+/* How many system calls a monitor may make at all, those that are bound to arguments included. */
+unsigned sandbox_call_count(void);
+
 struct sandbox_part {
     const char *name;
     bool available;

@@ -162,6 +162,14 @@ static const int seccomp_deadly[] = {
     CALL(io_uring_setup),
 };
 
+/* With conditions on their arguments: clone, mprotect, tgkill, prctl, ioctl. */
+enum { SECCOMP_CONDITIONS = 5 };
+
+unsigned sandbox_call_count(void)
+{
+    return (unsigned)ARRAY_LEN(seccomp_allowed) + SECCOMP_CONDITIONS;
+}
+
 static int seccomp_each(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t count)
 {
     int r = 0;
