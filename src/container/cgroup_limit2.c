@@ -179,6 +179,25 @@ static void cgroup2_io(struct cgroup_setter *s, const struct spec_resources *res
         }
 }
 
+/* "cpu.weight" is the cpu controller's; "cgroup.procs" and the like have none. */
+static void cgroup2_unified(struct cgroup_setter *s, const struct json *at)
+{
+    char have[512] = "", name[64], wanted[66];
+
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(at->name, "."), at->name);
+    if (cgroup_read(s->g, s->h, "cgroup.controllers", have + 1, sizeof(have) - 2) == 0)
+        have[0] = ' ';
+    have[strcspn(have, "\n")] = ' ';
+    snprintf(wanted, sizeof(wanted), " %s ", name);
+    if (strcmp(name, "cgroup") && !strstr(have, wanted))
+        s->code =
+            err_set(s->err, -EOPNOTSUPP,
+                    "linux.resources.unified: %s: controller `%s` is not available under %s%s",
+                    at->name, name, s->h->dir, s->g->path);
+    else
+        s->code = cgroup_set(s->g, s->h, at->name, at->text, s->err);
+}
+
 static void cgroup2_rest(struct cgroup_setter *s, const struct spec_resources *res)
 {
     char file[64], line[160];
@@ -200,7 +219,7 @@ static void cgroup2_rest(struct cgroup_setter *s, const struct spec_resources *r
                     "linux.resources.network: classes and priorities do not exist in cgroup v2");
     for (const struct json *c = res->unified ? res->unified->child : NULL; c && !s->code;
          c = c->next)
-        s->code = cgroup_set(s->g, s->h, c->name, c->text, s->err);
+        cgroup2_unified(s, c);
 }
 
 int cgroup_limit_v2(const struct cgroup *g, const struct spec_resources *res, struct err *err)

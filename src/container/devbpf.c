@@ -61,8 +61,9 @@ static int devbpf_access(const struct spec_device_rule *d)
            (d->mknod ? BPF_DEVCG_ACC_MKNOD : 0);
 }
 
-/* An allowing rule must cover all that is asked for, a denying one any part of it. */
-static void devbpf_rule(struct devbpf *p, const struct spec_device_rule *d)
+/* An allowing rule must cover all that is asked for, a denying one any part of it. False when it
+ * decides everything: the verifier takes no instructions that nothing leads to. */
+static bool devbpf_rule(struct devbpf *p, const struct spec_device_rule *d)
 {
     unsigned misses[DEVBPF_PER_RULE], count = 0;
     int access = devbpf_access(d);
@@ -92,6 +93,7 @@ static void devbpf_rule(struct devbpf *p, const struct spec_device_rule *d)
     devbpf_answer(p, d->allow);
     for (unsigned i = 0; i < count; i++)
         p->code[misses[i]].off = (int16_t)(p->len - misses[i] - 1);
+    return count;
 }
 
 static int devbpf_call(int op, union bpf_attr *attr)
@@ -164,16 +166,18 @@ int devbpf_attach(int group, const struct spec_resources *res, struct err *err)
     struct devbpf p = {.code =
                            calloc(DEVBPF_PROLOGUE + rules * DEVBPF_PER_RULE + 2, sizeof(*p.code))};
     union bpf_attr attach = {0};
+    bool more = true;
     int fd, r;
 
     if (!p.code)
         return err_set(err, -ENOMEM, "device rules: no memory");
     devbpf_prologue(&p);
-    for (unsigned i = cgroup_default_rule_count; i--;)
-        devbpf_rule(&p, &cgroup_default_rules[i]);
-    for (unsigned i = res->device_count; i--;)
-        devbpf_rule(&p, &res->devices[i]);
-    devbpf_answer(&p, false);
+    for (unsigned i = cgroup_default_rule_count; i-- && more;)
+        more = devbpf_rule(&p, &cgroup_default_rules[i]);
+    for (unsigned i = res->device_count; i-- && more;)
+        more = devbpf_rule(&p, &res->devices[i]);
+    if (more)
+        devbpf_answer(&p, false);
     fd = devbpf_load_program(&p);
     free(p.code);
     if (fd < 0)

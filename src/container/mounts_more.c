@@ -81,6 +81,30 @@ static int mounts_groups_v1(struct mounts *m, int at, uint64_t attributes)
     return r;
 }
 
+/* The group is bound, so options of the file system are the host's; unknown ones are a mistake. */
+static int mounts_check_group_options(const char *data)
+{
+    static const char *const known[] = {"nsdelegate",
+                                        "favordynmods",
+                                        "memory_localevents",
+                                        "memory_recursiveprot",
+                                        "memory_hugetlb_accounting",
+                                        "pids_localevents",
+                                        "xattr",
+                                        "none"};
+
+    while (data && *data) {
+        size_t len = strcspn(data, ","), i = 0;
+
+        while (i < ARRAY_LEN(known) && (strlen(known[i]) != len || strncmp(known[i], data, len)))
+            i++;
+        if (i == ARRAY_LEN(known))
+            return -EINVAL;
+        data += len + (data[len] == ',');
+    }
+    return 0;
+}
+
 int mounts_cgroup(struct mounts *m, const struct spec_mount *s, int target)
 {
     uint64_t attributes = mounts_attributes(s->flags);
@@ -88,7 +112,10 @@ int mounts_cgroup(struct mounts *m, const struct spec_mount *s, int target)
     CLEANUP(fd) int at = -1;
     int r;
 
-    if (!m->cgroup->path || !m->cgroup->joined) {
+    if (mounts_check_group_options(s->data) < 0) {
+        return err_set(m->err, -EINVAL, "mount cgroup at %s: options '%s': %s", s->destination,
+                       s->data, strerror(EINVAL));
+    } else if (!m->cgroup->path || !m->cgroup->joined) {
         r = mounts_bind_groups(target, attributes);
     } else if (!cgroup_has_v1(m->cgroup)) {
         r = mounts_bind_group(m, v2, target, attributes);
