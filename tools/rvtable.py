@@ -106,7 +106,7 @@ class Insn:
 
 class Table:
     def __init__(self, path=TABLE):
-        self.formats, self.insns = {}, []
+        self.formats, self.insns, self.by_opcode = {}, [], {}
         with open(path, encoding='utf-8') as f:
             for line in f:
                 self.read(line.strip())
@@ -127,11 +127,20 @@ class Table:
     def encode(self, name, **values):
         return self.by_name[name].encode(**values)
 
+    def alike(self, word):
+        """The rows of a word's length that its opcode bits allow: few, and found once."""
+        bits = 0x7f if word & 3 == 3 else 0xe003
+        key = word & bits
+        if key not in self.by_opcode:
+            length = 4 if word & 3 == 3 else 2
+            self.by_opcode[key] = [i for i in self.insns if i.length == length and
+                                   (key ^ i.match) & i.mask & bits == 0]
+        return self.by_opcode[key]
+
     def decode(self, word):
         """The row that fits a word (16 bits when its low two are not 11), or None."""
-        length = 4 if word & 3 == 3 else 2
-        word &= 0xffffffff if length == 4 else 0xffff
-        fits = [i for i in self.insns if i.length == length and word & i.mask == i.match]
+        word &= 0xffffffff if word & 3 == 3 else 0xffff
+        fits = [i for i in self.alike(word) if word & i.mask == i.match]
         return max(fits, key=lambda i: i.fixed, default=None)
 
     def show(self, word):

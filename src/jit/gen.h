@@ -195,7 +195,7 @@ void gen_jump_entry(struct x86_code *c);
 /* Jump to the pc in rax by way of the jump cache, or to miss. */
 void gen_jump_cached(struct x86_code *c, const uint8_t *miss);
 
-/* --- gen.c: values --- */
+/* --- gen_value.c --- */
 unsigned gen_take(struct gen *g);                           /* a scratch register for this op */
 void gen_take_reg(struct gen *g, unsigned reg);             /* this one, spilling what is in it */
 unsigned gen_src(struct gen *g, ir_slot slot);              /* register that holds the value */
