@@ -368,29 +368,38 @@ static int import_layout(struct image_store *s, const struct image_import *impor
 
 /* --- registries --- */
 
-/* What skopeo says is a line of a log; its end is the cause. */
-static int import_skopeo_error(const struct child *c, const char *what, struct err *err)
+/* What skopeo says is a line of a log, its quotes quoted; its end is the cause. */
+static void import_skopeo_line(const struct child *c, char *line, size_t size)
 {
     const char *text = strstr(c->errors, "msg=\""), *end;
-    char line[300];
+    size_t n = 0;
 
     text = text ? text + 5 : c->errors;
     end = strrchr(text, '"');
-    (void)snprintf(line, sizeof(line), "%.*s",
-                   (int)(end && end > text ? (size_t)(end - text) : strcspn(text, "\n")), text);
+    end = end && end > text ? end : text + strcspn(text, "\n");
+    for (; text < end && n + 1 < size; text++)
+        if (*text != '\\')
+            line[n++] = *text;
+    line[n] = '\0';
+}
+
+static int import_skopeo_error(const struct child *c, struct err *err)
+{
+    char line[300];
+
+    import_skopeo_line(c, line, sizeof(line));
     if (strstr(line, "manifest unknown") || strstr(line, "name unknown") ||
         strstr(line, "not found"))
-        return err_set(err, -ENOENT, "%s: the registry has no such image", what);
+        return err_set(err, -ENOENT, "the registry has no such image");
     if (strstr(line, "no image found in manifest list") || strstr(line, "no image found in image"))
-        return err_set(err, -ENOENT, "%s: the registry has it for other architectures only", what);
+        return err_set(err, -ENOENT, "the registry has it for other architectures only");
     if (strstr(line, "unauthorized") || strstr(line, "denied"))
-        return err_set(err, -EACCES, "%s: the registry wants a login (skopeo login HOST)", what);
+        return err_set(err, -EACCES, "the registry wants a login (skopeo login HOST)");
     if (strstr(line, "no space left"))
-        return err_set(err, -ENOSPC, "%s: no space left on device", what);
+        return err_set(err, -ENOSPC, "no space left on device");
     if (strstr(line, "http: server gave HTTP response") || strstr(line, "certificate"))
-        return err_set(err, -EIO, "%s: no trusted TLS there; --plain does without: %s", what, line);
-    return err_set(err, -EIO, "%s: cannot be fetched; check the network and the name: %s", what,
-                   line);
+        return err_set(err, -EIO, "no trusted TLS there; --plain does without: %s", line);
+    return err_set(err, -EIO, "cannot be fetched; check the network and the name: %s", line);
 }
 
 static int import_registry(struct image_store *s, const struct image_import *import,
@@ -400,7 +409,6 @@ static int import_registry(struct image_store *s, const struct image_import *imp
     CLEANUP(fd) int dir = import_temp_dir(s, "layout", &path, err);
     CLEANUP(free) char *from = NULL;
     CLEANUP(free) char *to = NULL;
-    CLEANUP(free) char *policy = NULL;
     const char *argv[20];
     struct child c = {.argv = argv};
     unsigned n = 0;
@@ -428,7 +436,7 @@ static int import_registry(struct image_store *s, const struct image_import *imp
     if (r == -ENOENT)
         return err_set(err, -EIO, "skopeo is missing on this host: apt-get install skopeo");
     if (r > 0)
-        return import_skopeo_error(&c, import->path, err);
+        return import_skopeo_error(&c, err);
     return r < 0 ? r : import_dir(s, dir, false, NULL, import, err);
 }
 

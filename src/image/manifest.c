@@ -210,7 +210,8 @@ int manifest_read(const struct image_store *s, const char *name, enum vm_arch ar
     for (size_t k = 0; kind && k < ARRAY_LEN(kind_names); k++)
         if (strcmp(kind, kind_names[k]) == 0)
             i.kind = (enum image_kind)k;
-    for (size_t k = 0; k < ARRAY_LEN(objects); k++)
+    for (size_t k = 0; k < ARRAY_LEN(objects) - 1;
+         k++) /* all but blank, which is nearly all hole */
         i.bytes += manifest_size(json_object_get(manifest, objects[k]));
     r = manifest_process(json_object_get(manifest, "process"), &i.process);
     if (r == 0)

@@ -75,7 +75,6 @@ static int own_overlay(int dir_fd, struct vm_disk *disk, unsigned number, struct
     struct qcow2_options options = {.cluster_bits = OWN_CLUSTER_BITS,
                                     .backing_format = disk->base_format};
     CLEANUP(free) char *path = NULL;
-    CLEANUP(free) char *backing = NULL;
     char base[32], name[32];
     uint64_t size = 0;
     int r = own_base_size(disk, &size, err);

@@ -45,6 +45,28 @@ static int open_layer(const char *path, struct layer *ret)
     return 0;
 }
 
+static int print_roots(const char *name, enum vm_arch arch, struct err *err)
+{
+    struct image image;
+    char **paths;
+    int r = image_find(name, arch, &image, err);
+
+    if (r == 0)
+        r = image_mountable_layers(&image, NULL, &paths, err);
+    for (char **p = paths; r == 0 && *p; p++)
+        puts(*p);
+    return r;
+}
+
+static int unpack_image(const char *out, enum vm_arch arch, const char *name, struct err *err)
+{
+    int dir = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct image image;
+    int r = image_find(name, arch, &image, err);
+
+    return r < 0 ? r : image_unpack_root(&image, dir, NULL, err);
+}
+
 static int unpack_packages(const char *out, const char *arch, char **debs, struct err *err)
 {
     int data = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -76,8 +98,15 @@ int main(int argc, char **argv)
 
     if (argc < 4 || argc > LAYERS_MAX)
         return 2;
-    if (strcmp(argv[1], "dpkg") == 0) {
-        r = unpack_packages(argv[2], argv[3], argv + 4, &err);
+    if (strcmp(argv[1], "dpkg") == 0 || strcmp(argv[1], "roots") == 0 ||
+        strcmp(argv[1], "unpack") == 0) {
+        enum vm_arch arch = (enum vm_arch)vm_arch_parse(argv[3]);
+
+        if (argv[1][0] == 'd')
+            r = unpack_packages(argv[2], argv[3], argv + 4, &err);
+        else
+            r = argv[1][0] == 'r' ? print_roots(argv[2], arch, &err)
+                                  : unpack_image(argv[2], arch, argv[4], &err);
         if (r < 0)
             fprintf(stderr, "%d %s\n", err.code, err.text);
         return r < 0 ? 1 : 0;
