@@ -68,7 +68,7 @@ static void make_share(void)
 static void begin(void)
 {
     const struct rlimit small = {1 << 20, 1 << 20};
-    int fd;
+    int fd = -1;
 
     signal(SIGXFSZ, SIG_IGN);
     (void)setrlimit(RLIMIT_FSIZE, &small);
