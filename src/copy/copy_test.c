@@ -395,8 +395,9 @@ static void test_there_and_back(void **state)
     pack(f, "from", &(uint64_t){0});
     assert_int_equal(unpack(f, "in", "from"), 0);
     shell(f, "rm from/pipe && diff -r --no-dereference from in/from");
-    shell(f, "test \"$(cd from && find . -printf '%p %m %Ts %l\\n' | sort)\" = "
-             "\"$(cd in/from && find . -printf '%p %m %Ts %l\\n' | sort)\"");
+    /* Not the folder itself: taking the pipe away changed its time. */
+    shell(f, "test \"$(cd from && find . -mindepth 1 -printf '%p %m %Ts %l\\n' | sort)\" = "
+             "\"$(cd in/from && find . -mindepth 1 -printf '%p %m %Ts %l\\n' | sort)\"");
     pack(f, "from", NULL);
     shell(f, "mkdir tar");
     (void)snprintf(command, sizeof(command),
