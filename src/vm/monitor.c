@@ -523,15 +523,15 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
         "state.json",          "console.log", "console.log.1", "console.log.times",
         "console.log.1.times", "output.log",  "output.log.1",  "output.log.times",
         "output.log.1.times",  NULL};
+    const struct engine *engine = machine_engine(m->machine); /* NULL: a machine of the tests */
     struct sandbox_missing missing;
     struct sandbox_config sandbox = {
         .own_files = own_files,
         .dir_fd = m->guest->dir_fd,
         .uuid = m->config.uuid,
         .name = m->guest->name,
-        .ioctls = machine_engine(m->machine)->ops->ioctls,
+        .ioctls = engine ? engine->ops->ioctls : NULL,
     };
-
     int r = sandbox_level_parse(m->config.sandbox, &sandbox.level);
 
     if (r < 0)
