@@ -9,6 +9,7 @@
 #include "host/dirs.h"
 #include "host/process.h"
 #include "net/hub_files.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -71,27 +72,54 @@ static void hub_pause(void)
     (void)nanosleep(&pause, NULL);
 }
 
+/* -EBUSY: it lives, or is just ending. */
+static int hub_remove(int dir_fd, const char *network)
+{
+    CLEANUP(fd) int lock_fd = -1;
+    char name[NAME_MAX];
+    int r = hub_lock(dir_fd, network, &lock_fd);
+
+    if (r < 0)
+        return r;
+    hub_lock_name(network, name);
+    (void)unlinkat(dir_fd, network, 0);
+    (void)unlinkat(dir_fd, name, 0);
+    return 0;
+}
+
 void net_hub_tidy(const char *network)
 {
     CLEANUP(fd) int dir_fd = -1;
-    CLEANUP(fd) int lock_fd = -1;
-    char name[NAME_MAX];
-    int r = hub_open_dir(&dir_fd, NULL);
 
-    for (unsigned i = 0; !r && i < 3; i++) {
-        r = hub_lock(dir_fd, network, &lock_fd);
-        if (r == -EBUSY) { /* it lives, or is just ending */
-            hub_pause();
-            r = 0;
-            continue;
-        }
-        if (r < 0)
-            return;
-        hub_lock_name(network, name);
-        (void)unlinkat(dir_fd, network, 0);
-        (void)unlinkat(dir_fd, name, 0);
+    if (hub_open_dir(&dir_fd, NULL) < 0)
         return;
+    for (unsigned i = 0; i < 3 && hub_remove(dir_fd, network) == -EBUSY; i++)
+        hub_pause();
+}
+
+void net_hub_sweep(void)
+{
+    CLEANUP(fd) int dir_fd = -1;
+    const struct dirent *e;
+    DIR *dir;
+    int copy;
+
+    if (hub_open_dir(&dir_fd, NULL) < 0)
+        return;
+    copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dir = copy < 0 ? NULL : fdopendir(copy);
+    while (dir && (e = readdir(dir))) {
+        char network[NAME_MAX], *end;
+
+        (void)snprintf(network, sizeof(network), "%s", e->d_name + 1);
+        end = strrchr(network, '.');
+        if (e->d_name[0] != '.' || !end || end == network || strcmp(end, ".lock") != 0)
+            continue;
+        *end = '\0';
+        (void)!hub_remove(dir_fd, network);
     }
+    if (dir)
+        closedir(dir);
 }
 
 /* --- Joining --- */

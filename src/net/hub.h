@@ -18,5 +18,8 @@ int must_use net_hub_join(const char *network, const struct net_subnet *subnet, 
 /* Removes what a hub that has ended left behind; one that is just ending is waited for. */
 void net_hub_tidy(const char *network);
 
+/* The same for all hubs that have ended unseen. Waits for nobody. */
+void net_hub_sweep(void);
+
 /* The hub: the exit code. */
 int net_hub_main(const char *network, const char *subnet);

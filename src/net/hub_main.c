@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-enum { BATCH = 32, FIRST_MEMBER_MS = 10000, MESSAGE_MAX = NET_HEADER_SIZE + NET_FRAME_MAX };
+enum { BATCH = 32, FIRST_MEMBER_MS = 5000, MESSAGE_MAX = NET_HEADER_SIZE + NET_FRAME_MAX };
 
 struct hub {
     int listen_fd;

@@ -74,9 +74,11 @@ static pid_t keeper_start(struct keeper *k, int owner_fd, int *ret_event_fd)
 {
     struct vm_config config = {0};
     struct networks net;
-    int events[2] = {-1, -1};
+    int events[2] = {-1, -1}, run_fd;
     pid_t pid;
 
+    if (!guest_run_dir(&k->guest, &run_fd, NULL)) /* as long as it is there, there is to clean */
+        close(run_fd);
     (void)!pipe2(events, O_CLOEXEC | O_NONBLOCK);       /* without one, its events are lost */
     (void)!guest_read_config(&k->guest, &config, NULL); /* the monitor says what is wrong with it */
     networks_prepare(&net, &config, STDERR_FILENO);
@@ -169,11 +171,10 @@ static void keeper_clean(struct keeper *k)
     struct vm_config config = {0};
 
     (void)!guest_write_pid(&k->guest, 0, NULL);
-    guest_remove_run_dir(k->guest.name);
-    if (guest_read_config(&k->guest, &config, NULL) < 0)
-        return;
-    networks_tidy(&config);
+    if (!guest_read_config(&k->guest, &config, NULL))
+        networks_tidy(&config);
     vm_config_done(&config);
+    guest_remove_run_dir(k->guest.name);
 }
 
 static void keeper_remove(struct keeper *k)

@@ -65,6 +65,11 @@ void networks_tidy(const struct vm_config *config)
         net_vsock_tidy(config->vsock);
 }
 
+void networks_sweep(void)
+{
+    net_hub_sweep();
+}
+
 /* --- In the monitor --- */
 static void network_lost(void *arg)
 {

@@ -47,6 +47,9 @@ void networks_close(struct networks *n);
 /* After the guest's end: nothing of its networks, and of its vsock, is left behind. */
 void networks_tidy(const struct vm_config *config);
 
+/* The same for what nobody cleaned up. */
+void networks_sweep(void);
+
 /* --net's value: what can be told without trying. */
 int must_use network_check(const char *net, struct err *err);
 bool network_is_named(const char *net); /* shared by name with other guests */

@@ -316,13 +316,29 @@ int store_list(char ***ret_names, struct err *err)
 
 /* --- removing and tidying --- */
 
+/* Nobody runs it, but its run may have ended without anyone to clean up: then the run directory is
+ * still there, and it is the last thing to go. */
+static void guest_end_run(const struct guest *guest)
+{
+    struct vm_config config = {0};
+    CLEANUP(fd) int run_fd = -1;
+
+    if (store_dir(DIRS_RUN, &run_fd, NULL) < 0 ||
+        faccessat(run_fd, guest->name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    if (!guest_read_config(guest, &config, NULL))
+        networks_tidy(&config);
+    vm_config_done(&config);
+    guest_remove_run_dir(guest->name);
+}
+
 static int store_remove_in(int store_fd, struct guest *guest, struct err *err)
 {
     char temp[32] = ".dead-";
     int r;
 
     random_hex(temp + 6, 12);
-    guest_remove_run_dir(guest->name);
+    guest_end_run(guest);
     r = renameat(store_fd, guest->name, store_fd, temp) < 0 ? -errno : 0;
     if (r == -ENOENT)
         return 0;
@@ -446,13 +462,9 @@ static void tidy_guest(int store_fd, const char *name)
     /* The lock tells the living from the dead. It is only looked at: who asks meanwhile whether the
      * guest lives must not find us. */
     if (!file_is_locked(guest.lock_fd)) {
-        bool known = !guest_read_config(&guest, &config, NULL);
-
-        if (guest_bury(&guest)) {
-            guest_remove_run_dir(name);
-            networks_tidy(&config);
-        }
-        if (known && config.auto_remove)
+        (void)guest_bury(&guest);
+        guest_end_run(&guest);
+        if (!guest_read_config(&guest, &config, NULL) && config.auto_remove)
             (void)!store_remove_in(store_fd, &guest, NULL);
         vm_config_done(&config);
     }
@@ -479,6 +491,7 @@ void store_tidy(void)
     }
     if (dir)
         closedir(dir);
+    networks_sweep();
 }
 
 /* --- the run directory --- */
