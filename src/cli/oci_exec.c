@@ -135,10 +135,11 @@ static int oci_exec_groups(const struct cli_args *args, struct spec_process *p, 
     return 0;
 }
 
-static int oci_exec_words(const struct cli_args *args, struct spec_process *p, struct err *err)
+static int oci_exec_words(const struct cli_args *args, struct spec *spec, struct spec_process *p,
+                          struct err *err)
 {
     const char *cwd = cli_value(args, "cwd"), *user = cli_value(args, "user");
-    int r = container_exec_template(oci_runtime(), args->operands[0], p, err);
+    int r = container_exec_template(oci_runtime(), args->operands[0], spec, p, err);
 
     if (r < 0)
         return r;
@@ -178,19 +179,22 @@ static int oci_exec_run(const struct cli_args *args)
 {
     const char *file = cli_value(args, "process"), *preserve = cli_value(args, "preserve-fds");
     struct spec_process process;
+    struct spec spec;
     uint64_t count = 0;
     struct err err;
     int code = 0,
         r = preserve ? cli_parse_number("--preserve-fds", preserve, 0, 65536, &count, &err) : 0;
 
     if (!r)
-        r = file ? oci_exec_file(file, &process, &err) : oci_exec_words(args, &process, &err);
+        r = file ? oci_exec_file(file, &process, &err)
+                 : oci_exec_words(args, &spec, &process, &err);
     if (!r && file && cli_has(args, "tty"))
         process.terminal = true;
     if (!r) {
         const struct container_exec e = {
             .id = args->operands[0],
             .process = &process,
+            .spec = file ? NULL : &spec,
             .console_socket = cli_value(args, "console-socket"),
             .pid_file = cli_value(args, "pid-file"),
             .cgroup = cli_value(args, "cgroup"),

@@ -6,6 +6,7 @@
  */
 #include "base/cleanup.h"
 #include "cli/oci.h"
+#include "container/cgroup.h"
 #include "container/out.h"
 #include "container/self.h"
 #include "host/file.h"
@@ -63,6 +64,7 @@ static const struct cli_verb oci_globals_verb = {
 static struct {
     struct arena arena;
     struct container_runtime runtime;
+    struct cgroup groups;
     const char *log_path, *syslog_name;
     bool json;
     enum oci_level level;
@@ -234,6 +236,7 @@ static int oci_set_globals(const struct cli_args *args, struct err *err)
     if (r < 0)
         return r;
     oci.runtime.arena = &oci.arena;
+    oci.runtime.groups = &oci.groups;
     oci.runtime.note = oci_note;
     if (cli_has(args, "systemd-cgroup") || (manager && !strcmp(manager, "systemd")))
         oci.runtime.manager = CONTAINER_SYSTEMD;

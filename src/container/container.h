@@ -16,6 +16,8 @@ struct container_runtime {
     struct arena *arena;
     const char *root; /* directory of all containers */
     enum container_manager manager;
+    struct cgroup
+        *groups;       /* caller's, zeroed: what was found about this host's groups; may be NULL */
     spec_note_fn note; /* hears of unknown fields and the like; NULL: nobody */
     void *note_arg;
 };
@@ -62,18 +64,23 @@ int must_use container_update(const struct container_runtime *rt, const char *id
 struct container_exec {
     const char *id;
     const struct spec_process *process; /* everything to do is in it */
+    const struct spec *spec;            /* the container's, where it is known already, else NULL */
     const char *console_socket, *pid_file, *cgroup;
     unsigned preserve_fds;
     bool detach, keep_capabilities;
 };
-/* The container's own process description, as a start for an exec's. */
+/* The container's own configuration: its process is a start for an exec's. */
 int must_use container_exec_template(const struct container_runtime *rt, const char *id,
-                                     struct spec_process *ret, struct err *err);
+                                     struct spec *ret_spec, struct spec_process *ret,
+                                     struct err *err);
 int must_use container_exec(const struct container_runtime *rt, const struct container_exec *e,
                             int *ret_code, struct err *err);
 
 /* Shared by the files of this part. */
 struct cgroup;
+/* This host's hierarchies, looked for once. */
+int must_use container_find_groups(const struct container_runtime *rt, struct cgroup *ret,
+                                   struct err *err);
 int must_use container_groups(const struct container_runtime *rt, const struct state *state,
                               struct cgroup *ret, struct err *err);
 /* The configuration a container was made with. */

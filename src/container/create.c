@@ -200,7 +200,7 @@ static int create_plan(struct create *m)
     if (m->rt->manager == CONTAINER_NO_CGROUPS)
         m->groups = (struct cgroup){.arena = m->rt->arena};
     else
-        r = cgroup_find(m->rt->arena, &m->groups, m->err);
+        r = container_find_groups(m->rt, &m->groups, m->err);
     m->groups.rootless = geteuid() != 0;
     if (!r && m->rt->manager != CONTAINER_NO_CGROUPS)
         r = cgroup_choose(&m->groups, m->spec.cgroups_path, m->c->id, m->err);
@@ -257,6 +257,7 @@ static int create_prepare(struct create *m, bool wait_for_start)
     in->start = -1;
     in->mounts = (struct mounts){.spec = &m->spec,
                                  .cgroup = &m->groups,
+                                 .empty = arena_text(m->rt->arena, "%s/.empty", m->rt->root),
                                  .bundle = m->state.bundle,
                                  .in_userns = user,
                                  .maps = &m->spec.maps,
@@ -271,6 +272,10 @@ static int create_prepare(struct create *m, bool wait_for_start)
                                  .label_fd = -1,
                                  .in_userns = user};
     in->become.keep_groups = spec_annotation(&m->spec, "run.oci.keep_original_groups") != NULL;
+    if (!in->mounts.empty)
+        return err_set(m->err, -ENOMEM, "no memory");
+    if (m->spec.masked && mkdirat(m->root, ".empty", 0555) < 0 && errno != EEXIST)
+        return err_set(m->err, -errno, "%s: %s", in->mounts.empty, strerror(errno));
     r = create_seccomp(m);
     if (!r)
         r = create_console(m);

@@ -45,19 +45,24 @@ struct exec {
 };
 
 int container_exec_template(const struct container_runtime *rt, const char *id,
-                            struct spec_process *ret, struct err *err)
+                            struct spec *ret_spec, struct spec_process *ret, struct err *err)
 {
-    struct container_info c;
-    struct spec spec;
-    int r = container_open(rt, id, &c, err);
+    CLEANUP(fd) int root = -1;
+    CLEANUP(fd) int dir = -1;
+    int r = state_check_id(id, err);
 
+    if (!r)
+        r = state_open_root(rt->root, false, &root, err);
+    if (r == -ENOENT)
+        return err_set(err, -ENOENT, "container '%s' does not exist", id);
+    if (!r)
+        r = state_open(root, id, &dir, err);
     if (r < 0)
         return r;
-    r = container_read_spec(rt, c.dir, id, &spec, err);
-    container_close(&c);
+    r = container_read_spec(rt, dir, id, ret_spec, err);
     if (r < 0)
         return err_wrap(err, r, "container '%s'", id);
-    *ret = spec.process;
+    *ret = ret_spec->process;
     ret->terminal = false;
     ret->args = NULL;
     ret->columns = ret->rows = 0;
@@ -184,7 +189,10 @@ static int exec_prepare(struct exec *x)
     x->pidfd = state_pidfd(&x->c.state);
     if (x->pidfd < 0)
         return err_set(x->err, -ESRCH, "container '%s' is not running", x->e->id);
-    r = container_read_spec(x->rt, x->c.dir, x->e->id, &x->spec, x->err);
+    if (x->e->spec)
+        x->spec = *x->e->spec;
+    else
+        r = container_read_spec(x->rt, x->c.dir, x->e->id, &x->spec, x->err);
     if (!r)
         r = exec_seccomp(x);
     if (!r)

@@ -21,11 +21,25 @@
 
 enum { MANAGE_PATIENCE_MS = 10000 };
 
+int container_find_groups(const struct container_runtime *rt, struct cgroup *ret, struct err *err)
+{
+    int r;
+
+    if (rt->groups && rt->groups->count) {
+        *ret = *rt->groups;
+        return 0;
+    }
+    r = cgroup_find(rt->arena, ret, err);
+    if (!r && rt->groups)
+        *rt->groups = *ret;
+    return r;
+}
+
 int container_groups(const struct container_runtime *rt, const struct state *state,
                      struct cgroup *ret, struct err *err)
 {
     struct cgroup g = {.arena = rt->arena};
-    int r = state->cgroup ? cgroup_find(rt->arena, &g, err) : 0;
+    int r = state->cgroup ? container_find_groups(rt, &g, err) : 0;
 
     if (r < 0)
         return r;

@@ -14,6 +14,7 @@
 struct mounts {
     const struct spec *spec;
     const struct cgroup *cgroup;  /* path NULL: none */
+    const char *empty;            /* an empty directory of ours: masks directories */
     const char *bundle;           /* relative sources are below it */
     int root;                     /* the root file system as a tree of its own, not attached yet */
     int *trees;                   /* by mount: what the runtime prepared, -1: nothing */

@@ -289,7 +289,30 @@ int mounts_devices(struct mounts *m)
     return r;
 }
 
-/* Directories get an empty read-only tmpfs, all the same one; files get the host's /dev/null, which
+/* Our empty directory, the same for all containers, read-only; where a user namespace cannot reach
+ * it, an empty tmpfs mounted on the first masked directory. */
+static int mounts_empty(struct mounts *m, const char *path, int at, int *empty)
+{
+    int r;
+
+    *empty = mounts_clone(AT_FDCWD, m->empty, 0);
+    r = *empty < 0 ? *empty
+                   : mounts_set(*empty, 0,
+                                MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                    MOUNT_ATTR_NOEXEC,
+                                0, MS_PRIVATE, -1);
+    if (!r)
+        return mounts_attach(*empty, at);
+    if (*empty >= 0)
+        close(*empty);
+    if (mount("tmpfs", PATH_OF(at), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "size=0k,nr_inodes=1,mode=555") < 0)
+        return -errno;
+    *empty = path_open(m->root, path, O_PATH | O_DIRECTORY);
+    return *empty < 0 ? *empty : 0;
+}
+
+/* Directories get an empty read-only one, all the same; files get the host's /dev/null, which
  * nobody in the container can have replaced. */
 static int mounts_mask(struct mounts *m, const char *path, int *empty)
 {
@@ -301,13 +324,8 @@ static int mounts_mask(struct mounts *m, const char *path, int *empty)
         return 0;
     if (at < 0 || fstat(at, &st) < 0)
         return at < 0 ? at : -errno;
-    if (S_ISDIR(st.st_mode) && *empty < 0) {
-        if (mount("tmpfs", PATH_OF(at), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                  "size=0k,nr_inodes=1,mode=555") < 0)
-            return -errno;
-        *empty = path_open(m->root, path, O_PATH | O_DIRECTORY);
-        return 0;
-    }
+    if (S_ISDIR(st.st_mode) && *empty < 0)
+        return mounts_empty(m, path, at, empty);
     tree = S_ISDIR(st.st_mode) ? mounts_clone(*empty, "", AT_EMPTY_PATH)
                                : mounts_clone(AT_FDCWD, "/dev/null", 0);
     return tree < 0 ? tree : mounts_attach(tree, at);
