@@ -32,6 +32,13 @@ int memory_use_open(void)
     return fd < 0 ? -errno : fd;
 }
 
+static bool smaps_ends_with(const char *line, const char *end)
+{
+    size_t len = strlen(line), n = strlen(end);
+
+    return len >= n && !strcmp(line + len - n, end);
+}
+
 static void smaps_line(struct smaps *s)
 {
     char name[LINE_MAX_BYTES + 16];
@@ -44,7 +51,7 @@ static void smaps_line(struct smaps *s)
         *(s->is_named ? &s->use.named : &s->use.rest) += bytes;
     } else if (isdigit((unsigned char)s->line[0]) || islower((unsigned char)s->line[0])) {
         snprintf(name, sizeof(name), " /memfd:%s (deleted)", s->memfd);
-        s->is_named = strstr(s->line, name);
+        s->is_named = strstr(s->line, name) || smaps_ends_with(s->line, " /dev/zero");
     }
 }
 

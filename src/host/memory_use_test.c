@@ -3,6 +3,7 @@
 #include "host/memory_use.h"
 
 #include "base/unit_test.h"
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,6 +16,16 @@ static void *map(int fd)
                    fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
 
     assert_ptr_not_equal(p, MAP_FAILED);
+    return p;
+}
+
+static void *map_zero(void)
+{
+    int fd = open("/dev/zero", O_RDWR);
+    void *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+    assert_ptr_not_equal(p, MAP_FAILED);
+    close(fd);
     return p;
 }
 
@@ -33,8 +44,9 @@ static void test_counts_by_kind(void **state)
     memset(map(named), 1, SIZE / 2);
     memset(map(other), 1, SIZE / 4);
     memset(map(-1), 1, SIZE / 4);
+    memset(map_zero(), 1, SIZE / 4);
     assert_int_equal(memory_use_read(fd, "some-ram", &after), 0);
-    assert_in_range(after.named, SIZE / 2, SIZE);
+    assert_in_range(after.named, SIZE / 2 + SIZE / 4, SIZE + SIZE / 4);
     assert_in_range(after.rest - before.rest, SIZE / 2, SIZE);
     close(fd);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest-physical memory: RAM regions backed by memfds, everything else goes to one I/O hook (the
+ * Guest-physical memory: RAM regions, everything else goes to one I/O hook (the
  * board's bus). The map is built before the first vCPU runs and does not change afterwards.
  * Per page it keeps a few flags: PAGE_CODE (translated code was made from this page: a write must
  * be reported) and PAGE_DIRTY (written since the flag was last cleared).
@@ -22,7 +22,7 @@ struct mem_io {
 
 enum mem_access { MEM_READ = 1, MEM_WRITE = 2 };
 
-#define MEM_RAM_NAME "guest-ram" /* of the memfds, in /proc/PID/maps */
+#define MEM_RAM_NAME "guest-ram" /* of memfds, in /proc/PID/maps; else RAM is /dev/zero there */
 
 struct mem *mem_new(void);
 void mem_free(struct mem *mem);
