@@ -278,6 +278,26 @@ static void test_state(struct small *s)
     small_free(&other);
 }
 
+/* One instruction at a time, and a register changed in between, as a debugger does. */
+static void test_debugger(struct small *s)
+{
+    static const uint8_t code[] = {0x40, 0x40, 0xe7, PORT, 0xeb, 0xfe}; /* inc eax, twice; out */
+    static const struct engine_debug step = {.single_step = true}, off = {0};
+    struct err err = {0};
+    bool good;
+
+    small_enter(s, code, sizeof(code));
+    engine_kvm_ops.debug(s->engine, 0, &step);
+    good = engine_kvm_ops.run(s->engine, 0, &err) == ENGINE_EXIT_DEBUG &&
+           !engine_kvm_ops.park(s->engine, 0, true, &err);
+    good = good && s->x->cpu.pc == CODE + 1 && s->x->cpu.slot[X86_RAX] == 1;
+    s->x->cpu.slot[X86_RAX] = 100;
+    engine_kvm_ops.debug(s->engine, 0, &off);
+    good = good && !engine_kvm_ops.park(s->engine, 0, false, &err);
+    verdict("single_step_and_changed_registers", good && small_run(s, &err) && s->port_value == 101,
+            &err);
+}
+
 static void test_triple_fault(struct small *s)
 {
     static const uint8_t code[] = {0x0f, 0x0b}; /* ud2 without an interrupt table */
@@ -317,6 +337,7 @@ int main(void)
     test_kick(&s);
     test_message(&s);
     test_state(&s);
+    test_debugger(&s);
     test_triple_fault(&s);
     small_free(&s);
     return failed;

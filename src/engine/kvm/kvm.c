@@ -247,6 +247,7 @@ static void kvm_debug(struct engine *engine, unsigned index, const struct engine
     struct kvm_guest_debug g = {0};
 
     v->debug = *debug;
+    v->loaded = false; /* a debugger changes registers without a word: they go in again */
     if (debug->single_step)
         g.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
     for (unsigned i = 0; i < debug->breakpoint_count && i < DEBUG_BREAKPOINTS; i++) {
