@@ -24,11 +24,12 @@ static void apic_route(struct engine *engine, unsigned pin, bool masked, uint64_
                        uint32_t data)
 {
     struct kvm_engine *e = kvm_of(engine);
-    struct kvm_irq_routing_entry *entry = &e->route[pin], before = *entry;
-    struct {
+    struct kvm_irq_routing_entry *entry = &e->route[pin % KVM_PINS], before = *entry;
+    union {
         struct kvm_irq_routing head;
-        struct kvm_irq_routing_entry entry[KVM_PINS];
-    } table = {0};
+        uint8_t
+            room[sizeof(struct kvm_irq_routing) + KVM_PINS * sizeof(struct kvm_irq_routing_entry)];
+    } table = {.room = {0}};
 
     if (pin >= KVM_PINS)
         return;
@@ -41,7 +42,7 @@ static void apic_route(struct engine *engine, unsigned pin, bool masked, uint64_
         return;
     for (unsigned i = 0; i < KVM_PINS; i++)
         if (e->route[i].type)
-            table.entry[table.head.nr++] = e->route[i];
+            table.head.entries[table.head.nr++] = e->route[i];
     (void)kvm_ioctl(e->vm, KVM_SET_GSI_ROUTING, &table);
 }
 

@@ -9,22 +9,25 @@
 /* Rows that KVM offers are far fewer; what is added later needs room as well. */
 enum { CPUID_OFFERED_MAX = X86_CPUID_MAX - 16, INVARIANT_TSC = 8, DEADLINE_TIMER = 24, ARAT = 2 };
 
-struct cpuid_list {
+/* A list as the kernel takes it: head and entries in one piece. */
+union cpuid_list {
     struct kvm_cpuid2 head;
-    struct kvm_cpuid_entry2 entry[X86_CPUID_MAX];
+    uint8_t room[sizeof(struct kvm_cpuid2) + X86_CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
 };
 
 static int cpuid_offered(struct kvm_engine *e, struct x86_cpuid_table *ret_table, struct err *err)
 {
-    struct cpuid_list list = {.head.nent = CPUID_OFFERED_MAX};
-    int r = kvm_ioctl(e->kvm, KVM_GET_SUPPORTED_CPUID, &list);
+    union cpuid_list list = {.room = {0}};
+    int r;
 
+    list.head.nent = CPUID_OFFERED_MAX;
+    r = kvm_ioctl(e->kvm, KVM_GET_SUPPORTED_CPUID, &list);
     if (r < 0)
         return err_set(err, r, "kvm: the host does not say what its processor has: %s",
                        strerror(-r));
     ret_table->count = 0;
     for (uint32_t i = 0; i < list.head.nent; i++) {
-        const struct kvm_cpuid_entry2 *from = &list.entry[i];
+        const struct kvm_cpuid_entry2 *from = &list.head.entries[i];
 
         ret_table->row[ret_table->count++] = (struct x86_cpuid){
             .leaf = from->function,
@@ -78,7 +81,7 @@ int kvm_cpuid_make(struct kvm_engine *e, const char *model, struct x86_cpuid_tab
 int kvm_cpuid_push(struct kvm_vcpu *v, struct err *err)
 {
     const struct x86_cpuid_table *table = &v->x86->cpuid;
-    struct cpuid_list list = {0};
+    union cpuid_list list = {.room = {0}};
     int r;
 
     if (!memcmp(table, &v->shown, sizeof(*table)))
@@ -86,7 +89,7 @@ int kvm_cpuid_push(struct kvm_vcpu *v, struct err *err)
     for (uint32_t i = 0; i < table->count && i < X86_CPUID_MAX; i++) {
         const struct x86_cpuid *from = &table->row[i];
 
-        list.entry[list.head.nent++] = (struct kvm_cpuid_entry2){
+        list.head.entries[list.head.nent++] = (struct kvm_cpuid_entry2){
             .function = from->leaf,
             .index = from->subleaf,
             .flags = from->indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,

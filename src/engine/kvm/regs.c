@@ -14,9 +14,10 @@
 _Static_assert(sizeof(struct kvm_lapic_state) == X86_LAPIC_SIZE, "the first KiB of the page");
 _Static_assert(sizeof(struct kvm_xsave) == X86_XSAVE_SIZE, "the standard format's first page");
 
-struct msr_list {
+/* A list as the kernel takes it: head and entries in one piece. */
+union msr_list {
     struct kvm_msrs head;
-    struct kvm_msr_entry entry[X86_MSR_COUNT];
+    uint8_t room[sizeof(struct kvm_msrs) + X86_MSR_COUNT * sizeof(struct kvm_msr_entry)];
 };
 
 static int regs_error(const struct kvm_vcpu *v, const char *what, int r, struct err *err)
@@ -172,14 +173,14 @@ static int regs_push_fpu(struct kvm_vcpu *v)
 }
 
 /* --- MSRs --- */
-static unsigned msr_fill(const struct kvm_vcpu *v, struct msr_list *list, unsigned *ret_index)
+static unsigned msr_fill(const struct kvm_vcpu *v, union msr_list *list, unsigned *ret_index)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < X86_MSR_COUNT; i++)
         if (v->engine->msr_there[i]) {
-            list->entry[n] = (struct kvm_msr_entry){.index = x86_msrs[i].number,
-                                                    .data = *x86_msr_field(v->x86, i)};
+            list->head.entries[n] = (struct kvm_msr_entry){.index = x86_msrs[i].number,
+                                                           .data = *x86_msr_field(v->x86, i)};
             ret_index[n++] = i;
         }
     list->head.nmsrs = n;
@@ -189,7 +190,7 @@ static unsigned msr_fill(const struct kvm_vcpu *v, struct msr_list *list, unsign
 static int regs_pull_msrs(struct kvm_vcpu *v)
 {
     unsigned index[X86_MSR_COUNT], n;
-    struct msr_list list = {0};
+    union msr_list list = {.room = {0}};
     int r;
 
     n = msr_fill(v, &list, index);
@@ -197,14 +198,14 @@ static int regs_pull_msrs(struct kvm_vcpu *v)
     if (r < 0)
         return r;
     for (unsigned i = 0; i < n && i < (unsigned)r; i++)
-        *x86_msr_field(v->x86, index[i]) = list.entry[i].data;
+        *x86_msr_field(v->x86, index[i]) = list.head.entries[i].data;
     return (unsigned)r == n ? 0 : -EIO;
 }
 
 /* All but the deadline, or the deadline alone. */
 static int regs_push_msrs(struct kvm_vcpu *v, bool deadline, struct err *err)
 {
-    struct msr_list list = {0};
+    union msr_list list = {.room = {0}};
     unsigned n = 0;
     int r;
 
@@ -216,22 +217,25 @@ static int regs_push_msrs(struct kvm_vcpu *v, bool deadline, struct err *err)
                            "kvm: vCPU %u: the state has MSR %s, which this host's KVM lacks",
                            v->x86->cpu.index, x86_msrs[i].name);
         if (v->engine->msr_there[i] && (i == X86_MSR_tsc_deadline) == deadline)
-            list.entry[n++] = (struct kvm_msr_entry){.index = x86_msrs[i].number, .data = value};
+            list.head.entries[n++] =
+                (struct kvm_msr_entry){.index = x86_msrs[i].number, .data = value};
     }
     list.head.nmsrs = n;
     r = n ? kvm_ioctl(v->fd, KVM_SET_MSRS, &list) : 0;
     if (r >= 0 && (unsigned)r < n)
         return err_set(err, -EINVAL, "kvm: vCPU %u: MSR 0x%x does not take 0x%llx",
-                       v->x86->cpu.index, list.entry[r].index,
-                       (unsigned long long)list.entry[r].data);
+                       v->x86->cpu.index, list.head.entries[r].index,
+                       (unsigned long long)list.head.entries[r].data);
     return r < 0 ? regs_error(v, "set its MSRs", r, err) : 0;
 }
 
 /* An MSR is there when it can be read and takes back what was read. */
 static bool msr_works(struct kvm_vcpu *v, uint32_t number)
 {
-    struct msr_list one = {.head.nmsrs = 1, .entry = {{.index = number}}};
+    union msr_list one = {.room = {0}};
 
+    one.head.nmsrs = 1;
+    one.head.entries[0].index = number;
     return kvm_ioctl(v->fd, KVM_GET_MSRS, &one) == 1 && kvm_ioctl(v->fd, KVM_SET_MSRS, &one) == 1;
 }
 
