@@ -234,6 +234,14 @@ static void random_rotate(struct ir_block *b)
     ir_slot x = global(), y = global(), z = global();
     int64_t n = 1 + (int64_t)pick(63);
 
+    if (!pick(3)) { /* or zero-extension: the left shift, and what is between, may matter */
+        n = pick(8) ? 64 - (8 << pick(3)) : n;
+        ir_emit_imm(b, IR_SHL, IR_64, y, x, n);
+        if (!pick(4))
+            ir_emit_imm(b, IR_ADD, IR_64, pick(2) ? x : z, pick(2) ? y : x, 5);
+        ir_emit_imm(b, IR_SHR, IR_64, pick(2) ? y : z, y, pick(8) ? n : 3);
+        return;
+    }
     ir_emit_imm(b, IR_SHL, IR_64, y, x, n);
     ir_emit_imm(b, IR_SHR, IR_64, z, x, pick(8) ? 64 - n : n);
     ir_emit(b, pick(2) ? IR_OR : pick(2) ? IR_XOR : IR_ADD, IR_64, pick(2) ? y : global(), y, z);

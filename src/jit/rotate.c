@@ -6,6 +6,7 @@
  * else wants them, are dead then; so is the rotation if the halves never meet.
  * The temporary outlives its guest instruction: only the generator, which numbers no two of them
  * alike, sees such blocks.
+ * Likewise a left and a right shift of one register, one behind the other: zero-extension.
  */
 #include "jit/gen.h"
 #include <string.h>
@@ -114,6 +115,26 @@ static void rotate_join(const struct rotate *r, struct ir_insn *op)
     op->b = 0;
 }
 
+/* y = x << n, y = y >> n: nothing can see y between the two. */
+static void rotate_extend(const struct ir_block *b, struct ir_insn *op)
+{
+    struct ir_insn *next = op + 1;
+    unsigned left = 64u - ((unsigned)op->imm & 63);
+
+    if (op + 1 == b->op + b->op_count || op->op != IR_SHL || next->op != IR_SHR ||
+        op->width != IR_64 || next->width != IR_64 || !(op->flags & next->flags & IR_B_IMM) ||
+        next->a != op->dst || next->dst != op->dst || op->imm != next->imm ||
+        (left != 8 && left != 16 && left != 32))
+        return;
+    next->op = IR_EXTU;
+    next->aux = left == 8 ? 0 : left == 16 ? 1 : 2;
+    next->flags = 0;
+    next->a = op->a;
+    next->imm = 0;
+    op->op = IR_NOP;
+    op->flags = 0;
+}
+
 static void rotate_learn(struct rotate *r, const struct ir_insn *op, const struct half *half)
 {
     if (op->op == IR_HELPER) { /* may write any guest register */
@@ -135,6 +156,8 @@ void gen_find_rotations(struct ir_block *b)
 {
     struct rotate r = {.block = b};
 
+    for (unsigned i = 0; i < b->op_count; i++)
+        rotate_extend(b, &b->op[i]);
     for (unsigned i = 0; i < b->op_count; i++) {
         struct half half = rotate_half(&r, &b->op[i]), *other;
 
