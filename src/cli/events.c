@@ -78,7 +78,7 @@ static bool events_print(struct event_reader *reader, const struct events_wanted
 
     while ((event = event_next(reader))) {
         if (show && events_is_wanted(w, event)) {
-            json_dumpf(event, stdout, JSON_COMPACT);
+            json_dumpf(event, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
             putchar('\n');
         }
         json_decref(event);

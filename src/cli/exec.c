@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_DEFAULT = 60 /* seconds */, WAIT_STEPS = 10 /* looks a second */ };
+enum { WAIT_DEFAULT = 60 /* seconds */, WAIT_STEPS = 10 /* looks a second */, QUIET_STEPS = 20 };
 
 static const struct cli_option exec_options[] = {
     {"detach", 'd', NULL, "leave it running; its output is lost"},
@@ -57,6 +57,9 @@ int exec_wait(const struct guest *guest, unsigned seconds, struct err *err)
                     i / WAIT_STEPS);
             shown = true;
         }
+        if (!tty && i == QUIET_STEPS)
+            fprintf(stderr, "guest '%s': starting: %s; waiting for it, %u s at most\n", guest->name,
+                    record.reason, seconds);
         (void)nanosleep(&step, NULL);
     }
     if (shown)

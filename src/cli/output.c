@@ -238,7 +238,7 @@ char *cli_listing_table(const struct cli_args *args, json_t *rows, const struct 
 
 void cli_print_json(const json_t *value)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
     putchar('\n');
 }
 

@@ -10,8 +10,9 @@ static int pause_ask(struct guest *guest, const char *op, struct err *err)
     CLEANUP(fd) int fd = -1;
     int r = client_connect(guest, &fd, err);
 
-    if (!r)
-        r = client_ask(fd, guests_request(op), NULL, err);
+    if (r < 0)
+        return r;
+    r = client_ask(fd, guests_request(op), NULL, err);
     return r < 0 ? err_wrap(err, r, "guest '%s'", guest->name) : 0;
 }
 

@@ -79,8 +79,9 @@ int stats_ask(const struct guest *guest, json_t **ret_answer, struct err *err)
     CLEANUP(fd) int fd = -1;
     int r = client_connect(guest, &fd, err);
 
-    if (!r)
-        r = client_ask(fd, guests_request("stats"), ret_answer, err);
+    if (r < 0)
+        return r;
+    r = client_ask(fd, guests_request("stats"), ret_answer, err);
     return r < 0 ? err_wrap(err, r, "guest '%s'", guest->name) : 0;
 }
 
@@ -155,7 +156,7 @@ static int stats_run(const struct cli_args *args)
     }
     rows = json_array();
     code = args->operand_count ? stats_named(args, rows) : stats_all(args, rows);
-    printed = cli_print_listing(args, rows, stats_columns);
+    printed = code && !json_array_size(rows) ? code : cli_print_listing(args, rows, stats_columns);
     json_decref(rows);
     return code ? code : printed;
 }

@@ -110,11 +110,12 @@ static bool top_draw(const char *text)
     if (!out)
         return false;
     (void)terminal_size(STDOUT_FILENO, &rows, &columns);
+    columns -= columns > 1; /* the last column is left free: "erase to the end" would take it */
     fputs("\033[H", out);
     for (unsigned row = 1; *text && row < (rows ? rows : 2); row++) {
         size_t line = strcspn(text, "\n");
 
-        fprintf(out, "%.*s\033[K\r\n", (int)(line < columns ? line : columns), text);
+        fprintf(out, "%.*s\033[K\n", (int)(line < columns ? line : columns), text);
         text += line + (text[line] == '\n');
     }
     fputs("\033[J", out);

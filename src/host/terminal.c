@@ -14,6 +14,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+enum { TERMINAL_STACK = 32768 };
+
 static struct {
     volatile sig_atomic_t raw;
     bool prepared;
@@ -35,9 +37,12 @@ void terminal_restore(void)
     errno = saved;
 }
 
+/* At once: a terminal that was stopped (ctrl-s) would never have written what is left. */
 static void terminal_on_fatal(int sig)
 {
-    terminal_restore();
+    if (terminal.raw)
+        (void)tcsetattr(terminal.fd, TCSANOW, &terminal.before);
+    terminal.raw = 0;
     signal(sig, SIG_DFL);
     raise(sig);
 }
@@ -56,12 +61,16 @@ static void terminal_on_stop(int sig)
 /* Signals the program reads itself (signalfd) are blocked and never get here. */
 static void terminal_prepare(void)
 {
-    struct sigaction action = {.sa_handler = terminal_on_fatal};
+    /* A stack of its own: one that ran over is what some of these tell of. */
+    static char stack[TERMINAL_STACK];
+    const stack_t other = {.ss_sp = stack, .ss_size = sizeof(stack)};
+    struct sigaction action = {.sa_handler = terminal_on_fatal, .sa_flags = SA_ONSTACK};
     struct sigaction stop = {.sa_handler = terminal_on_stop, .sa_flags = SA_RESTART};
 
     if (terminal.prepared)
         return;
     terminal.prepared = true;
+    (void)sigaltstack(&other, NULL);
     for (size_t i = 0; i < ARRAY_LEN(terminal_fatal); i++) {
         struct sigaction old;
 

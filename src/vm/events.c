@@ -123,7 +123,8 @@ static json_t *event_object(uint64_t seq, enum event_action action, const struct
 /* One write of one line, behind the last whole one. */
 static void event_append(int fd, off_t end, json_t *json)
 {
-    CLEANUP(free) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    CLEANUP(free)
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     size_t len = text ? strlen(text) : 0;
 
     if (!text || len + 1 >= EVENT_LINE_MAX)
