@@ -27,6 +27,7 @@ struct keeper {
     struct guest guest;
     sigset_t signals; /* that ask for the end; blocked, and taken while no monitor runs */
     unsigned tries;   /* restarts in a row */
+    bool built;       /* the machine could be, once */
     uint64_t started; /* the present run, seconds since 1970 */
 };
 
@@ -107,7 +108,9 @@ static void keeper_pass_events(struct keeper *k, int event_fd)
     ssize_t n = read(event_fd, actions, sizeof(actions));
 
     for (ssize_t i = 0; i < n; i++)
-        if (actions[i] >= EVENT_RUNNING && actions[i] <= EVENT_STOPPING)
+        if (actions[i] == MONITOR_BUILT)
+            k->built = true;
+        else if (actions[i] >= EVENT_RUNNING && actions[i] <= EVENT_STOPPING)
             event_add((enum event_action)actions[i], &k->guest, NULL);
 }
 
@@ -260,8 +263,9 @@ static void keeper_run(struct keeper *k)
             close(event_fd);
         keeper_note_end(k, &record, status);
         keeper_clean(k);
-        /* A machine that cannot be built the first time is no guest that fails. */
-        if (owner_fd >= 0 && WIFEXITED(status) && WEXITSTATUS(status))
+        /* A machine that cannot be built the first time is no guest that fails: who starts it is
+         * told, and waits for us. */
+        if (!k->built)
             break;
         owner_fd = -1;
     } while (keeper_wait(k, &record));

@@ -613,6 +613,7 @@ int monitor_main(struct guest *guest, int owner_fd, int event_fd, const struct n
     pthread_mutex_lock(&m.lock);
     r = monitor_set_up(&m, owner_fd, &err);
     if (!r) {
+        monitor_event(&m, (enum event_action)MONITOR_BUILT);
         monitor_state(&m, VM_STARTING, "waiting for its owner");
         if (m.owner)
             conn_answer(m.owner, NULL);

@@ -5,7 +5,8 @@
  * "guest" is the real agent, run on the host at the end of a socket pair; so commands "in the
  * guest" are the host's. A power-down is caught before the agent sees it.
  *
- * What the kernel's file name contains chooses how it behaves: "broken" cannot be built, "mute"
+ * What the kernel's file name contains chooses how it behaves: "broken" cannot be built, "fatal"
+ * dies over it, "mute"
  * has no agent, "sulk" says on its console that it panicked, "panic" dies at once, "crash" takes
  * the process down, "ends" powers off with 5. After a
  * while "late" panics on its console and falls silent, "quote" says the same but shows a prompt,
@@ -191,6 +192,8 @@ int machine_new(const struct vm_config *config, struct loop *loop, pthread_mutex
     io->console->front = (struct chardev_front){.receive = fake_console_receive, .arg = m};
     io->agent->front = (struct chardev_front){.receive = fake_agent_receive, .arg = m};
     *ret_machine = m;
+    if (fake_is(m, "fatal"))
+        abort();
     if (fake_is(m, "broken"))
         return err_set(err, -ENOEXEC, "kernel %s: not a kernel", config->kernel);
     return fake_agent_start(m, err);

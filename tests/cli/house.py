@@ -31,7 +31,7 @@ class House:
         self.env.pop('POSADA_DETACH_KEYS', None)
         os.chmod(self.dir, 0o755)
         for kind in ('kernel', 'broken', 'mute', 'panic', 'crash', 'ends', 'sulk', 'late', 'quote',
-                     'reset'):
+                     'reset', 'fatal'):
             with open(self.file(kind), 'w', encoding='ascii') as f:
                 f.write('no kernel\n')
 
