@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MANAGE_PATIENCE_MS = 10000 };
+enum { MANAGE_PATIENCE_MS = 10000, MANAGE_CREATING_MS = 2000 };
 
 int container_find_groups(const struct container_runtime *rt, struct cgroup *ret, struct err *err)
 {
@@ -78,6 +78,15 @@ int container_open(const struct container_runtime *rt, const char *id, struct co
     if (r < 0)
         return r;
     info.status = state_look(dir, &info.state);
+    /* Between its name and its process a container has nothing to tell: milliseconds, and an engine
+     * that looks too early takes "creating" for an answer. */
+    for (unsigned ms = 0; !r && info.status == STATE_CREATING && ms < MANAGE_CREATING_MS; ms++) {
+        (void)poll(NULL, 0, 1);
+        r = state_load(rt->arena, dir, id, &info.state, err);
+        info.status = state_look(dir, &info.state);
+    }
+    if (r < 0)
+        return r;
     if ((info.status == STATE_RUNNING || info.status == STATE_CREATED) &&
         container_groups(rt, &info.state, &groups, err) == 0 && cgroup_is_frozen(&groups))
         info.status = STATE_PAUSED;

@@ -290,17 +290,16 @@ static bool state_alive(const struct state *state)
 
 enum state_status state_look(int dir, const struct state *state)
 {
-    int lock = -1;
+    CLEANUP(fd) int fd = -1;
 
     if (state_alive(state)) {
         if (faccessat(dir, "start.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
             return STATE_CREATED;
         return STATE_RUNNING;
     }
-    if (state_lock(dir, 0, &lock) < 0)
-        return STATE_CREATING;
-    close(lock);
-    return STATE_STOPPED;
+    /* Only looked at: taking the lock, or making its file, would be in the creator's way. */
+    fd = openat(dir, "state", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 || file_is_locked(fd) ? STATE_CREATING : STATE_STOPPED;
 }
 
 int state_pidfd(const struct state *state)
