@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "container/caps.h"
+#include "container/label.h"
 #include "container/names.h"
 #include "container/out.h"
 #include "container/seccomp.h"
@@ -226,8 +227,8 @@ static void oci_put_linux(struct out *o)
     out_bool(o, "rdma", true);
     out_end(o, '}');
     oci_put_seccomp(o);
-    oci_enabled(o, "apparmor", true);
-    oci_enabled(o, "selinux", true);
+    oci_enabled(o, "apparmor", label_usable(LABEL_APPARMOR));
+    oci_enabled(o, "selinux", label_usable(LABEL_SELINUX));
     oci_enabled(o, "intelRdt", false);
     out_begin(o, "mountExtensions", '{');
     oci_enabled(o, "idmap", true);

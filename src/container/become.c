@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "container/caps.h"
+#include "container/label.h"
 #include "container/path.h"
 #include "container/wire.h"
 #include <errno.h>
@@ -247,15 +248,6 @@ static int become_capabilities(struct become *b)
     return r < 0 ? err_set(b->err, r, "capabilities: %s", strerror(-r)) : 0;
 }
 
-static int become_label(struct become *b)
-{
-    const char *label = b->process->apparmor ? b->process->apparmor : b->process->selinux;
-
-    return label && b->label_fd >= 0 && write(b->label_fd, label, strlen(label)) < 0
-               ? err_set(b->err, -errno, "label %s: %s", label, strerror(errno))
-               : 0;
-}
-
 /* Signals as at login, whatever our starter ignored or blocked. */
 static void become_signals(void)
 {
@@ -283,7 +275,7 @@ static int become_last(struct become *b)
             return r;
     }
     (void)!caps_raise();
-    r = become_label(b);
+    r = label_set(b->process, b->label_fd, b->err);
     return r < 0 ? r : become_capabilities(b);
 }
 

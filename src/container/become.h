@@ -18,7 +18,7 @@ struct become {
     unsigned keep_fds;         /* descriptors 3 .. 3 + keep_fds - 1 stay open */
     unsigned listen_fds;       /* the first of them come by socket activation (LISTEN_FDS) */
     int proc;                  /* the runtime's own /proc: the container's may be forged */
-    int label_fd;              /* attr/exec of a security module that is there; -1: none */
+    int label_fd;              /* from label_open(); -1: no label is wanted */
     const char *notify_path;   /* NOTIFY_SOCKET inside; NULL: none */
     int seccomp_socket;        /* gets the notify descriptor; -1: none */
     const char *seccomp_state; /* sent with it */

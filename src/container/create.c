@@ -5,6 +5,7 @@
 #include "container/container.h"
 #include "container/hooks.h"
 #include "container/init.h"
+#include "container/label.h"
 #include "container/links.h"
 #include "container/notify.h"
 #include "container/path.h"
@@ -141,6 +142,13 @@ static int create_check(struct create *m)
     if (!s->process.terminal && m->c->console_socket)
         return err_set(m->err, -EINVAL, "--console-socket: the process has no terminal");
     return 0;
+}
+
+static int create_check_labels(struct create *m)
+{
+    int r = label_check(&m->spec.process, m->err);
+
+    return r ? r : label_check_mounts(m->spec.mount_label, m->rt->note, m->rt->note_arg, m->err);
 }
 
 int container_connect(const char *path, struct err *err)
@@ -433,6 +441,8 @@ static int create_all(struct create *m, bool wait_for_start)
         r = create_read_config(m, bundle);
     if (!r)
         r = create_check(m);
+    if (!r)
+        r = create_check_labels(m);
     if (!r)
         r = create_paths(m);
     if (!r)

@@ -10,6 +10,7 @@
 #include "container/cgroup.h"
 #include "container/container.h"
 #include "container/hooks.h"
+#include "container/label.h"
 #include "container/term.h"
 #include "container/wire.h"
 #include "host/process.h"
@@ -194,6 +195,8 @@ static int exec_prepare(struct exec *x)
     else
         r = container_read_spec(x->rt, x->c.dir, x->e->id, &x->spec, x->err);
     if (!r)
+        r = label_check(x->e->process, x->err);
+    if (!r)
         r = exec_seccomp(x);
     if (!r)
         r = exec_groups(x);
@@ -256,10 +259,9 @@ static int exec_enter(struct exec *x, struct err *err)
 
     x->become.err = err;
     x->become.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (p->initial_affinity && *p->initial_affinity)
+    r = label_open(p, x->become.proc, &x->become.label_fd, err);
+    if (!r && p->initial_affinity && *p->initial_affinity)
         r = become_affinity(p->initial_affinity, err);
-    else
-        r = 0;
     if (!r)
         r = become_limit(&x->become);
     if (!r) {

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "container/hooks.h"
+#include "container/label.h"
 #include "container/links.h"
 #include "container/numa.h"
 #include "container/path.h"
@@ -223,20 +224,6 @@ static int init_terminal(struct init *in)
     return r < 0 ? r : term_take(&term, &in->err);
 }
 
-/* attr/exec while the runtime's own /proc can still be reached. */
-static int init_label(struct init *in)
-{
-    const struct spec_process *p = &in->spec->process;
-
-    in->become.label_fd = -1;
-    if (p->apparmor && *p->apparmor)
-        in->become.label_fd =
-            openat(in->proc, "thread-self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
-    else if (p->selinux && *p->selinux)
-        in->become.label_fd = openat(in->proc, "thread-self/attr/exec", O_WRONLY | O_CLOEXEC);
-    return 0;
-}
-
 static int init_set_up(struct init *in)
 {
     int r;
@@ -261,7 +248,7 @@ static int init_set_up(struct init *in)
     if (!r)
         r = init_terminal(in);
     if (!r)
-        r = init_label(in);
+        r = label_open(&in->spec->process, in->proc, &in->become.label_fd, &in->err);
     if (!r)
         r = mounts_hide(&in->mounts);
     if (!r)
