@@ -192,7 +192,7 @@ static void cgroup2_unified(struct cgroup_setter *s, const struct json *at)
     if (strcmp(name, "cgroup") && !strstr(have, wanted))
         s->code =
             err_set(s->err, -EOPNOTSUPP,
-                    "linux.resources.unified: %s: controller `%s` is not available under %s%s",
+                    "linux.resources.unified: %s: the controller '%s' is not available in %s%s",
                     at->name, name, s->h->dir, s->g->path);
     else
         s->code = cgroup_set(s->g, s->h, at->name, at->text, s->err);

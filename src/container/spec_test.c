@@ -115,6 +115,30 @@ static void test_bad(void **state)
     bad("{" HEAD ",\"annotations\":{\"a\":1}}", "an annotation is a text");
 }
 
+/* sched(7): 1024 <= runtime <= deadline <= period. */
+static void bad_deadline(const char *members, const char *says)
+{
+    char json[400];
+
+    snprintf(json, sizeof(json),
+             "{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},\"process\":{\"args\":[\"a\"],"
+             "\"cwd\":\"/\",\"scheduler\":{\"policy\":\"SCHED_DEADLINE\"%s}}}",
+             members);
+    bad(json, says);
+}
+
+static void test_deadline(void **state)
+{
+    bad_deadline("", "process.scheduler: SCHED_DEADLINE needs a runtime");
+    bad_deadline(",\"runtime\":2000", "process.scheduler: SCHED_DEADLINE needs a deadline");
+    bad_deadline(",\"runtime\":0,\"deadline\":9", "runtime 0: SCHED_DEADLINE takes 1024");
+    bad_deadline(",\"runtime\":1023,\"deadline\":2000", "runtime 1023: SCHED_DEADLINE takes");
+    bad_deadline(",\"runtime\":9223372036854775808,\"deadline\":9", "takes 1024 to 2^63-1");
+    bad_deadline(",\"runtime\":2000,\"deadline\":1999", "2000 is longer than the deadline, 1999");
+    bad_deadline(",\"runtime\":2000,\"deadline\":3000,\"period\":2999",
+                 "deadline 3000 is longer than the period, 2999");
+}
+
 static void test_names(void **state)
 {
     assert_int_equal(name_signal("SIGTERM"), SIGTERM);
@@ -148,5 +172,6 @@ static void test_shares_to_weight(void **state)
         assert_true(cgroup_weight_of_shares(shares) <= cgroup_weight_of_shares(shares + 333));
 }
 
-RUN_TESTS(cmocka_unit_test(test_good), cmocka_unit_test(test_bad), cmocka_unit_test(test_names),
-          cmocka_unit_test(test_sysctl_owners), cmocka_unit_test(test_shares_to_weight))
+RUN_TESTS(cmocka_unit_test(test_good), cmocka_unit_test(test_bad), cmocka_unit_test(test_deadline),
+          cmocka_unit_test(test_names), cmocka_unit_test(test_sysctl_owners),
+          cmocka_unit_test(test_shares_to_weight))

@@ -58,8 +58,6 @@ int state_check_id(const char *id, struct err *err)
 {
     if (path_is_plain_name(id) && strlen(id) <= 240)
         return 0;
-    if (strchr(id, '/'))
-        return err_set(err, -EINVAL, "container id '%.80s': invalid character `/` in the ID", id);
     return err_set(err, -EINVAL,
                    "container id '%.80s': letters, digits and _ . - + are allowed, up to 240", id);
 }
