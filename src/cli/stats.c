@@ -37,9 +37,9 @@ json_int_t stats_number(const json_t *stats, const char *name)
 
 static json_int_t stats_exits(const json_t *stats)
 {
-    static const char *const reasons[] = {"jit_exits_attention", "jit_exits_dispatch",
-                                          "jit_exits_link",      "jit_exits_jump",
-                                          "jit_exits_fault",     "jit_exits_cpu"};
+    static const char *const reasons[] = {
+        "jit_exits_attention", "jit_exits_dispatch", "jit_exits_link", "jit_exits_apart",
+        "jit_exits_jump",      "jit_exits_fault",    "jit_exits_cpu"};
     json_int_t sum = 0;
 
     for (unsigned i = 0; i < ARRAY_LEN(reasons); i++)

@@ -45,6 +45,7 @@ struct jit_stubs {
     const uint8_t *changed;  /* called; edx: page offset of the pc to go on at. Returns when code of
                               * the same context may go on: nothing wants attention either */
     const uint8_t *link;     /* edx: page offset of the target; rcx: address of the rel32 */
+    const uint8_t *apart;    /* likewise; the target is to be a translation without windows */
     const uint8_t *second;   /* rax: pc; looks in the jump cache's second level */
     const uint8_t *place;    /* rax: pc; looks the code's place up by the code TLB */
     const uint8_t *jump;     /* rax: pc; leaves */
@@ -59,6 +60,7 @@ enum gen_exit {
     GEN_EXIT_DISPATCH,
     GEN_EXIT_STALE, /* the code was dropped; a jump cache may still lead there */
     GEN_EXIT_LINK,
+    GEN_EXIT_APART, /* as LINK, to code without windows */
     GEN_EXIT_JUMP,
     GEN_EXIT_FAULT,
     GEN_EXIT_CPU,
@@ -74,7 +76,8 @@ struct jump_entry {
  * go to the dispatcher for ever. */
 enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
 enum { JUMP_SECOND_BITS = 10, JUMP_TABLE = JUMP_ENTRIES + (1 << JUMP_SECOND_BITS) };
-enum { GEN_KEY_COUNT_BIT = 31 }; /* of a translation's key: counts instructions */
+/* Of a translation's key: counts instructions; has no windows. */
+enum { GEN_KEY_COUNT_BIT = 31, GEN_KEY_APART_BIT = 30 };
 #define JUMP_SECOND_FACTOR UINT32_C(0x9e3779b1)
 
 /* Behind both, for all address spaces of a vCPU: translations by where their first byte is in host
@@ -137,6 +140,8 @@ struct gen_cold {
     uint8_t kind, size, sign, reg, from_count;
     uint8_t base;  /* memory: register of the address less op->imm */
     uint8_t zero;  /* memory: register to be cleared afterwards; 0: none */
+    uint16_t span; /* memory: of the window this opened, which begins at base + low; 0: none */
+    int32_t low;
     int32_t off;   /* memory: to be added to it */
     int64_t value; /* store of a constant; flow: page offset of the target */
     struct gen_sync sync;
@@ -160,6 +165,7 @@ struct gen {
     unsigned rounding; /* enum ir_round the context runs under, or GEN_ROUND_OTHER */
     bool fallback;     /* leave every op to the interpreter */
     bool count;        /* keep cpu->instret exact */
+    bool apart;        /* each access checks on its own: no windows */
     uint64_t page_va;
     uint8_t *outer, *inner, *stale;
     struct gen_slot slot[CPU_SLOTS + GEN_WINDOWS];
@@ -243,6 +249,11 @@ void gen_fallback(struct gen *g, const struct ir_insn *op); /* calls the interpr
 void gen_cold_mem(struct gen *g, struct gen_cold *cold);
 void gen_cold_flow(struct gen *g, struct gen_cold *cold);
 void gen_cold_branch(struct gen *g, struct gen_cold *cold);
+/* May a jump to there be linked? Not to a page's last two bytes: the instruction may go on in the
+ * next page, and what that is only the jump cache knows. */
+bool gen_may_link(int64_t page_offset);
+/* Brings memory up to date and goes on at the cold end's instruction, in code without windows. */
+void gen_cold_apart(struct gen *g, struct gen_cold *cold);
 void gen_cold_op(struct gen *g, struct gen_cold *cold);    /* interprets the op, then goes back */
 void gen_compare(struct gen *g, const struct ir_insn *op); /* flags of a - b */
 enum x86_cc gen_cc(unsigned cc);

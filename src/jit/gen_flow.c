@@ -12,9 +12,7 @@ static int64_t flow_offset(const struct gen *g, uint64_t pc)
     return (int64_t)(pc - g->page_va);
 }
 
-/* May a jump to there be linked? Not to a page's last two bytes: the instruction may go on in the
- * next page, and what that is only the jump cache knows. */
-static bool flow_may_link(int64_t off)
+bool gen_may_link(int64_t off)
 {
     return off >= 0 && off < GUEST_PAGE_SIZE - 2;
 }
@@ -112,7 +110,7 @@ static void flow_to(struct gen *g, uint64_t pc)
     flow_count(g);
     if (off <= here)
         flow_check_attention(g, off);
-    if (flow_may_link(off)) {
+    if (gen_may_link(off)) {
         flow_link(g, -1, off);
         return;
     }
@@ -172,7 +170,7 @@ static void flow_branch(struct gen *g, const struct ir_insn *op)
     uint8_t *around;
 
     gen_compare(g, op);
-    if (flow_may_link(off) && off > gen_insn_offset(g) && !g->count) {
+    if (gen_may_link(off) && off > gen_insn_offset(g) && !g->count) {
         if (gen_is_settled(g))
             flow_link(g, (int)cc, off);
         else
@@ -216,17 +214,35 @@ static void flow_helper(struct gen *g, const struct ir_insn *op)
     gen_done(g, op->dst, RAX);
 }
 
+/* Asks the stub for what the jump whose displacement is at rel is to lead to. */
+static void flow_ask(struct gen *g, const uint8_t *rel, const uint8_t *stub)
+{
+    int32_t back = (int32_t)(rel - (g->c.at + 7));
+
+    x86_byte(&g->c, 0x48); /* lea rcx, [rip + back]: the displacement to patch */
+    x86_byte(&g->c, 0x8d);
+    x86_byte(&g->c, 0x0d);
+    x86_u32(&g->c, (uint32_t)back);
+    x86_jmp_to(&g->c, stub);
+}
+
+void gen_cold_apart(struct gen *g, struct gen_cold *cold)
+{
+    uint8_t *rel;
+
+    gen_emit_sync(g, &cold->sync);
+    x86_align_patch(&g->c, 1);
+    rel = x86_jmp(&g->c);
+    x86_patch(rel, g->c.at);
+    x86_mov_imm(&g->c, RDX, cold->insn_offset);
+    flow_ask(g, rel, g->stubs->apart);
+}
+
 void gen_cold_flow(struct gen *g, struct gen_cold *cold)
 {
     x86_mov_imm(&g->c, RDX, (uint32_t)cold->value);
     if (cold->kind == COLD_LINK) {
-        int32_t back = (int32_t)(cold->from[0] - (g->c.at + 7));
-
-        x86_byte(&g->c, 0x48); /* lea rcx, [rip + back]: the displacement to patch */
-        x86_byte(&g->c, 0x8d);
-        x86_byte(&g->c, 0x0d);
-        x86_u32(&g->c, (uint32_t)back);
-        x86_jmp_to(&g->c, g->stubs->link);
+        flow_ask(g, cold->from[0], g->stubs->link);
     } else {
         x86_jmp_to(&g->c, g->stubs->attention);
     }

@@ -31,7 +31,9 @@ struct gen_access {
     int32_t off;
     unsigned host; /* the host address is base + off + this; or, in a window, this + off */
     bool window;
-    uint8_t zero; /* see struct gen_cold */
+    uint8_t zero; /* this and what follows: see struct gen_cold */
+    uint16_t span;
+    int32_t low;
     uint8_t *miss;
 };
 
@@ -95,6 +97,8 @@ static struct gen_access gen_check(struct gen *g, const struct ir_insn *op, unsi
     x86_rx(&g->c, X86_LEA, true, w->reg, RDX, a.base, 0, 0);
     a.off = (int32_t)op->imm;
     a.host = a.zero = w->reg;
+    a.low = w->low;
+    a.span = (uint16_t)(w->high - w->low);
     a.window = true;
     return a;
 }
@@ -117,6 +121,8 @@ static struct gen_cold *gen_cold_access(struct gen *g, unsigned kind, const stru
     cold->base = (uint8_t)a->base;
     cold->off = a->off;
     cold->zero = a->zero;
+    cold->low = a->low;
+    cold->span = a->span;
     cold->size = (uint8_t)size;
     return cold;
 }
@@ -244,10 +250,26 @@ static void gen_cold_operands(struct gen *g, const struct gen_cold *cold)
     }
 }
 
+/* Where a window would reach across a page's end, the block is left. The access that opens one has
+ * taken rdx for its check. */
+static void gen_cold_window(struct gen *g, struct gen_cold *cold)
+{
+    uint8_t *inside;
+
+    x86_rm(&g->c, X86_LEA, false, RDX, cold->base, cold->low);
+    x86_alu_imm(&g->c, X86_AND, false, RDX, GUEST_PAGE_SIZE - 1);
+    x86_alu_imm(&g->c, X86_CMP, false, RDX, GUEST_PAGE_SIZE - cold->span);
+    inside = x86_jcc(&g->c, X86_BE);
+    gen_cold_apart(g, cold);
+    x86_patch(inside, g->c.at);
+}
+
 void gen_cold_mem(struct gen *g, struct gen_cold *cold)
 {
     bool load = cold->kind == COLD_LOAD;
 
+    if (cold->span && gen_may_link(cold->insn_offset))
+        gen_cold_window(g, cold);
     gen_emit_sync(g, &cold->sync);
     gen_cold_save(g, &cold->sync);
     if (load)

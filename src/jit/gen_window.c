@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One TLB check for several accesses from the same base register: the first checks that all of
- * their bytes lie in one page it may access, and keeps the host address. If that fails it goes the
- * slow way alone and leaves 0, which sends the others there, too: each is then checked on its own
- * (stubs.c). A check for writing serves reads. Nothing inside a block changes mappings but helpers,
- * which end all windows.
+ * their bytes lie in one page it may access, and keeps the host address. Where they lie in two, it
+ * leaves, before anything of its instruction is done, for a translation that begins there and has
+ * no windows: a hot stack frame across a page's end would fail each time. If the check fails for
+ * another reason, the access goes the slow way alone and leaves 0, which sends the others there,
+ * too: each is then checked on its own (stubs.c). A check for writing serves reads. Nothing inside
+ * a block changes mappings but helpers, which end all windows.
  */
 #include "jit/gen.h"
 
@@ -84,7 +86,7 @@ struct gen_window *gen_window_open(struct gen *g, const struct ir_insn *op)
     int n = window_choose(g, op->a), reg;
     unsigned served, busy = g->busy;
 
-    if (n < 0 || !window_is_access(op) || g->slot[op->a].constant ||
+    if (g->apart || n < 0 || !window_is_access(op) || g->slot[op->a].constant ||
         (op->op == IR_LD && op->dst == op->a))
         return NULL;
     w.low = (int32_t)op->imm;

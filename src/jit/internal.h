@@ -18,7 +18,8 @@ struct lockstep;
 struct perf_map;
 
 enum { JIT_CONTEXTS = 16, JIT_STUB_BYTES = 16384, JIT_BLOCK_ROOM = 160 * 1024 };
-enum { JIT_KEY_COUNT = 1u << GEN_KEY_COUNT_BIT }; /* generator flag beside the context key */
+/* Generator flags beside the context key. */
+enum { JIT_KEY_COUNT = 1u << GEN_KEY_COUNT_BIT, JIT_KEY_APART = 1u << GEN_KEY_APART_BIT };
 
 /* Jump cache of one code address space under one context key. */
 struct jit_context {
@@ -41,6 +42,7 @@ struct jit_vcpu {
     struct lockstep *lockstep; /* or NULL */
     uint64_t compared;         /* blocks executed twice */
     uint64_t tick, cleared;    /* evictions this vCPU has cleared its jump caches for */
+    uint64_t apart;            /* at this pc, code without windows is to go on; odd: nowhere */
     _Atomic bool inside;
     uint64_t enters, links, switches, interpreted;
     uint64_t exits[GEN_EXITS];
@@ -75,7 +77,8 @@ void jit_forget_jump(struct jit_vcpu *v, uint64_t pc);
 void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *block);
 
 /* --- translate.c --- */
-/* The translation at pc. NULL: none can be made, or cpu->fault is pending. */
-struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc);
+/* The translation at pc, with JIT_KEY_APART or 0 in its key. NULL: none can be made, or cpu->fault
+ * is pending. */
+struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc, uint32_t apart);
 /* For perf maps. */
 void jit_name_stubs(const struct jit *jit, size_t bytes);

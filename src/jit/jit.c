@@ -121,6 +121,7 @@ int jit_vcpu_new(struct jit *jit, struct cpu *cpu, const struct jit_pages *pages
     v->jit = jit;
     v->cpu = cpu;
     v->pages = *pages;
+    v->apart = 1;
     for (unsigned i = 0; i < JIT_CONTEXTS; i++)
         v->context[i].jumps = v->tables + i * JUMP_TABLE;
     pthread_mutex_lock(&jit->lock);
@@ -198,6 +199,7 @@ unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
         {"jit_exits_dispatch", sum[5 + GEN_EXIT_DISPATCH], false},
         {"jit_exits_stale", sum[5 + GEN_EXIT_STALE], false},
         {"jit_exits_link", sum[5 + GEN_EXIT_LINK], false},
+        {"jit_exits_apart", sum[5 + GEN_EXIT_APART], false},
         {"jit_exits_jump", sum[5 + GEN_EXIT_JUMP], false},
         {"jit_exits_fault", sum[5 + GEN_EXIT_FAULT], false},
         {"jit_exits_cpu", sum[5 + GEN_EXIT_CPU], false},

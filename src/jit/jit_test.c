@@ -336,16 +336,41 @@ static void random_block(struct ir_block *b, uint64_t pc)
     ir_exit(b, pc + 4 * n + 4);
 }
 
+/* What is left of the test block from the pc on; false: the pc is none of its instructions. */
+static bool test_rest(uint64_t pc, struct ir_block *block)
+{
+    unsigned insn = 0, op = 0;
+
+    while (insn < test_block.insn_count && test_block.pc + test_block.insn[insn].pc_offset != pc)
+        insn++;
+    if (insn == test_block.insn_count)
+        return false;
+    while (test_block.op[op].insn < insn)
+        op++;
+    *block = test_block;
+    block->pc = pc;
+    block->length -= (uint32_t)(pc - test_block.pc);
+    block->insn_count -= (uint16_t)insn;
+    block->op_count -= (uint16_t)op;
+    for (unsigned i = 0; i < block->insn_count; i++) {
+        block->insn[i] = test_block.insn[insn + i];
+        block->insn[i].pc_offset -= (uint16_t)(pc - test_block.pc);
+    }
+    for (unsigned i = 0; i < block->op_count; i++) {
+        block->op[i] = test_block.op[op + i];
+        block->op[i].insn -= (uint16_t)insn;
+    }
+    return true;
+}
+
 static void test_lift(struct cpu *cpu, struct cpu_fetch *fetch, uint64_t pc, unsigned max_insns,
                       struct ir_block *block)
 {
     (void)cpu;
     (void)fetch;
     (void)max_insns;
-    if (pc == test_block.pc) {
-        *block = test_block;
+    if (test_rest(pc, block))
         return;
-    }
     ir_begin(block, pc, 0, GLOBALS); /* a taken branch ends here */
     ir_next_insn(block, pc, 4);
     ir_call(block, stop, ir_temp(block), 0, 0, 0);
@@ -476,6 +501,18 @@ static void one_round(struct pair *p)
     }
 }
 
+static uint64_t stat_of(struct jit *jit, const char *name)
+{
+    struct engine_stat stats[64];
+    unsigned n = jit_stats(jit, stats, ARRAY_LEN(stats));
+
+    for (unsigned i = 0; i < n; i++)
+        if (!strcmp(stats[i].name, name))
+            return stats[i].value;
+    fail_msg("no figure %s", name);
+    return 0;
+}
+
 static void test_random_blocks(void **state)
 {
     const char *seed = getenv("POSADA_SEED"), *rounds = getenv("POSADA_ROUNDS");
@@ -492,6 +529,8 @@ static void test_random_blocks(void **state)
             fprintf(stderr, "round %lu POSADA_SEED=%#lx\n", i, start);
         one_round(&p);
     }
+    if (n >= 1000)
+        assert_true(stat_of(p.jit, "jit_exits_apart") > 0);
     pair_done(&p);
 }
 

@@ -65,19 +65,22 @@ static void jit_run_host(struct jit_vcpu *v, const uint8_t *host, int *ret_code)
         return;
     if (*ret_code == GEN_EXIT_STALE)
         jit_forget_jump(v, cpu->pc);
+    else if (*ret_code == GEN_EXIT_APART)
+        v->apart = cpu->pc; /* may be served after an interrupt only */
     else if (*ret_code == GEN_EXIT_FAULT)
         jit_note_pc(cpu, false);
     else if (*ret_code == GEN_EXIT_CPU)
         jit_note_pc(cpu, cpu->exit == CPU_EXIT_HALT || cpu->exit == CPU_EXIT_HYPERCALL);
 }
 
-/* Enters the block; in lockstep, it runs before and is compared after. */
+/* Enters the block; in lockstep, it runs before and is compared after, unless it was left in its
+ * middle for code that is compared then. */
 static void jit_run_block(struct jit_vcpu *v, const struct jit_block *block, int *ret_code)
 {
     bool expect = v->lockstep && lockstep_expect(v->lockstep, v->cpu, block->lifted);
 
     jit_run_host(v, codemem_exec(&v->jit->cache.mem, block->outer), ret_code);
-    if (!expect)
+    if (!expect || *ret_code == GEN_EXIT_APART)
         return;
     v->compared++;
     lockstep_check(v->lockstep, v->cpu, block->lifted);
@@ -88,15 +91,16 @@ static void jit_run_block(struct jit_vcpu *v, const struct jit_block *block, int
 static bool jit_step(struct jit_vcpu *v, uint64_t evicted, int *code, enum jit_exit *ret_exit)
 {
     struct cpu *cpu = v->cpu;
-    bool link = *code == GEN_EXIT_LINK;
-    const uint8_t *host = link ? NULL : jit_find_jump(v, cpu->pc);
+    bool apart = v->apart == cpu->pc, link = *code == (apart ? GEN_EXIT_APART : GEN_EXIT_LINK);
+    const uint8_t *host = link || apart ? NULL : jit_find_jump(v, cpu->pc);
     struct jit_block *block;
 
     if (host) {
         jit_run_host(v, host, code);
         return true;
     }
-    block = jit_find(v, cpu->pc);
+    v->apart = apart ? 1 : v->apart;
+    block = jit_find(v, cpu->pc, apart ? JIT_KEY_APART : 0);
     if (!block) {
         *ret_exit = cpu->fault.pending ? JIT_EXIT_FAULT : JIT_EXIT_MISS;
         v->interpreted += *ret_exit == JIT_EXIT_MISS;
@@ -104,7 +108,7 @@ static bool jit_step(struct jit_vcpu *v, uint64_t evicted, int *code, enum jit_e
     }
     if (link)
         jit_link(v, block, evicted);
-    if (!link)
+    if (!link && !apart)
         jit_fill_jump(v, cpu->pc, block);
     jit_run_block(v, block, code);
     return true;

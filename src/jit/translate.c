@@ -152,7 +152,7 @@ static const struct ir_block *jit_keep_ir(struct jit *jit)
 }
 
 static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, gpa_t gpa,
-                                              gpa_t gpa2)
+                                              gpa_t gpa2, uint32_t apart)
 {
     struct jit *jit = v->jit;
     struct cache_segment *s = &jit->cache.segment[jit->cache.current];
@@ -172,7 +172,7 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     *block = (struct jit_block){
         .gpa = gpa.v,
         .va = pc,
-        .key = v->current->key,
+        .key = v->current->key | apart,
         .length = jit->ir.length,
         .lifted = lifted,
     };
@@ -185,7 +185,8 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     /* SSE has no RMM: nothing is inline then, except what names a mode of its own (RTZ). */
     g->rounding = v->current->rounding == IR_RMM ? GEN_ROUND_OTHER : v->current->rounding;
     g->count = (v->current->key & JIT_KEY_COUNT) != 0;
-    jit->target_key = block->key;
+    g->apart = apart != 0;
+    jit->target_key = v->current->key;
     jit->target_page = gpa.v & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
     if (!gen_block(g)) {
         s->top = top;
@@ -215,7 +216,7 @@ static bool jit_second_page(struct jit_vcpu *v, uint64_t va, gpa_t *ret_gpa)
     return host && mem_host_to_gpa(v->jit->mem, host, ret_gpa);
 }
 
-struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc)
+struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc, uint32_t apart)
 {
     struct jit *jit = v->jit;
     struct jit_block *block;
@@ -227,7 +228,7 @@ struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc)
     if (jit_crosses(pc) && !jit_second_page(v, pc + 2, &gpa2))
         return NULL;
     pthread_mutex_lock(&jit->lock);
-    block = cache_find(&jit->cache, gpa.v, gpa2.v, v->current->key);
+    block = cache_find(&jit->cache, gpa.v, gpa2.v, v->current->key | apart);
     while (!block && jit_is_full(jit)) {
         pthread_mutex_unlock(&jit->lock);
         jit_make_room(jit);
@@ -235,7 +236,7 @@ struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc)
         pthread_mutex_lock(&jit->lock);
     }
     if (!block)
-        block = jit_translate_locked(v, pc, gpa, gpa2);
+        block = jit_translate_locked(v, pc, gpa, gpa2, apart);
     pthread_mutex_unlock(&jit->lock);
     return block;
 }
