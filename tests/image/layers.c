@@ -48,7 +48,7 @@ static int open_layer(const char *path, struct layer *ret)
 static int print_roots(const char *name, enum vm_arch arch, struct err *err)
 {
     struct image image;
-    char **paths;
+    char **paths = NULL;
     int r = image_find(name, arch, &image, err);
 
     if (r == 0)
