@@ -293,7 +293,7 @@ static int must_use write_new_locked(struct qcow2 *q, struct piece *p)
     struct qcow2_mapping first, last;
     struct qcow2_run run = {0};
     bool fresh = false, in_place;
-    uint64_t host;
+    uint64_t host = 0;
     int r = plan_new(q, p, &first, &host);
 
     run.first = host >> q->bits;

@@ -71,5 +71,5 @@ bool restart_at_boot(const struct restart_policy *policy, bool stopped)
 
 unsigned restart_delay_ms(unsigned tries)
 {
-    return tries > 9 ? DELAY_MAX_MS : DELAY_FIRST_MS << tries;
+    return tries > 9 ? DELAY_MAX_MS : (unsigned)DELAY_FIRST_MS << tries;
 }
