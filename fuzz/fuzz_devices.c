@@ -2,8 +2,6 @@
 /* libFuzzer over the registers and memory of every device: the first byte chooses which. */
 #include "script.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     unsigned types = 0;

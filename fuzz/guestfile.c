@@ -5,6 +5,7 @@
  * As a program of its own: fuzz_guestfile_random [SEED [INPUTS]].
  */
 #include "cli/guestfile.h"
+#include "input.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,6 @@ static const char good[] = "version: 1\nguests:\n  a:\n    image: tiny\n    env:
                            "    port: [\"1:2\", x]\n    depends_on: [b]\n    tty: true\n"
                            "  b: {command: [x, 'y', \"z\\t\"], memory: 1G, disk: |\n    one\n}\n";
 static const char letters[] = ":{}[]&*!|>'\"%@`#,-? \n\tab1\\";
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static void guestfile_try(const char *text, size_t len)
 {

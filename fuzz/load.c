@@ -11,14 +11,14 @@
 
 enum { STEPS_BEFORE = 16, STEPS_AFTER = 64, CHANGES_MAX = 15, END_SIZE = 16 };
 
-static void change(uint8_t *data, size_t len, struct script *s)
+static void change(uint8_t *data, size_t len, struct fuzz_input *s)
 {
-    unsigned changes = (unsigned)script_take(s, 1) % CHANGES_MAX + 1;
+    unsigned changes = fuzz_byte(s) % CHANGES_MAX + 1;
 
     while (changes--) {
-        size_t at = script_take(s, 3) % (len - END_SIZE);
+        size_t at = fuzz_take(s, 3) % (len - END_SIZE);
 
-        data[at] = (uint8_t)script_take(s, 1);
+        data[at] = (uint8_t)fuzz_byte(s);
     }
     st_le64(data + len - 8, state_hash(data, len - END_SIZE));
 }
@@ -26,7 +26,7 @@ static void change(uint8_t *data, size_t len, struct script *s)
 unsigned fuzz_load(const char *type, const uint8_t *input, size_t len)
 {
     CLEANUP(free) uint8_t *data = NULL;
-    struct script s = {input, len};
+    struct fuzz_input s = {input, len};
     struct rig *rig;
     struct err err;
     size_t data_len;

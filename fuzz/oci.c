@@ -3,11 +3,10 @@
  * document, resources, and what is read of them. */
 #include "container/seccomp.h"
 #include "container/spec.h"
+#include "input.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void fuzz_note(void *arg, const char *text)
 {

@@ -7,6 +7,7 @@
 #include "block/qcow2.h"
 
 #include "base/endian.h"
+#include "input.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,28 +15,6 @@
 #include <unistd.h>
 
 enum { DISK = 1 << 20, IMAGE_MAX = 1 << 18, CHANGES = 6, REQUESTS = 12 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
-
-static uint64_t take(struct input *in, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    for (; bytes && in->left; bytes--, in->left--)
-        v = v << 8 | *in->p++;
-    return v;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "fuzz_qcow2: %s\n", what);
-    abort();
-}
 
 /* The good image, made once. */
 static size_t seed_image(const uint8_t **ret)
@@ -58,16 +37,16 @@ static size_t seed_image(const uint8_t **ret)
     if (qcow2_create(path, &options, &err) || blk_store_open(&source, &store, &err) ||
         blk_store_write(store, 0, buf, sizeof(buf)) || qcow2_snapshot_create(store, "s", &err) ||
         blk_store_write(store, 4096, buf, sizeof(buf)) || blk_store_close(store))
-        die("no image to start from");
+        fuzz_die("no image to start from");
     f = fopen(path, "re");
     len = f ? fread(image, 1, sizeof(image), f) : 0;
     (void)unlink(path);
     if (!len || fclose(f))
-        die("no image to start from");
+        fuzz_die("no image to start from");
     return len;
 }
 
-static void use(struct blk_store *store, struct input *in)
+static void use(struct blk_store *store, struct fuzz_input *in)
 {
     static uint8_t buf[16384];
     struct iovec iov = {buf, 0};
@@ -75,28 +54,28 @@ static void use(struct blk_store *store, struct input *in)
     struct err err;
 
     for (unsigned i = 0; i < REQUESTS && store->info.size; i++) {
-        uint64_t offset = take(in, 3) * 512 % store->info.size;
-        struct blk_req req = {.op = (enum blk_op)(take(in, 1) % 5), .iov = &iov, .iov_count = 1};
+        uint64_t offset = fuzz_take(in, 3) * 512 % store->info.size;
+        struct blk_req req = {.op = (enum blk_op)(fuzz_byte(in) % 5), .iov = &iov, .iov_count = 1};
 
         req.offset = offset;
-        req.length = (take(in, 1) % 32 + 1) * 512;
+        req.length = (fuzz_byte(in) % 32 + 1) * 512;
         if (req.length > store->info.size - offset)
             req.length = 512;
         iov.iov_len = req.length;
         (void)!blk_store_io(store, &req);
     }
-    (void)!qcow2_check(store, take(in, 1) & 1, &report, &err);
-    if (take(in, 1) & 1)
+    (void)!qcow2_check(store, fuzz_byte(in) & 1, &report, &err);
+    if (fuzz_byte(in) & 1)
         (void)!qcow2_snapshot_create(store, "t", &err);
-    if (take(in, 1) & 1)
+    if (fuzz_byte(in) & 1)
         (void)!qcow2_snapshot_apply(store, "s", &err);
-    if (take(in, 1) & 1)
+    if (fuzz_byte(in) & 1)
         (void)!qcow2_snapshot_delete(store, "s", &err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct input in = {data, len};
+    struct fuzz_input in = {data, len};
     const uint8_t *image;
     size_t size = seed_image(&image);
     int fd = memfd_create("image", MFD_CLOEXEC);
@@ -106,9 +85,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct err err;
 
     if (fd < 0 || write(fd, image, size) != (ssize_t)size)
-        die("no memory file");
-    for (unsigned n = (unsigned)take(&in, 1) % CHANGES; n; n--) {
-        uint64_t how = take(&in, 1), at = take(&in, 3), value = take(&in, 8);
+        fuzz_die("no memory file");
+    for (unsigned n = fuzz_byte(&in) % CHANGES; n; n--) {
+        uint64_t how = fuzz_byte(&in), at = fuzz_take(&in, 3), value = fuzz_take(&in, 8);
         uint8_t bytes[8];
 
         st_be64(bytes, how & 2 ? value : value & 0xffff);
@@ -116,12 +95,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         (void)!pwrite(fd, bytes, 1u << how % 4, (off_t)at);
     }
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    source.read_only = take(&in, 1) % 4 == 0;
+    source.read_only = fuzz_byte(&in) % 4 == 0;
     if (!blk_store_open(&source, &store, &err)) {
         use(store, &in);
         (void)blk_store_close(store);
     } else if (!err.text[0]) {
-        die("refused without a word");
+        fuzz_die("refused without a word");
     }
     close(fd);
     return 0;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A fuzz target with repeatable random input: fuzz_NAME_random [SEED [INPUTS]]. */
 #include "base/endian.h"
-
+#include "input.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int main(int argc, char **argv)
 {

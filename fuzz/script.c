@@ -10,15 +10,6 @@
 
 enum { TWIN_STEPS = 12 };
 
-uint64_t script_take(struct script *s, unsigned bytes)
-{
-    uint64_t val = 0;
-
-    for (unsigned i = 0; i < bytes && s->left; i++, s->p++, s->left--)
-        val |= (uint64_t)*s->p << (8 * i);
-    return val;
-}
-
 static noreturn_fn void broken(const struct rig *rig, const char *promise)
 {
     fprintf(stderr, "fuzz: %s: %s\n", rig->type, promise);
@@ -28,24 +19,24 @@ static noreturn_fn void broken(const struct rig *rig, const char *promise)
 /* --- Register accesses, generated from device_ops.mmio --- */
 /* Mostly legal ones: near the start, or near sums of two powers of two, where sparse register files
  * have theirs; sometimes anywhere and of any form. */
-static uint64_t pick_offset(struct script *s, const struct device_mmio *mmio, unsigned size)
+static uint64_t pick_offset(struct fuzz_input *s, const struct device_mmio *mmio, unsigned size)
 {
-    unsigned how = (unsigned)script_take(s, 1);
-    uint64_t off = script_take(s, 1);
+    unsigned how = fuzz_byte(s);
+    uint64_t off = fuzz_byte(s);
 
     if (how >= 250)
-        return script_take(s, 4) - 8;
+        return fuzz_take(s, 4) - 8;
     off *= mmio->access_min;
     if (how >= 128)
-        off = off % 16 + (UINT64_C(1) << script_take(s, 1) % 32);
+        off = off % 16 + (UINT64_C(1) << fuzz_byte(s) % 32);
     if (how >= 192)
-        off += UINT64_C(1) << script_take(s, 1) % 32;
+        off += UINT64_C(1) << fuzz_byte(s) % 32;
     return off % mmio->size / size * size;
 }
 
-static unsigned pick_size(struct script *s, const struct device_mmio *mmio)
+static unsigned pick_size(struct fuzz_input *s, const struct device_mmio *mmio)
 {
-    unsigned how = (unsigned)script_take(s, 1), size = mmio->access_min;
+    unsigned how = fuzz_byte(s), size = mmio->access_min;
 
     if (how >= 250)
         return 1u << (how & 3);
@@ -55,19 +46,19 @@ static unsigned pick_size(struct script *s, const struct device_mmio *mmio)
 }
 
 /* Values that registers tend to care about: bits, small numbers, addresses in RAM, anything. */
-static uint64_t pick_value(struct script *s)
+static uint64_t pick_value(struct fuzz_input *s)
 {
-    unsigned how = (unsigned)script_take(s, 1);
+    unsigned how = fuzz_byte(s);
 
     switch (how & 3) {
     case 0: return UINT64_C(1) << (how >> 2);
-    case 1: return script_take(s, 1);
-    case 2: return RIG_RAM + script_take(s, 2) * 16;
-    default: return script_take(s, 8);
+    case 1: return fuzz_byte(s);
+    case 2: return RIG_RAM + fuzz_take(s, 2) * 16;
+    default: return fuzz_take(s, 8);
     }
 }
 
-static void step_access(struct rig *rig, struct script *s, bool write)
+static void step_access(struct rig *rig, struct fuzz_input *s, bool write)
 {
     const struct rig_region *region = &rig->region[0];
     uint64_t val;
@@ -77,7 +68,7 @@ static void step_access(struct rig *rig, struct script *s, bool write)
     if (!rig->region_count)
         return;
     if (rig->region_count > 1)
-        region = &rig->region[script_take(s, 1) % rig->region_count];
+        region = &rig->region[fuzz_byte(s) % rig->region_count];
     size = pick_size(s, &region->access);
     at = GPA(region->base + pick_offset(s, &region->access, size));
     if (write)
@@ -86,12 +77,12 @@ static void step_access(struct rig *rig, struct script *s, bool write)
         (void)mmio_bus_read(rig->bus, at, size, &val);
 }
 
-static void step_read(struct rig *rig, struct script *s)
+static void step_read(struct rig *rig, struct fuzz_input *s)
 {
     step_access(rig, s, false);
 }
 
-static void step_write(struct rig *rig, struct script *s)
+static void step_write(struct rig *rig, struct fuzz_input *s)
 {
     step_access(rig, s, true);
 }
@@ -101,10 +92,10 @@ enum { TIME_STEPWISE = 24 };
 
 /* Short times pass timer by timer. Longer ones pass at once, as on a host that was asleep: days of
  * a timer that ticks at 10 kHz would take hours here. */
-static void step_time(struct rig *rig, struct script *s)
+static void step_time(struct rig *rig, struct fuzz_input *s)
 {
-    unsigned shift = (unsigned)script_take(s, 1) % 40;
-    uint64_t ns = script_take(s, 1) << shift, now = clock_now_ns(rig->clock);
+    unsigned shift = fuzz_byte(s) % 40;
+    uint64_t ns = fuzz_byte(s) << shift, now = clock_now_ns(rig->clock);
 
     if (shift < TIME_STEPWISE) {
         clock_advance(rig->clock, ns);
@@ -114,25 +105,25 @@ static void step_time(struct rig *rig, struct script *s)
     (void)clock_run_timers(rig->clock);
 }
 
-static void step_memory(struct rig *rig, struct script *s)
+static void step_memory(struct rig *rig, struct fuzz_input *s)
 {
-    uint64_t at = RIG_RAM + script_take(s, 2) % 0x2000 * 16;
+    uint64_t at = RIG_RAM + fuzz_take(s, 2) % 0x2000 * 16;
     uint8_t bytes[16];
 
     for (size_t i = 0; i < sizeof(bytes); i++)
-        bytes[i] = (uint8_t)script_take(s, 1);
+        bytes[i] = (uint8_t)fuzz_byte(s);
     (void)!mem_write(rig->mem, GPA(at), bytes, sizeof(bytes));
 }
 
 /* A plausible descriptor in one of the queues that prepare() made, offered in its ring. */
-static void step_ring(struct rig *rig, struct script *s)
+static void step_ring(struct rig *rig, struct fuzz_input *s)
 {
-    uint64_t queue = script_take(s, 1) % 16, shape = script_take(s, 2);
+    uint64_t queue = fuzz_byte(s) % 16, shape = fuzz_take(s, 2);
     uint64_t area = RIG_RAM + queue * 0x1000, avail = area + 0x400;
     uint8_t desc[16], index[2];
 
-    st_le64(desc, RIG_RAM + 0x40000 + script_take(s, 1) * 64);
-    st_le32(desc + 8, (uint32_t)(script_take(s, 1) << (shape & 7)));
+    st_le64(desc, RIG_RAM + 0x40000 + fuzz_byte(s) * 64);
+    st_le32(desc + 8, (uint32_t)(fuzz_byte(s) << (shape & 7)));
     st_le16(desc + 12, (uint16_t)(shape >> 3 & 7));
     st_le16(desc + 14, (uint16_t)(shape >> 6 & 7));
     (void)!mem_write(rig->mem, GPA(area + (shape >> 9 & 7) * 16), desc, sizeof(desc));
@@ -146,11 +137,11 @@ static void step_ring(struct rig *rig, struct script *s)
         (void)mmio_bus_write(rig->bus, GPA(rig->region[0].base + 0x3000 + queue * 4), 2, queue);
 }
 
-static void step_line(struct rig *rig, struct script *s)
+static void step_line(struct rig *rig, struct fuzz_input *s)
 {
-    unsigned how = (unsigned)script_take(s, 1), line = how % RIG_LINES;
+    unsigned how = fuzz_byte(s), line = how % RIG_LINES;
     uint8_t bytes[32];
-    size_t len = script_take(s, 1) % sizeof(bytes);
+    size_t len = fuzz_byte(s) % sizeof(bytes);
 
     if (how & 2) {
         rig_line_room(rig, line, how & 4 ? SIZE_MAX : len);
@@ -158,18 +149,18 @@ static void step_line(struct rig *rig, struct script *s)
         return;
     }
     for (size_t i = 0; i < len; i++)
-        bytes[i] = (uint8_t)script_take(s, 1);
+        bytes[i] = (uint8_t)fuzz_byte(s);
     rig_type(rig, line, bytes, len);
 }
 
-static void step_disk(struct rig *rig, struct script *s)
+static void step_disk(struct rig *rig, struct fuzz_input *s)
 {
-    (void)rig_disk_complete(rig, script_take(s, 1) & 7 ? 0 : -5);
+    (void)rig_disk_complete(rig, fuzz_byte(s) & 7 ? 0 : -5);
 }
 
-static void step_net(struct rig *rig, struct script *s)
+static void step_net(struct rig *rig, struct fuzz_input *s)
 {
-    unsigned how = (unsigned)script_take(s, 1);
+    unsigned how = fuzz_byte(s);
     uint8_t header[NET_HEADER_SIZE], data[512] = {0};
 
     if (how & 1) {
@@ -177,30 +168,30 @@ static void step_net(struct rig *rig, struct script *s)
         return;
     }
     for (size_t i = 0; i < sizeof(header); i++)
-        header[i] = how & 2 ? (uint8_t)script_take(s, 1) : 0;
-    (void)rig_net_frame(rig, header, data, NET_FRAME_MIN + script_take(s, 1) * 2);
+        header[i] = how & 2 ? (uint8_t)fuzz_byte(s) : 0;
+    (void)rig_net_frame(rig, header, data, NET_FRAME_MIN + fuzz_byte(s) * 2);
 }
 
-static void step_share(struct rig *rig, struct script *s)
+static void step_share(struct rig *rig, struct fuzz_input *s)
 {
-    unsigned n = (unsigned)script_take(s, 1);
+    unsigned n = fuzz_byte(s);
     uint8_t data[64] = {0};
 
-    (void)rig_share_complete(rig, n, data, script_take(s, 1) % sizeof(data));
+    (void)rig_share_complete(rig, n, data, fuzz_byte(s) % sizeof(data));
 }
 
-static void step_input(struct rig *rig, struct script *s)
+static void step_input(struct rig *rig, struct fuzz_input *s)
 {
-    unsigned pin = (unsigned)script_take(s, 1);
-    bool level = script_take(s, 1) & 1;
+    unsigned pin = fuzz_byte(s);
+    bool level = fuzz_byte(s) & 1;
 
     if (rig->dev->ops->input)
         rig->dev->ops->input(rig->dev, pin, level);
     if (rig->dev->ops == &sstc_ops)
-        sstc_set(rig->dev, pin & 1, clock_now_ns(rig->clock) / 100 + script_take(s, 2));
+        sstc_set(rig->dev, pin & 1, clock_now_ns(rig->clock) / 100 + fuzz_take(s, 2));
 }
 
-static void step_reset(struct rig *rig, struct script *s)
+static void step_reset(struct rig *rig, struct fuzz_input *s)
 {
     rig_reset(rig);
     if (rig->prepare)
@@ -223,7 +214,7 @@ static void save(struct rig *rig, uint8_t **ret_data, size_t *ret_len)
         broken(rig, err.text);
 }
 
-static void step_settle(struct rig *rig, struct script *s)
+static void step_settle(struct rig *rig, struct fuzz_input *s)
 {
     bool before[RIG_IRQS], after[RIG_IRQS];
 
@@ -272,9 +263,9 @@ static void check_same(struct rig *rig, struct rig *twin)
 }
 
 /* The twin must not only look the same but live the same: both run the next steps. */
-static void check_twin(struct rig *rig, struct script *s, const uint8_t *data, size_t len)
+static void check_twin(struct rig *rig, struct fuzz_input *s, const uint8_t *data, size_t len)
 {
-    struct script same = *s;
+    struct fuzz_input same = *s;
     struct rig *twin = make_twin(rig, data, len);
 
     check_same(rig, twin);
@@ -287,7 +278,7 @@ static void check_twin(struct rig *rig, struct script *s, const uint8_t *data, s
 }
 
 /* Into the same device: nothing changes. Into a new one: its outputs are the same. */
-static void step_save_load(struct rig *rig, struct script *s)
+static void step_save_load(struct rig *rig, struct fuzz_input *s)
 {
     CLEANUP(free) uint8_t *first = NULL;
     CLEANUP(free) uint8_t *second = NULL;
@@ -312,17 +303,17 @@ static void step_save_load(struct rig *rig, struct script *s)
         check_twin(rig, s, second, second_len);
 }
 
-static void (*const steps[])(struct rig *, struct script *) = {
+static void (*const steps[])(struct rig *, struct fuzz_input *) = {
     step_time,  step_memory, step_line, step_disk, step_net,
     step_share, step_input,  step_ring, step_ring, step_settle,
 };
 
-unsigned script_run(struct rig *rig, struct script *s, unsigned limit)
+unsigned script_run(struct rig *rig, struct fuzz_input *s, unsigned limit)
 {
     unsigned accesses = 0;
 
     for (; s->left && limit; limit--) {
-        unsigned op = (unsigned)script_take(s, 1);
+        unsigned op = fuzz_byte(s);
 
         if (op < 96)
             step_write(rig, s);
@@ -355,10 +346,10 @@ static struct rig *make_rig(const char *type)
 unsigned fuzz_registers(const char *type, const uint8_t *data, size_t len)
 {
     struct rig *rig = make_rig(type);
-    struct script s = {data, len};
+    struct fuzz_input s = {data, len};
     unsigned accesses;
 
-    if (rig->prepare && (script_take(&s, 1) & 3))
+    if (rig->prepare && (fuzz_byte(&s) & 3))
         rig->prepare(rig);
     accesses = script_run(rig, &s, UINT32_MAX);
     rig_free(rig);

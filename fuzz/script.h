@@ -5,20 +5,13 @@
  */
 #pragma once
 
+#include "input.h"
 #include "rig/rig.h"
-
-struct script {
-    const uint8_t *p;
-    size_t left;
-};
-
-/* Bytes little-endian; zeros once the input has ended. */
-uint64_t script_take(struct script *s, unsigned bytes);
 
 /* Runs until the input or `steps` end; the number of register accesses made. Aborts with a message
  * when a device breaks a promise of its own: settle() not idempotent, a save that does not load, a
  * load that changes state or outputs. */
-unsigned script_run(struct rig *rig, struct script *s, unsigned steps);
+unsigned script_run(struct rig *rig, struct fuzz_input *s, unsigned steps);
 
 /* The fuzzers proper, with libFuzzer's meaning of input; each makes and frees its rig. */
 unsigned fuzz_registers(const char *type, const uint8_t *data, size_t len);
