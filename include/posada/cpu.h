@@ -30,6 +30,9 @@ enum cpu_attention {
     ATTENTION_IRQ = 1 << 0,  /* an interrupt input changed: ask ops->interrupt() */
     ATTENTION_KICK = 1 << 1, /* somebody wants the vCPU thread out of run() */
     ATTENTION_CODE = 1 << 2, /* translated code was dropped: links are void */
+    /* Code that runs from here on is what all stores before made it, those of other CPUs included.
+     */
+    ATTENTION_FENCE = 1 << 3,
 };
 
 /* A synchronous exception on its way to the guest: set by whoever finds it, delivered by

@@ -118,7 +118,7 @@ struct sbi_fence {
 
 static void sbi_fence_code(struct cpu *cpu, void *arg)
 {
-    /* Translated code is dropped when its bytes are written: nothing is left to do. */
+    cpu_attend(cpu, ATTENTION_FENCE); /* before it runs another instruction */
 }
 
 static void sbi_fence_memory(struct cpu *cpu, void *arg)

@@ -198,6 +198,8 @@ static void fences_wait_for_named_harts(void **state)
 
     assert_int_equal(sbi(f, RFENCE, 0, 6, 0, 0), 0);
     assert_int_equal(f->called, 6);
+    assert_false(f->cpu[0]->attention & ATTENTION_FENCE);
+    assert_true(f->cpu[1]->attention & f->cpu[2]->attention & ATTENTION_FENCE);
     assert_int_equal(sbi(f, RFENCE, 1, 0, ALL_ONES, 0), 0);
     assert_int_equal(f->called, 7);
     f->called = 0;

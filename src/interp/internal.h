@@ -6,7 +6,7 @@
 
 /* Memory operations and helpers: false leaves the block (cpu->fault or cpu->exit says why). */
 bool interp_effect(struct cpu *cpu, const struct ir_insn *op);
-void interp_fence(const struct ir_insn *op);
+void interp_fence(struct cpu *cpu, const struct ir_insn *op);
 /* IR_TRAP with its value. */
 void interp_trap(struct cpu *cpu, const struct ir_insn *op, uint64_t value);
 /* Sets pc and the retired count for leaving early at op, which belongs to insn of the block at pc.

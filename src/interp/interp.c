@@ -51,10 +51,12 @@ bool interp_effect(struct cpu *cpu, const struct ir_insn *op)
     }
 }
 
-void interp_fence(const struct ir_insn *op)
+void interp_fence(struct cpu *cpu, const struct ir_insn *op)
 {
     if (op->aux == IR_FENCE_FULL)
         atomic_thread_fence(memory_order_seq_cst);
+    else if (op->aux == IR_FENCE_CODE) /* the engine knows how, once the block has ended */
+        atomic_fetch_or(&cpu->attention, ATTENTION_FENCE);
     else
         atomic_signal_fence(memory_order_seq_cst);
 }
@@ -101,7 +103,7 @@ enum interp_leave interp_run_block(struct cpu *cpu, const struct ir_block *block
         }
         switch (op->op) {
         case IR_NOP: break;
-        case IR_FENCE: interp_fence(op); break;
+        case IR_FENCE: interp_fence(cpu, op); break;
         case IR_BR:
             if (ir_compare(op->aux, op->width, a, b))
                 return interp_next(cpu, op, (uint64_t)op->imm);

@@ -188,7 +188,7 @@ do_FLOAT:
 do_NOP:
     NEXT();
 do_FENCE:
-    interp_fence(op);
+    interp_fence(cpu, op);
     NEXT();
 do_EFFECT:
     if (unlikely(!interp_effect(cpu, op)))

@@ -439,6 +439,17 @@ static bool gen_sc(struct gen *g, const struct ir_insn *op)
     return true;
 }
 
+static void gen_fence(struct gen *g, const struct ir_insn *op)
+{
+    if (op->aux == IR_FENCE_TSO)
+        return;
+    x86_byte(&g->c, 0xf0); /* lock or dword [], imm */
+    if (op->aux == IR_FENCE_FULL)
+        x86_alu_mem_imm(&g->c, X86_OR, false, RSP, 0, 0);
+    else /* the block ends for the dispatcher (gen_flow.c) */
+        x86_alu_mem_imm(&g->c, X86_OR, false, RBP, CPU_DISP(attention), ATTENTION_FENCE);
+}
+
 bool gen_mem(struct gen *g, const struct ir_insn *op)
 {
     switch (op->op) {
@@ -456,12 +467,7 @@ bool gen_mem(struct gen *g, const struct ir_insn *op)
     case IR_AMO: return gen_amo(g, op);
     case IR_LR: return gen_lr(g, op);
     case IR_SC: return gen_sc(g, op);
-    case IR_FENCE:
-        if (op->aux == IR_FENCE_FULL) {
-            x86_byte(&g->c, 0xf0); /* lock or dword [rsp], 0 */
-            x86_alu_mem_imm(&g->c, X86_OR, false, RSP, 0, 0);
-        }
-        return true;
+    case IR_FENCE: gen_fence(g, op); return true;
     default: return false;
     }
 }

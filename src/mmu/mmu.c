@@ -91,6 +91,7 @@ static struct mmu_space *mmu_find_space(struct mmu *mmu, const uint64_t key[2],
         if (space != keep && (!oldest || space->last_used < oldest->last_used))
             oldest = space;
     }
+    mmu_before_forgetting(mmu);
     oldest->key[0] = key[0];
     oldest->key[1] = key[1];
     oldest->valid = oldest->stale = true;
@@ -135,6 +136,7 @@ void mmu_flush_all(struct mmu *mmu)
 void mmu_flush_matching(struct mmu *mmu, bool (*match)(void *arg, const uint64_t key[2]), void *arg)
 {
     mmu->flushes++;
+    mmu_before_forgetting(mmu);
     for (unsigned i = 0; i < MMU_SPACES; i++)
         if (mmu->spaces[i].valid && (!match || match(arg, mmu->spaces[i].key)))
             mmu_flush_space(mmu, &mmu->spaces[i]);
@@ -231,6 +233,7 @@ void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const ui
                     void *arg)
 {
     mmu->flushes++;
+    mmu_before_forgetting(mmu);
     for (unsigned i = 0; i < MMU_SPACES; i++) {
         struct mmu_space *space = &mmu->spaces[i];
 
@@ -240,11 +243,6 @@ void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const ui
 }
 
 /* --- Code pages --- */
-
-static bool tlb_is_empty(const struct tlb *table, const struct tlb_entry *e)
-{
-    return e->tag == TLB_EMPTY(e - table->entry);
-}
 
 static bool tlb_drop_host_page(struct tlb *table, uintptr_t page)
 {
@@ -282,8 +280,7 @@ static bool tlb_maps_code(const struct mem *mem, const struct tlb_entry *e, gpa_
            atomic_load_explicit(mem_page_flags(mem, *ret_page), memory_order_relaxed) & PAGE_CODE;
 }
 
-static void space_protect_all(struct mmu *mmu, struct mmu_space *space,
-                              void (*found)(void *arg, gpa_t page), void *arg)
+static void space_protect_all(struct mmu *mmu, struct mmu_space *space)
 {
     struct tlb *table = &space->write;
     struct tlb_entry *group;
@@ -294,14 +291,23 @@ static void space_protect_all(struct mmu *mmu, struct mmu_space *space,
             if (tlb_is_empty(table, e) || !tlb_maps_code(mmu->cpu->mem, e, &page))
                 continue;
             tlb_drop(table, e);
-            found(arg, page);
+            mmu->found_code(mmu->found_arg, page);
         }
     }
 }
 
-void mmu_protect_all_code(struct mmu *mmu, void (*found)(void *arg, gpa_t page), void *arg)
+void mmu_protect_all_code(struct mmu *mmu)
 {
     for (unsigned i = 0; i < MMU_SPACES; i++)
         if (mmu->spaces[i].valid && !mmu->spaces[i].stale)
-            space_protect_all(mmu, &mmu->spaces[i], found, arg);
+            space_protect_all(mmu, &mmu->spaces[i]);
+}
+
+void mmu_before_forgetting(struct mmu *mmu)
+{
+    if (!mmu->found_code)
+        return;
+    atomic_thread_fence(memory_order_seq_cst); /* our stores before the look */
+    if (atomic_load_explicit(&mmu->cpu->attention, memory_order_relaxed) & ATTENTION_CODE)
+        mmu_protect_all_code(mmu);
 }

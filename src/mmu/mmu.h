@@ -58,6 +58,11 @@ struct mmu {
     struct tlb_entry *filled[2];
     uint64_t filled_empty[2]; /* the tags that empty those two */
     bool no_fast; /* tracing and stress: never fill a TLB, every access takes the slow path */
+    /* Where other CPUs make code of pages that this one may have write entries for: they set
+     * PAGE_CODE and our ATTENTION_CODE, then read the bytes. Told of each such page when its entry
+     * goes. NULL: there are no others. */
+    void (*found_code)(void *arg, gpa_t page);
+    void *found_arg;
     uint64_t tick, epochs, misses, walks, flushes, switches;
     struct mmu_space *spaces; /* MMU_SPACES of them */
 };
@@ -78,8 +83,11 @@ void mmu_flush_page(struct mmu *mmu, gva_t va, bool (*match)(void *arg, const ui
 /* Removes every write entry for this physical page, in all spaces. True when there was one: this
  * CPU may then have written to the page without a report. Only by the CPU's own thread. */
 bool mmu_protect_code(struct mmu *mmu, gpa_t gpa);
-/* The same for every page that has PAGE_CODE by now; tells found() of each that had one. */
-void mmu_protect_all_code(struct mmu *mmu, void (*found)(void *arg, gpa_t page), void *arg);
+/* The same for every page that has PAGE_CODE by now; tells mmu->found_code() of each that had one.
+ */
+void mmu_protect_all_code(struct mmu *mmu);
+/* Before write entries are forgotten in another way: does the above if another CPU asks for it. */
+void mmu_before_forgetting(struct mmu *mmu);
 
 /* --- Slow paths: walk, fill, device access. False: cpu->fault is pending. --- */
 bool mmu_load_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t *ret_val);
@@ -117,6 +125,11 @@ void mmu_fetcher_init(struct mmu_fetcher *f, struct cpu *cpu, void (*claim)(void
 static inline struct tlb_entry *tlb_slot(struct tlb *table, uint64_t va)
 {
     return &table->entry[(va >> GUEST_PAGE_SHIFT) & (TLB_SIZE - 1)];
+}
+
+static inline bool tlb_is_empty(const struct tlb *table, const struct tlb_entry *e)
+{
+    return e->tag == TLB_EMPTY(e - table->entry);
 }
 
 /* True when [va, va+size) hits this entry: the tag matches and the access stays in the page. */

@@ -127,13 +127,48 @@ static void test_code_claimed_by_others(void **state)
     mmu_switch(f->cpu.mmu, a, a); /* the entry stays in a space that is not current */
     assert_true(mmu_store(&f->cpu, FAKE_RAM, 8, 1));
     atomic_fetch_or(mem_page_flags(f->cpu.mem, GPA(FAKE_RAM + PAGE)), PAGE_CODE);
-    mmu_protect_all_code(f->cpu.mmu, claim, &found);
+    f->cpu.mmu->found_code = claim;
+    f->cpu.mmu->found_arg = &found;
+    mmu_protect_all_code(f->cpu.mmu);
     assert_int_equal(found, FAKE_RAM + PAGE);
-    mmu_protect_all_code(f->cpu.mmu, claim, &found);
+    mmu_protect_all_code(f->cpu.mmu);
     assert_int_equal(found, FAKE_RAM + PAGE);
     mmu_switch(f->cpu.mmu, (const uint64_t[]){0, 0}, (const uint64_t[]){0, 0});
     assert_true(mmu_store(&f->cpu, FAKE_RAM + PAGE, 8, 1));
     assert_int_equal(f->code_writes, 1);
+    fake_free(f);
+}
+
+/* A page claimed behind a store that hit: its entry must not go unseen. */
+static void test_entries_are_looked_at_before_they_go(void **state)
+{
+    const uint64_t code[2] = {0, 0};
+    struct fake *f = fake_new();
+    struct mmu *mmu = f->cpu.mmu;
+    const uint64_t same_slot = FAKE_RAM + (1 + TLB_SIZE) * PAGE;
+
+    fake_map(f, 0, same_slot, FAKE_RAM, PAGE, "rw");
+    fake_map(f, 1, FAKE_RAM, FAKE_RAM, 2 * PAGE, "rw");
+    for (unsigned way = 0; way < 4; way++) {
+        uint64_t found = 0;
+
+        mmu->found_code = claim;
+        mmu->found_arg = &found;
+        assert_true(mmu_store(&f->cpu, FAKE_RAM + PAGE, 8, 1));
+        atomic_fetch_or(mem_page_flags(f->cpu.mem, GPA(FAKE_RAM + PAGE)), PAGE_CODE);
+        f->cpu.attention = ATTENTION_CODE;
+        switch (way) {
+        case 0: mmu_flush_all(mmu); break;
+        case 1: mmu_flush_page(mmu, GVA(FAKE_RAM + PAGE), NULL, NULL); break;
+        case 2: assert_true(mmu_store(&f->cpu, same_slot, 8, 1)); break;
+        default:
+            for (uint64_t i = 1; i <= MMU_SPACES; i++)
+                mmu_switch(mmu, (const uint64_t[]){i, 0}, code);
+        }
+        assert_int_equal(found, FAKE_RAM + PAGE);
+        f->cpu.attention = 0;
+        atomic_fetch_and(mem_page_flags(f->cpu.mem, GPA(FAKE_RAM + PAGE)), (uint8_t)~PAGE_CODE);
+    }
     fake_free(f);
 }
 
@@ -329,6 +364,7 @@ RUN_TESTS(cmocka_unit_test(test_second_access_hits), cmocka_unit_test(test_acces
           cmocka_unit_test(test_store_over_page_end_is_all_or_nothing),
           cmocka_unit_test(test_devices), cmocka_unit_test(test_writes_to_code_pages_are_reported),
           cmocka_unit_test(test_code_claimed_by_others),
+          cmocka_unit_test(test_entries_are_looked_at_before_they_go),
           cmocka_unit_test(test_spaces_keep_their_entries),
           cmocka_unit_test(test_more_spaces_than_room), cmocka_unit_test(test_flush_by_key),
           cmocka_unit_test(test_flush_of_a_page),

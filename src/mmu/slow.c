@@ -55,6 +55,8 @@ static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation 
     case CPU_STORE: table = &space->write; break;
     default: table = &space->code; break;
     }
+    if (mmu->tiny || (access == CPU_STORE && !tlb_is_empty(table, tlb_slot(table, va))))
+        mmu_before_forgetting(mmu);
     if (mmu->tiny)
         mmu_forget_oldest(mmu, table, va);
     table->used |= UINT64_C(1) << (va >> GUEST_PAGE_SHIFT) % TLB_SIZE / TLB_GROUP;

@@ -10,6 +10,10 @@
  * under the engine's `lock`; whoever writes to a code page (any thread) posts the range to the
  * vCPUs that translated from it and sets ATTENTION_CODE; each drops its blocks itself, between two
  * blocks.
+ *
+ * A vCPU that had a page writable when another one claimed it may store without a report until it
+ * looks: between two blocks that jump back or anywhere, before it forgets entries (src/mmu), and
+ * when it leaves soft_run(). A fence for code (ATTENTION_FENCE) waits until all have looked.
  */
 #pragma once
 
@@ -76,8 +80,10 @@ struct soft_vcpu {
     struct ir_block block;                /* being lifted */
     struct soft_mail mail[SOFT_MAIL_MAX]; /* under engine->lock */
     unsigned mail_count;
-    bool mail_lost;     /* more than fits: drop everything */
-    bool pages_claimed; /* by others: look for write entries of code pages */
+    bool mail_lost; /* more than fits: drop everything */
+    uint64_t
+        claims_seen; /* has looked for its write entries of pages claimed by others until then */
+    bool running;    /* or owes a look since */
 };
 
 struct soft_page {
@@ -95,7 +101,10 @@ struct soft_engine {
     struct jit *jit; /* NULL: interpreted */
     unsigned vcpu_count;
     struct soft_vcpu *vcpu[SOFT_VCPUS_MAX];
-    pthread_mutex_t lock; /* all below */
+    pthread_mutex_t lock;  /* all below */
+    pthread_cond_t looked; /* a vCPU has, while others wait */
+    unsigned waiting;
+    uint64_t claims; /* ordinary pages that became code, so far */
     struct soft_page *page[SOFT_PAGE_HASH];
     struct soft_page *pool;
     unsigned pool_used;
@@ -112,8 +121,15 @@ void soft_note_code(struct soft_vcpu *v, gpa_t page, unsigned first, unsigned la
 /* The two as the JIT calls them; arg: struct soft_vcpu. */
 void soft_claim_page(void *arg, gpa_t page);
 void soft_note_page(void *arg, gpa_t page, unsigned first, unsigned last);
+/* mmu.found_code; arg: the engine. */
+void soft_found_writable(void *arg, gpa_t page);
 /* Serves the vCPU's mailbox, on its own thread. */
 void soft_read_mail(struct soft_vcpu *v);
+/* Around everything that runs guest code, on the vCPU's thread. */
+void soft_enter(struct soft_vcpu *v);
+void soft_leave(struct soft_vcpu *v);
+/* Waits until every store that other vCPUs have made so far has been reported. */
+void soft_fence(struct soft_vcpu *v);
 
 /* --- cache.c --- */
 int must_use soft_cache_init(struct soft_cache *c, size_t size, struct err *err);

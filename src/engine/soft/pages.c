@@ -144,12 +144,12 @@ static bool pages_claim_locked(struct soft_vcpu *v, gpa_t page)
     p->lifting |= UINT64_C(1) << v->cpu->index;
     if (atomic_fetch_or(mem_page_flags(e->mem, page), PAGE_CODE) & PAGE_CODE)
         return false;
-    for (unsigned i = 0; i < e->vcpu_count; i++) {
-        if (e->vcpu[i] == v)
-            continue;
-        e->vcpu[i]->pages_claimed = true;
-        pages_attend(e->vcpu[i]);
-    }
+    if (v->claims_seen == e->claims) /* what is new is its own, for which soft_claim() looks */
+        v->claims_seen++;
+    e->claims++;
+    for (unsigned i = 0; i < e->vcpu_count; i++)
+        if (e->vcpu[i] != v)
+            pages_attend(e->vcpu[i]);
     return true;
 }
 
@@ -188,34 +188,102 @@ void soft_note_page(void *arg, gpa_t page, unsigned first, unsigned last)
     soft_note_code(arg, page, first, last);
 }
 
-/* This vCPU had the page writable: it may have changed what another one has read since. */
-static void pages_found_writable(void *arg, gpa_t page)
+/* A vCPU had the page writable: it may have changed what another one has read since. */
+void soft_found_writable(void *arg, gpa_t page)
 {
     struct soft_engine *e = arg;
 
     mem_code_written(e->mem, page, GUEST_PAGE_SIZE);
 }
 
+static void pages_tell_waiting(struct soft_engine *e)
+{
+    if (e->waiting)
+        pthread_cond_broadcast(&e->looked);
+}
+
+static void pages_look(struct soft_vcpu *v, uint64_t claims)
+{
+    struct soft_engine *e = v->engine;
+
+    mmu_protect_all_code(v->cpu->mmu);
+    pthread_mutex_lock(&e->lock);
+    v->claims_seen = claims;
+    pages_tell_waiting(e);
+    pthread_mutex_unlock(&e->lock);
+}
+
 void soft_read_mail(struct soft_vcpu *v)
 {
     struct soft_mail mail[SOFT_MAIL_MAX];
-    bool lost, claimed;
+    uint64_t claims;
     unsigned count;
+    bool lost;
 
     pthread_mutex_lock(&v->engine->lock);
     count = v->mail_count;
     lost = v->mail_lost;
-    claimed = v->pages_claimed;
+    claims = v->engine->claims;
     memcpy(mail, v->mail, count * sizeof(*mail));
     v->mail_count = 0;
-    v->mail_lost = v->pages_claimed = false;
+    v->mail_lost = false;
     pthread_mutex_unlock(&v->engine->lock);
     for (unsigned i = 0; i < count && !lost; i++)
         soft_drop(v, mail[i].gpa, mail[i].len);
     if (lost)
         soft_drop_all(v);
-    if (claimed)
-        mmu_protect_all_code(v->cpu->mmu, pages_found_writable, v->engine);
+    if (claims != v->claims_seen)
+        pages_look(v, claims);
+}
+
+void soft_enter(struct soft_vcpu *v)
+{
+    pthread_mutex_lock(&v->engine->lock);
+    v->running = true;
+    pthread_mutex_unlock(&v->engine->lock);
+}
+
+void soft_leave(struct soft_vcpu *v)
+{
+    struct soft_engine *e = v->engine;
+
+    pthread_mutex_lock(&e->lock);
+    while (v->claims_seen != e->claims) {
+        pthread_mutex_unlock(&e->lock);
+        soft_read_mail(v);
+        pthread_mutex_lock(&e->lock);
+    }
+    v->running = false;
+    pages_tell_waiting(e);
+    pthread_mutex_unlock(&e->lock);
+}
+
+static bool pages_all_looked(const struct soft_engine *e, uint64_t claims)
+{
+    for (unsigned i = 0; i < e->vcpu_count; i++)
+        if (e->vcpu[i]->running && e->vcpu[i]->claims_seen < claims)
+            return false;
+    return true;
+}
+
+/* Waiting, it counts as not running, so that two can wait at once. */
+void soft_fence(struct soft_vcpu *v)
+{
+    struct soft_engine *e = v->engine;
+    uint64_t claims;
+
+    if (e->vcpu_count > 1) {
+        soft_leave(v);
+        pthread_mutex_lock(&e->lock);
+        claims = e->claims;
+        e->waiting++;
+        while (!pages_all_looked(e, claims))
+            pthread_cond_wait(&e->looked, &e->lock);
+        e->waiting--;
+        v->running = true;
+        pthread_mutex_unlock(&e->lock);
+    }
+    soft_read_mail(v);
 }
 
 int soft_pages_init(struct soft_engine *e, struct err *err)
@@ -224,6 +292,7 @@ int soft_pages_init(struct soft_engine *e, struct err *err)
     if (!e->pool)
         return err_set(err, -ENOMEM, "engine: no memory for the table of code pages");
     pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->looked, NULL);
     mem_on_code_write(e->mem, pages_written, e);
     return 0;
 }
@@ -233,6 +302,7 @@ void soft_pages_done(struct soft_engine *e)
     if (!e->pool)
         return;
     mem_on_code_write(e->mem, NULL, NULL);
+    pthread_cond_destroy(&e->looked);
     pthread_mutex_destroy(&e->lock);
     free(e->pool);
 }

@@ -16,7 +16,9 @@ static bool run_kicked(struct soft_vcpu *v)
     struct cpu *cpu = v->cpu;
     uint32_t bits = atomic_exchange_explicit(&cpu->attention, 0, memory_order_acq_rel);
 
-    if (bits & ATTENTION_CODE)
+    if (bits & ATTENTION_FENCE)
+        soft_fence(v);
+    else if (bits & ATTENTION_CODE)
         soft_read_mail(v);
     if (bits & ATTENTION_IRQ)
         (void)cpu->ops->interrupt(cpu);
@@ -145,13 +147,10 @@ static void run_set_tracing(struct soft_vcpu *v)
     soft_drop_all(v);
 }
 
-enum engine_exit soft_run(struct engine *engine, unsigned index, struct err *err)
+static enum engine_exit run_guest(struct soft_vcpu *v)
 {
-    struct soft_vcpu *v = container_of(engine, struct soft_engine, engine)->vcpu[index];
     struct cpu *cpu = v->cpu;
 
-    (void)err; /* nothing here can fail */
-    run_set_tracing(v);
     for (;;) {
         if (unlikely(atomic_load_explicit(&cpu->attention, memory_order_relaxed)) && run_kicked(v))
             return ENGINE_EXIT_KICK;
@@ -164,4 +163,17 @@ enum engine_exit soft_run(struct engine *engine, unsigned index, struct err *err
         if (unlikely(v->debug.single_step))
             return ENGINE_EXIT_DEBUG;
     }
+}
+
+enum engine_exit soft_run(struct engine *engine, unsigned index, struct err *err)
+{
+    struct soft_vcpu *v = container_of(engine, struct soft_engine, engine)->vcpu[index];
+    enum engine_exit exit;
+
+    (void)err; /* nothing here can fail */
+    soft_enter(v);
+    run_set_tracing(v);
+    exit = run_guest(v);
+    soft_leave(v);
+    return exit;
 }

@@ -71,6 +71,10 @@ static int soft_vcpu_new(struct soft_engine *e, const struct engine_config *conf
     if (!v->cpu)
         return err_set(err, -ENOMEM, "engine: no memory for vCPU %u", index);
     v->interp.cpu = v->cpu;
+    if (config->vcpus > 1) {
+        v->cpu->mmu->found_code = soft_found_writable;
+        v->cpu->mmu->found_arg = e;
+    }
     r = soft_cache_init(&v->cache, cache, err);
     if (r < 0)
         return r;
