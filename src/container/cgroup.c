@@ -43,7 +43,7 @@ static const char *cgroup_names_of(struct arena *arena, const char *options)
 }
 
 /* "36 35 98:0 /root /dir rw,... tags - type source super-options" (proc(5)). */
-static void cgroup_read_mount(struct cgroup *g, char *line)
+static void cgroup_read_mount(struct cgroup *g, char *line, uint64_t *ret_id)
 {
     char *dash = strstr(line, " - "), *field[5] = {0}, *save = NULL;
     char *type, *options;
@@ -63,17 +63,29 @@ static void cgroup_read_mount(struct cgroup *g, char *line)
     g->at[g->count] = (struct cgroup_hierarchy){.dir = arena_text(g->arena, "%s", field[4]),
                                                 .v2 = !strncmp(type, "cgroup2 ", 8)};
     g->at[g->count].controllers = g->at[g->count].v2 ? "" : cgroup_names_of(g->arena, options + 1);
+    *ret_id = strtoull(field[0], NULL, 10);
     if (g->at[g->count].dir && g->at[g->count].controllers)
         g->count++;
 }
 
-/* Covered by another mount; or the same hierarchy mounted once more, which is still the same. */
-static bool cgroup_is_of_no_use(const struct cgroup *g, const struct cgroup_hierarchy *h)
+/* Its path leads to another mount: often a group of the same hierarchy, bound over it. */
+static bool cgroup_is_hidden(const struct cgroup_hierarchy *h, uint64_t id)
 {
+    struct statx found = {0};
     struct statfs fs;
 
     if (statfs(h->dir, &fs) < 0 ||
         (uint64_t)fs.f_type != (h->v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC))
+        return true;
+    return statx(AT_FDCWD, h->dir, AT_NO_AUTOMOUNT, STATX_MNT_ID, &found) == 0 &&
+           found.stx_mask & STATX_MNT_ID && found.stx_mnt_id != id;
+}
+
+/* Hidden; or the same hierarchy mounted once more, which is still the same. */
+static bool cgroup_is_of_no_use(const struct cgroup *g, const struct cgroup_hierarchy *h,
+                                uint64_t id)
+{
+    if (cgroup_is_hidden(h, id))
         return true;
     for (const struct cgroup_hierarchy *k = g->at; k < h; k++)
         if (k->v2 == h->v2 && !strcmp(k->controllers, h->controllers))
@@ -91,8 +103,11 @@ int cgroup_find(struct arena *arena, struct cgroup *ret, struct err *err)
     if (r < 0)
         return r;
     for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
-        cgroup_read_mount(&g, l);
-        if (g.count && cgroup_is_of_no_use(&g, &g.at[g.count - 1]))
+        unsigned before = g.count;
+        uint64_t id = 0;
+
+        cgroup_read_mount(&g, l, &id);
+        if (g.count > before && cgroup_is_of_no_use(&g, &g.at[before], id))
             g.count--;
     }
     *ret = g;

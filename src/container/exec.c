@@ -343,6 +343,39 @@ static int exec_join_pids(struct exec *x)
                    strerror(errno));
 }
 
+/* A detached process becomes an orphan when we end. Its new parent is the host's init, or an engine
+ * that has made itself a subreaper to learn the end of the pid it reads from --pid-file. Where
+ * neither reaps, as with a shell for init in somebody's own container, the zombie would keep the
+ * container's pid namespace, so its init, so its groups for ever (zap_pid_ns_processes() of the
+ * kernel). With nobody to tell its pid to, it gets a parent inside, whose end makes the container's
+ * init its parent: that one's end takes everything along. */
+static bool exec_wants_parent_inside(const struct exec *x)
+{
+    return x->e->detach && !x->e->pid_file && x->namespaces & CLONE_NEWPID;
+}
+
+static noreturn_fn void exec_parent_inside(struct exec *x)
+{
+    struct clone_args args = {.exit_signal = SIGCHLD};
+    long pid = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ? -1 : 0;
+
+    if (!pid)
+        pid = syscall(SYS_clone3, &args, sizeof(args));
+    if (pid == 0)
+        exec_child(x);
+    if (pid < 0) {
+        struct err err;
+
+        err_set(&err, -errno, "container '%s': no new process: %s", x->e->id, strerror(errno));
+        (void)!wire_send(x->wire, WIRE_FAILED, 0, &err, NULL, 0);
+        _exit(127);
+    }
+    close(x->peer);
+    close(x->wire); /* its end must be seen to close when the child executes */
+    for (;;)
+        pause(); /* the runtime ends us */
+}
+
 static int exec_spawn(struct exec *x)
 {
     struct clone_args args = {.exit_signal = SIGCHLD};
@@ -359,6 +392,8 @@ static int exec_spawn(struct exec *x)
         args.cgroup = (unsigned)x->group;
         pid = x->group < 0 ? -1 : syscall(SYS_clone3, &args, sizeof(args));
     }
+    if (pid == 0 && exec_wants_parent_inside(x))
+        exec_parent_inside(x);
     if (pid == 0)
         exec_child(x);
     if (pid < 0)
@@ -420,6 +455,10 @@ static int exec_run(struct exec *x, int *ret_code)
     close(take_fd(&x->peer));
     if (!x->e->detach)
         return container_follow(x->pid, x->master, -1, ret_code, x->err);
+    if (exec_wants_parent_inside(x)) {
+        (void)kill(x->pid, SIGKILL);
+        (void)!process_wait(x->pid, &status);
+    }
     *ret_code = 0;
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "container/hooks.h"
 #include "container/notify.h"
 #include "container/wire.h"
+#include "host/file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,11 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MANAGE_PATIENCE_MS = 10000, MANAGE_CREATING_MS = 2000 };
+enum { MANAGE_PATIENCE_MS = 10000, MANAGE_REAPING_MS = 3000, MANAGE_CREATING_MS = 2000 };
 
 int container_find_groups(const struct container_runtime *rt, struct cgroup *ret, struct err *err)
 {
@@ -303,6 +305,60 @@ static int manage_clean_groups(const struct container_runtime *rt, const struct 
     return r < 0 ? r : cgroup_remove(&groups, err);
 }
 
+static bool manage_same_pids(pid_t init, pid_t pid)
+{
+    struct stat ours, theirs;
+    char path[48];
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/pid", init);
+    if (pid == init || stat(path, &ours) < 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+    return stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino;
+}
+
+/* Why a killed init stays: it waits until every zombie of its pid namespace is reaped
+ * (zap_pid_ns_processes() of the kernel), and one whose parent is outside only that one can reap.
+ * 0: there is none. */
+static pid_t manage_find_zombie(pid_t init, pid_t *ret_parent)
+{
+    DIR *proc = opendir("/proc");
+    pid_t found = 0;
+
+    for (struct dirent *e; proc && !found && (e = readdir(proc));) {
+        CLEANUP(free) char *text = NULL;
+        const char *parent;
+        char path[300];
+
+        if (*e->d_name < '1' || *e->d_name > '9' || !manage_same_pids(init, atoi(e->d_name)))
+            continue;
+        snprintf(path, sizeof(path), "/proc/%s/status", e->d_name);
+        if (file_read(AT_FDCWD, path, 65536, &text, NULL, NULL) < 0)
+            continue;
+        parent = strstr(text, "\nPPid:\t");
+        if (!strstr(text, "\nState:\tZ") || !parent)
+            continue;
+        *ret_parent = atoi(parent + 7);
+        if (!manage_same_pids(init, *ret_parent) && *ret_parent != init)
+            found = atoi(e->d_name);
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+static int manage_does_not_end(const struct state *s, struct err *err)
+{
+    pid_t parent, zombie = manage_find_zombie(s->pid, &parent);
+
+    if (zombie)
+        return err_set(err, -ETIMEDOUT,
+                       "container '%s': its process %d cannot end before process %d, an exec that "
+                       "has ended, is reaped by its parent %d; end that one, then delete again",
+                       s->id, s->pid, zombie, parent);
+    return err_set(err, -ETIMEDOUT, "container '%s': its process %d does not end", s->id, s->pid);
+}
+
 int container_clean(const struct container_runtime *rt, int root, struct container_info *c,
                     const struct cgroup *known, struct err *err)
 {
@@ -318,9 +374,11 @@ int container_clean(const struct container_runtime *rt, int root, struct contain
             (void)!cgroup_freeze(&groups, false, &ignored);
         if (!manage_wait_end(pidfd, 200))
             cgroup_thaw_process(&groups, c->state.pid);
-        if (!manage_wait_end(pidfd, MANAGE_PATIENCE_MS))
-            return err_set(err, -ETIMEDOUT, "container '%s': its process %d does not end",
-                           c->state.id, c->state.pid);
+        /* A parent that reaps does so soon: one that never does need not be waited for so long. */
+        if (!manage_wait_end(pidfd, MANAGE_REAPING_MS) &&
+            (manage_find_zombie(c->state.pid, &(pid_t){0}) ||
+             !manage_wait_end(pidfd, MANAGE_PATIENCE_MS)))
+            return manage_does_not_end(&c->state, err);
     }
     r = manage_clean_groups(rt, c, known, err);
     if (r < 0)
