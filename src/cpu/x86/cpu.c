@@ -59,6 +59,8 @@ static const struct state_field x86_state[] = {
     STATE_U64(struct x86_cpu, dr7),
     X86_MSRS(X86_STATE_MSR) STATE_BYTES(struct x86_cpu, xsave, X86_XSAVE_SIZE),
     STATE_BYTES(struct x86_cpu, lapic, X86_LAPIC_SIZE),
+    STATE_U64(struct x86_cpu, lapic_count_ns),
+    STATE_U32_MAX(struct x86_cpu, lapic_errors, 0xff),
     STATE_U8_MAX(struct x86_cpu, activity, X86_ACTIVITIES - 1),
     STATE_BOOL(struct x86_cpu, exception.pending),
     STATE_BOOL(struct x86_cpu, exception.injected),
@@ -106,7 +108,7 @@ static void x86_reset_segments(struct x86_cpu *x)
     x->gdt_limit = x->idt_limit = 0xffff;
 }
 
-static void x86_reset_lapic(struct x86_cpu *x)
+void x86_reset_lapic(struct x86_cpu *x)
 {
     memset(x->lapic, 0, sizeof(x->lapic));
     st_le32(x->lapic + LAPIC_ID, x->cpu.index << 24);
@@ -115,7 +117,8 @@ static void x86_reset_lapic(struct x86_cpu *x)
     st_le32(x->lapic + LAPIC_SPIV, 0xff);
     for (unsigned at = LAPIC_LVT_TIMER; at <= LAPIC_LVT_LAST; at += 0x10)
         st_le32(x->lapic + at, LVT_MASKED);
-    x->apic_base = APIC_BASE_ADDRESS | APIC_BASE_ENABLED | (x->cpu.index ? 0 : APIC_BASE_BSP);
+    x->lapic_count_ns = 0;
+    x->lapic_errors = 0;
 }
 
 static void x86_reset_fpu(struct x86_cpu *x)
@@ -155,6 +158,7 @@ static void x86_reset(struct cpu *cpu)
     for (unsigned i = 0; i < X86_MSR_COUNT; i++)
         *x86_msr_field(x, i) = x86_msrs[i].reset;
     x86_reset_lapic(x);
+    x->apic_base = APIC_BASE_ADDRESS | APIC_BASE_ENABLED | (cpu->index ? 0 : APIC_BASE_BSP);
     x86_reset_fpu(x);
     x86_reset_events(x);
     x->pv_clock_ns = 0;
@@ -189,7 +193,7 @@ const struct cpu_ops x86_cpu_ops = {
     .reset = x86_reset,
     .translate = x86_translate,
     .wakeup_pending = x86_wakeup_pending,
-    .state_version = 1,
+    .state_version = 2,
     .state = x86_state,
     .gdb_read = x86_gdb_read,
     .gdb_write = x86_gdb_write,

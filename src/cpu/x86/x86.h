@@ -146,7 +146,9 @@ struct x86_cpu {
     uint8_t xsave[X86_XSAVE_SIZE];
     /* First KiB of the local APIC's register page. */
     uint8_t lapic[X86_LAPIC_SIZE];
-    uint8_t activity; /* enum x86_activity */
+    uint64_t lapic_count_ns; /* guest time at which its timer's current count was as it says */
+    uint32_t lapic_errors;   /* since its error status was last written */
+    uint8_t activity;        /* enum x86_activity */
     struct x86_event exception, interrupt;
     bool interrupt_soft;      /* by INT n */
     uint8_t interrupt_shadow; /* 1: behind STI, 2: behind MOV SS */
@@ -186,6 +188,9 @@ static inline uint64_t *x86_msr_field(struct x86_cpu *x, unsigned index)
 {
     return (uint64_t *)(void *)((char *)x + x86_msrs[index].offset);
 }
+
+/* The local APIC's registers as after power-on and INIT; IA32_APIC_BASE stays. */
+void x86_reset_lapic(struct x86_cpu *x);
 
 /* Loads a flat segment: base 0, limit 4 GiB; attributes as above. */
 void x86_set_flat(struct x86_cpu *x, enum x86_segment seg, uint16_t selector, uint32_t attributes);

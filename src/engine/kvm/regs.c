@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "engine/kvm/internal.h"
 #include <errno.h>
+#include <posada/clock.h>
 #include <string.h>
 
 _Static_assert(sizeof(struct kvm_lapic_state) == X86_LAPIC_SIZE, "the first KiB of the page");
@@ -307,8 +308,10 @@ static int regs_pull_apic(struct kvm_vcpu *v)
     struct kvm_mp_state mp = {0};
     int r = kvm_ioctl(v->fd, KVM_GET_LAPIC, &lapic);
 
-    if (!r)
+    if (!r) {
         memcpy(v->x86->lapic, lapic.regs, sizeof(lapic.regs));
+        v->x86->lapic_count_ns = v->x86->cpu.clock ? clock_now_ns(v->x86->cpu.clock) : 0;
+    }
     if (!r)
         r = kvm_ioctl(v->fd, KVM_GET_MP_STATE, &mp);
     for (uint8_t i = 0; i < X86_ACTIVITIES && !r; i++)
