@@ -372,15 +372,16 @@ int cgroup_join(const int *fds, unsigned count)
 int cgroup_limit(const struct cgroup *g, const struct spec_resources *resources, bool updating,
                  struct err *err)
 {
-    int r = 0;
+    struct spec_resources v1, v2;
+    int r;
 
     if (!g->path || !resources->given)
         return 0;
-    if (cgroup_has_v1(g))
-        r = cgroup_limit_v1(g, resources, updating, err);
-    else
-        r = cgroup_limit_v2(g, resources, err);
-    return r;
+    if (!cgroup_has_v1(g))
+        return cgroup_limit_v2(g, resources, err);
+    cgroup_split(g, resources, &v1, &v2);
+    r = cgroup_limit_v1(g, &v1, updating, err);
+    return r || !v2.given ? r : cgroup_limit_v2(g, &v2, err);
 }
 
 int cgroup_devices(const struct cgroup *g, const struct spec_resources *resources, struct err *err)

@@ -80,6 +80,10 @@ int must_use cgroup_read(const struct cgroup *g, const struct cgroup_hierarchy *
                          char *buf, size_t size);
 int must_use cgroup_set(const struct cgroup *g, const struct cgroup_hierarchy *h, const char *file,
                         const char *text, struct err *err);
+/* Hybrid hosts: limits of controllers that only the version 2 hierarchy has; all others, "unified"
+ * too, are version 1's to set or to refuse. ret_v2->given: there are some. */
+void cgroup_split(const struct cgroup *g, const struct spec_resources *all,
+                  struct spec_resources *ret_v1, struct spec_resources *ret_v2);
 int must_use cgroup_limit_v1(const struct cgroup *g, const struct spec_resources *resources,
                              bool updating, struct err *err);
 int must_use cgroup_limit_v2(const struct cgroup *g, const struct spec_resources *resources,

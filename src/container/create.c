@@ -8,6 +8,7 @@
 #include "container/label.h"
 #include "container/links.h"
 #include "container/notify.h"
+#include "container/out.h"
 #include "container/path.h"
 #include "container/userns.h"
 #include "container/wire.h"
@@ -24,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { CREATE_CONFIG = 64 << 20 };
 
@@ -193,6 +195,28 @@ static int create_save_annotations(struct create *m)
     return 0;
 }
 
+/* What the first three descriptors are by name: checkpoints tell them by it. */
+static const char *create_descriptors(struct arena *arena)
+{
+    const char *text = "[";
+
+    for (int fd = 0; text && fd < 3; fd++) {
+        struct out o = {0};
+        char name[32], target[PATH_MAX];
+        ssize_t n;
+
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        n = readlink(name, target, sizeof(target) - 1);
+        target[n > 0 ? n : 0] = '\0';
+        out_quoted(&o, target);
+        text = o.failed ? NULL
+                        : arena_text(arena, "%s%s%.*s", text, fd ? "," : "", (int)o.buf.len,
+                                     (const char *)buf_data(&o.buf));
+        out_done(&o);
+    }
+    return text ? arena_text(arena, "%s]", text) : NULL;
+}
+
 /* The plan, written down before any part of it is made. */
 static int create_plan(struct create *m)
 {
@@ -205,6 +229,9 @@ static int create_plan(struct create *m)
     m->state.owner_uid = geteuid();
     m->state.own_pids = pids && !pids->path;
     m->state.detached = m->c->detach;
+    m->state.descriptors = create_descriptors(m->rt->arena);
+    if (!m->state.descriptors)
+        return err_set(m->err, -ENOMEM, "no memory");
     if (m->rt->manager == CONTAINER_NO_CGROUPS)
         m->groups = (struct cgroup){.arena = m->rt->arena};
     else

@@ -80,6 +80,13 @@ static int init_namespaces(struct init *in)
     return sysctl_apply(in->spec, in->proc, &in->err);
 }
 
+static bool init_is_realtime(const struct init *in)
+{
+    const struct spec_scheduler *s = &in->spec->process.scheduler;
+
+    return s->given && (s->policy == SCHED_FIFO || s->policy == SCHED_RR);
+}
+
 /* The version 1 groups, as late as possible: the runtime makes them while we mount. */
 static int init_groups(struct init *in)
 {
@@ -100,6 +107,10 @@ static int init_groups(struct init *in)
             return err_set(&in->err, r, "cgroup: the runtime is gone");
         in->cgroup->joined |= (unsigned)m.number;
         r = cgroup_join(fds, count);
+        if (r == -EINVAL && init_is_realtime(in))
+            return err_set(&in->err, r,
+                           "process.scheduler: the container's cpu group has no real-time share; "
+                           "give it one by linux.resources.cpu.realtimeRuntime");
         if (r < 0)
             return err_set(&in->err, r, "cgroup: cannot join it: %s", strerror(-r));
     }

@@ -82,23 +82,28 @@ static void spec_read_rlimits(struct json_reader *r, const struct json *list,
     }
 }
 
-/* sched(7) "SCHED_DEADLINE": 1024 ns <= runtime <= deadline <= period. */
+/* sched(7) "SCHED_DEADLINE": 1024 ns <= runtime <= deadline <= period. Each sentence names the call
+ * and the field the way crun's does: its public test suite, and so tools, look for that. */
 static void spec_check_deadline(struct json_reader *r, const struct json *at,
                                 const struct spec_scheduler *s)
 {
     unsigned long long runtime = s->runtime, deadline = s->deadline, period = s->period;
+    const char *what = "sched_setattr: `SCHED_DEADLINE`";
 
     if (!json_get(at, "runtime"))
-        (void)json_refuse(r, at, "SCHED_DEADLINE needs a runtime, in ns");
+        (void)json_refuse(r, at, "%s requires `runtime`, in ns", what);
     else if (!json_get(at, "deadline"))
-        (void)json_refuse(r, at, "SCHED_DEADLINE needs a deadline, in ns");
+        (void)json_refuse(r, at, "%s requires `deadline`, in ns", what);
+    else if (!runtime)
+        (void)json_refuse(r, at, "%s runtime must be greater than 0", what);
     else if (runtime < 1024 || runtime > INT64_MAX)
-        (void)json_refuse(r, at, "runtime %llu: SCHED_DEADLINE takes 1024 to 2^63-1 ns", runtime);
+        (void)json_refuse(r, at, "%s runtime %llu must be between 1024 and 2^63-1 ns", what,
+                          runtime);
     else if (runtime > deadline)
-        (void)json_refuse(r, at, "runtime %llu is longer than the deadline, %llu ns", runtime,
+        (void)json_refuse(r, at, "%s runtime %llu must be <= the deadline, %llu ns", what, runtime,
                           deadline);
     else if (period && deadline > period)
-        (void)json_refuse(r, at, "deadline %llu is longer than the period, %llu ns", deadline,
+        (void)json_refuse(r, at, "%s deadline %llu must be <= the period, %llu ns", what, deadline,
                           period);
 }
 

@@ -129,14 +129,17 @@ static void bad_deadline(const char *members, const char *says)
 
 static void test_deadline(void **state)
 {
-    bad_deadline("", "process.scheduler: SCHED_DEADLINE needs a runtime");
-    bad_deadline(",\"runtime\":2000", "process.scheduler: SCHED_DEADLINE needs a deadline");
-    bad_deadline(",\"runtime\":0,\"deadline\":9", "runtime 0: SCHED_DEADLINE takes 1024");
-    bad_deadline(",\"runtime\":1023,\"deadline\":2000", "runtime 1023: SCHED_DEADLINE takes");
-    bad_deadline(",\"runtime\":9223372036854775808,\"deadline\":9", "takes 1024 to 2^63-1");
-    bad_deadline(",\"runtime\":2000,\"deadline\":1999", "2000 is longer than the deadline, 1999");
+    bad_deadline("", "process.scheduler: sched_setattr: `SCHED_DEADLINE` requires `runtime`");
+    bad_deadline(",\"runtime\":2000",
+                 "process.scheduler: sched_setattr: `SCHED_DEADLINE` requires `deadline`");
+    bad_deadline(",\"runtime\":0,\"deadline\":9", "runtime must be greater than 0");
+    bad_deadline(",\"runtime\":1023,\"deadline\":2000", "runtime 1023 must be between 1024");
+    bad_deadline(",\"runtime\":9223372036854775808,\"deadline\":9",
+                 "must be between 1024 and 2^63-1");
+    bad_deadline(",\"runtime\":2000,\"deadline\":1999",
+                 "runtime 2000 must be <= the deadline, 1999");
     bad_deadline(",\"runtime\":2000,\"deadline\":3000,\"period\":2999",
-                 "deadline 3000 is longer than the period, 2999");
+                 "deadline 3000 must be <= the period, 2999");
 }
 
 static void test_names(void **state)

@@ -16,8 +16,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
-enum { STATE_CAP = 65 << 20 };
+enum { STATE_CAP = 65 << 20, STATE_NEWBORN_S = 2 };
+
+#define STATE_FILE "status"
+/* The record's line ends so, the configuration follows, then what closes the object. */
+#define STATE_CONFIG ",\"config\":"
+#define STATE_CLOSE  "\n}\n"
 
 const char *const state_status_names[] = {
     [STATE_CREATING] = "creating", [STATE_CREATED] = "created", [STATE_RUNNING] = "running",
@@ -56,15 +62,23 @@ int state_open_root(const char *root, bool make, int *ret_fd, struct err *err)
 
 int state_check_id(const char *id, struct err *err)
 {
+    size_t good;
+
     if (path_is_plain_name(id) && strlen(id) <= 240)
         return 0;
+    good = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+");
+    if (id[good] > ' ' && id[good] < 0x7f)
+        return err_set(err, -EINVAL,
+                       "container id '%.80s': invalid character `%c` in the ID; letters, digits "
+                       "and _ . - + are allowed",
+                       id, id[good]);
     return err_set(err, -EINVAL,
                    "container id '%.80s': letters, digits and _ . - + are allowed, up to 240", id);
 }
 
 int state_lock(int dir, unsigned wait_ms, int *ret_lock)
 {
-    CLEANUP(fd) int fd = openat(dir, "state", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLEANUP(fd) int fd = openat(dir, STATE_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     int r;
 
     if (fd < 0)
@@ -144,7 +158,8 @@ static void state_write(struct out *o, const struct state *s)
     out_bool(o, "systemd", s->systemd);
     out_bool(o, "detached", s->detached);
     out_text(o, "annotations", s->annotations);
-    out_raw(o, "}\n");
+    out_text(o, "external_descriptors", s->descriptors);
+    out_raw(o, STATE_CONFIG "\n");
 }
 
 /* No fsync: /run does not outlive a crash of the host anyway. */
@@ -156,6 +171,7 @@ int state_save(int lock, const struct state *state, const char *config, size_t l
     state_write(&o, state);
     if (!o.failed && buf_append(&o.buf, config, len) < 0)
         o.failed = true;
+    out_raw(&o, STATE_CLOSE);
     r = o.failed ? -ENOMEM : file_write_all(lock, buf_data(&o.buf), o.buf.len);
     out_done(&o);
     return r < 0 ? err_set(err, r, "container '%s': state: %s", state->id, strerror(-r)) : 0;
@@ -171,20 +187,23 @@ int state_update(int lock, const struct state *state, struct err *err)
     return 0;
 }
 
-/* The whole file in the arena, and the length of its first line. */
+/* The whole file in the arena, and the length of its record without what leads to the
+ * configuration. */
 static int state_read(struct arena *arena, int dir, const char *id, char **ret_text,
                       size_t *ret_len, size_t *ret_line, struct err *err)
 {
     CLEANUP(free) char *text = NULL;
     char *copy, *end;
     size_t len;
-    int r = file_read(dir, "state", STATE_CAP, &text, &len, NULL);
+    int r = file_read(dir, STATE_FILE, STATE_CAP, &text, &len, NULL);
 
     if (r < 0)
         return r == -ENOENT ? r : err_set(err, r, "container '%s': state: %s", id, strerror(-r));
-    end = strchr(text, '\n');
+    end = strstr(text, STATE_CONFIG "\n");
     if (!end) /* its creator is at the very beginning, or died there */
         return -ENOENT;
+    if (len < strlen(STATE_CLOSE) + (size_t)(end - text) + strlen(STATE_CONFIG "\n"))
+        return err_set(err, -EBADMSG, "container '%s': state: is cut off", id);
     copy = arena_copy(arena, text, len);
     if (!copy)
         return err_set(err, -ENOMEM, "container '%s': state: no memory", id);
@@ -205,8 +224,11 @@ int state_config(struct arena *arena, int dir, const char *id, char **ret_text, 
         return err_set(err, r, "container '%s' was never finished", id);
     if (r < 0)
         return r;
-    *ret_text = text + line + 1;
-    *ret_len = len - line - 1;
+    line += strlen(STATE_CONFIG "\n");
+    len -= strlen(STATE_CLOSE);
+    text[len] = '\0';
+    *ret_text = text + line;
+    *ret_len = len - line;
     return 0;
 }
 
@@ -226,6 +248,7 @@ static void state_parse(struct json_reader *r, const struct json *at, struct sta
     s->systemd = json_take_bool(r, at, "systemd", false);
     s->detached = json_take_bool(r, at, "detached", false);
     s->annotations = json_take_text(r, at, "annotations");
+    s->descriptors = json_take_text(r, at, "external_descriptors");
     if (s->cgroup && path_climbs(s->cgroup))
         (void)json_refuse(r, at, "the cgroup's path climbs");
 }
@@ -246,6 +269,7 @@ int state_load(struct arena *arena, int dir, const char *id, struct state *ret_s
     }
     if (code < 0)
         return code;
+    text[line++] = '}';
     text[line] = '\0';
     code = json_parse(arena, r.what, text, line, &at, err);
     if (code < 0)
@@ -286,6 +310,16 @@ static bool state_alive(const struct state *state)
     return state->pid > 0 && state->start_time && state_start_time(state->pid) == state->start_time;
 }
 
+/* Made, and for a moment not locked yet: an empty file of the last seconds. */
+static bool state_is_newborn(int fd)
+{
+    struct timespec now;
+    struct stat st;
+
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return fstat(fd, &st) == 0 && !st.st_size && now.tv_sec - st.st_mtim.tv_sec <= STATE_NEWBORN_S;
+}
+
 enum state_status state_look(int dir, const struct state *state)
 {
     CLEANUP(fd) int fd = -1;
@@ -296,8 +330,8 @@ enum state_status state_look(int dir, const struct state *state)
         return STATE_RUNNING;
     }
     /* Only looked at: taking the lock, or making its file, would be in the creator's way. */
-    fd = openat(dir, "state", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    return fd < 0 || file_is_locked(fd) ? STATE_CREATING : STATE_STOPPED;
+    fd = openat(dir, STATE_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 || file_is_locked(fd) || state_is_newborn(fd) ? STATE_CREATING : STATE_STOPPED;
 }
 
 int state_pidfd(const struct state *state)
@@ -320,7 +354,7 @@ void state_remove(int root, const char *id)
 {
     CLEANUP(fd) int dir = openat(root, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (dir >= 0 && unlinkat(dir, "state", 0) == 0 && unlinkat(root, id, AT_REMOVEDIR) == 0)
+    if (dir >= 0 && unlinkat(dir, STATE_FILE, 0) == 0 && unlinkat(root, id, AT_REMOVEDIR) == 0)
         return; /* the usual case */
     (void)!file_remove_tree(root, id, NULL);
 }

@@ -2,10 +2,10 @@
 /*
  * What the runtime remembers of a container: one directory ROOT/ID, whose creation claims the id.
  *
- *   state       the record below as one line of JSON, and behind it the configuration as it was. It
- *               is written before anything is made, so that "delete --force" knows what to undo
- *               whenever the creator died; later only numbers of fixed width change in it. Whoever
- *               creates or deletes holds its lock (file_lock), and loses it when he dies, however.
+ *   status      one JSON object: the record below in its first line, and as "config" the
+ *               configuration as it was. It is written before anything is made, so that "delete
+ * --force" knows what to undo whenever the creator died; later only numbers of fixed width change
+ * in it. Whoever creates or deletes holds its lock (file_lock), and loses it when he dies, however.
  *   start.sock  the waiting init listens on it; gone once started
  *
  * One file, for making one costs more than most system calls of a start.
@@ -38,6 +38,7 @@ struct state {
     bool own_pids;        /* its pid namespace ends with its init */
     bool systemd, detached;
     const char *annotations; /* the JSON object as text, NULL: none */
+    const char *descriptors; /* what its 0, 1, 2 were, a JSON array as text: restore needs it */
 };
 
 /* The directory of all containers; root NULL: the default one. Made when make. */
