@@ -82,18 +82,17 @@ static bool lockstep_touch(struct lockstep *l, struct cpu *cpu, uint64_t va, uns
                            bool write)
 {
     struct cpu_translation t = {0};
-    uint8_t *page;
+    uint8_t *page, flags;
 
     if (cpu->ops->translate(cpu, GVA(va), write ? CPU_STORE : CPU_LOAD, true, &t) < 0)
         return true;
     page = mem_page(cpu->mem, t.gpa);
     if (!page)
         return false;
-    if (!write)
-        return true;
-    if (atomic_load(mem_page_flags(cpu->mem, t.gpa)) & PAGE_CODE)
+    flags = atomic_load(mem_page_flags(cpu->mem, t.gpa));
+    if (flags & PAGE_SHARED || (write && flags & PAGE_CODE))
         return false;
-    return lockstep_note_write(l, page + (t.gpa.v & (GUEST_PAGE_SIZE - 1)), len);
+    return !write || lockstep_note_write(l, page + (t.gpa.v & (GUEST_PAGE_SIZE - 1)), len);
 }
 
 static bool lockstep_access(struct lockstep *l, struct cpu *cpu, uint64_t va, unsigned len,

@@ -3,9 +3,8 @@
  * Every block twice (STRESS_LOCKSTEP): first by the interpreter's definitions, whose results are
  * noted and undone, then translated, which must come to the same. The interpreted form is the block
  * as it was lifted, so the optimiser is compared too. Blocks that call helpers, touch devices or
- * write to code run once only. For one
- * vCPU, and without --tohost or DMA into what is compared: writes of other threads show as
- * differences.
+ * pages that others use at any time (PAGE_SHARED), or write to code run once only. For one vCPU,
+ * and without DMA into what is compared: writes of other threads show as differences.
  */
 #pragma once
 

@@ -3,7 +3,7 @@
  * Guest-physical memory: RAM regions, everything else goes to one I/O hook (the
  * board's bus). The map is built before the first vCPU runs and does not change afterwards.
  * Per page it keeps a few flags: PAGE_CODE (translated code was made from this page: a write must
- * be reported) and PAGE_DIRTY (written since the flag was last cleared).
+ * be reported), PAGE_DIRTY (written since the flag was last cleared), PAGE_SHARED.
  */
 #pragma once
 
@@ -51,7 +51,11 @@ void *mem_map(struct mem *mem, gpa_t gpa, uint64_t len, enum mem_access access);
 void mem_written(struct mem *mem, gpa_t gpa, uint64_t len);
 
 /* --- For CPUs: one page at a time, no lock. --- */
-enum mem_page_flag { PAGE_CODE = 1 << 0, PAGE_DIRTY = 1 << 1 };
+enum mem_page_flag {
+    PAGE_CODE = 1 << 0,
+    PAGE_DIRTY = 1 << 1,
+    PAGE_SHARED = 1 << 2, /* another thread reads and writes it at any time, beyond all order */
+};
 
 /* Host address of the RAM page that holds gpa, NULL when it is not RAM. */
 void *mem_page(struct mem *mem, gpa_t gpa);

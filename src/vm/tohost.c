@@ -9,6 +9,7 @@
 #include "host/loop.h"
 #include "mem/mem.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { TOHOST_POLL_NS = 1000 * 1000, TOHOST_DEVICE_CONSOLE = 1, TOHOST_COMMAND_PUT = 1 };
@@ -65,6 +66,7 @@ static void tohost_poll(void *arg)
 int tohost_new(const struct tohost_config *config, struct tohost **ret_tohost, struct err *err)
 {
     struct tohost *t = calloc(1, sizeof(*t));
+    _Atomic uint8_t *flags = mem_page_flags(config->mem, GPA(config->address));
 
     if (!t)
         return err_set(err, -ENOMEM, "no memory for the machine");
@@ -74,6 +76,8 @@ int tohost_new(const struct tohost_config *config, struct tohost **ret_tohost, s
         free(t);
         return err_set(err, -ENOMEM, "no memory for the machine");
     }
+    if (flags) /* the program may write anew what has just been taken */
+        atomic_fetch_or(flags, PAGE_SHARED);
     loop_timer_set(t->timer, TOHOST_POLL_NS);
     *ret_tohost = t;
     return 0;
