@@ -8,14 +8,18 @@
  */
 #include "vm/control.h"
 
+#include "base/cleanup.h"
 #include "base/endian.h"
 #include "host/loop.h"
 #include "vm/frame.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { IN_CAP = 65536 };
@@ -149,6 +153,24 @@ void conn_answer(struct conn *conn, json_t *extra)
 void conn_refuse(struct conn *conn, const struct err *err)
 {
     conn_json(conn, json_pack("{s:b, s:i, s:s}", "ok", 0, "code", err->code, "error", err->text));
+}
+
+void conn_refuse_text(struct conn *conn, int code, const char *text)
+{
+    struct err err;
+
+    err_set(&err, code, "%s", text);
+    conn_refuse(conn, &err);
+}
+
+unsigned control_number(const json_t *request, const char *key, unsigned otherwise, unsigned max)
+{
+    const json_t *v = json_object_get(request, key);
+    json_int_t n = json_integer_value(v);
+
+    if (!json_is_integer(v) || n < 0)
+        return otherwise;
+    return n > max ? max : (unsigned)n;
 }
 
 void conn_finish(struct conn *conn)
@@ -325,7 +347,47 @@ void conn_stream(struct conn *conn, struct stream *s, bool replay)
         guest_log_tail(s->log, conn_replay, conn);
 }
 
+void conn_join(struct conn *conn, struct stream *s, const json_t *request)
+{
+    unsigned rows = control_number(request, "rows", 0, UINT16_MAX);
+    unsigned columns = control_number(request, "columns", 0, UINT16_MAX);
+
+    conn_answer(conn, NULL);
+    conn->patient = conn->owner;
+    conn_stream(conn, s, json_is_true(json_object_get(request, "replay")));
+    if (rows && columns && s->ops->resize)
+        s->ops->resize(s->arg, rows, columns);
+}
+
 /* --- the socket --- */
+
+/* Binds by way of the directory's descriptor: a path may be longer than a socket name can be. */
+int control_listen(int dir_fd, int *ret_fd, struct err *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    CLEANUP(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)!unlinkat(dir_fd, "control", 0);
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/control", dir_fd);
+    /* umask is 077: the socket is born with mode 0700; connecting needs write permission. */
+    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 16) < 0 ||
+        fchmodat(dir_fd, "control", 0600, 0) < 0)
+        return err_set(err, -errno, "control socket: %s", strerror(errno));
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+void control_refuse_fd(int fd, const struct err *err)
+{
+    json_t *json = json_pack("{s:b, s:i, s:s}", "ok", 0, "code", err->code, "error", err->text);
+    CLEANUP(free) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    if (text) {
+        (void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
+        (void)!send(fd, "\n", 1, MSG_NOSIGNAL);
+    }
+}
 
 struct conn *control_adopt(struct control *c, int fd)
 {

@@ -45,6 +45,10 @@ struct conn {
 
 enum { CONN_OUT_HIGH = 256 * 1024, CONN_OUT_DROP = 4 * CONN_OUT_HIGH, CONN_COUNT_MAX = 128 };
 
+/* Binds and listens on the socket "control" in a directory. */
+int must_use control_listen(int dir_fd, int *ret_fd, struct err *err);
+/* Says on a descriptor that is no connection yet why nothing starts. */
+void control_refuse_fd(int fd, const struct err *err);
 /* Listens on listen_fd (taken over, -1: none). */
 int must_use control_new(struct loop *loop, int listen_fd, const struct control_events *events,
                          struct control **ret, struct err *err);
@@ -58,6 +62,11 @@ void control_each(struct control *c, void (*fn)(void *arg, struct conn *conn), v
 /* Answers; steals extra (NULL: none). */
 void conn_answer(struct conn *conn, json_t *extra);
 void conn_refuse(struct conn *conn, const struct err *err);
+void conn_refuse_text(struct conn *conn, int code, const char *text);
+/* A number of a request: otherwise, where there is none; max, where it is larger. */
+unsigned control_number(const json_t *request, const char *key, unsigned otherwise, unsigned max);
+/* Makes a connection a client of s: says so, then frames. rows and columns of the request count. */
+void conn_join(struct conn *conn, struct stream *s, const json_t *request);
 /* Makes a connection a client of a stream, from now on in frames. replay: the log's tail first. */
 void conn_stream(struct conn *conn, struct stream *s, bool replay);
 void conn_frame(struct conn *conn, unsigned type, const void *data, size_t len);

@@ -25,9 +25,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 
 enum { TRACE_RECORDS = 1 << 20 }; /* the last so many: 64 MiB */
@@ -405,27 +403,6 @@ static int monitor_watch_signals(struct monitor *m, struct err *err)
     return 0;
 }
 
-/* Binds by way of the directory's descriptor: a path may be longer than a socket name can be. */
-static int monitor_listen(struct monitor *m, int *ret_fd, struct err *err)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    CLEANUP(fd) int dir_fd = -1;
-    CLEANUP(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int r = guest_run_dir(m->guest, &dir_fd, err);
-
-    if (r < 0)
-        return r;
-    (void)!unlinkat(dir_fd, "control", 0);
-    snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/control", dir_fd);
-    /* umask is 077: the socket is born with mode 0700; connecting needs write permission. */
-    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 16) < 0 ||
-        fchmodat(dir_fd, "control", 0600, 0) < 0)
-        return err_set(err, -errno, "control socket: %s", strerror(errno));
-    *ret_fd = fd;
-    fd = -1;
-    return 0;
-}
-
 static int monitor_open_streams(struct monitor *m, struct err *err)
 {
     struct agent_events agent = {monitor_on_agent, monitor_on_agent_lost, monitor_on_agent_mounted,
@@ -457,9 +434,12 @@ static int monitor_open_streams(struct monitor *m, struct err *err)
 static int monitor_open_control(struct monitor *m, int owner_fd, struct err *err)
 {
     struct control_events events = {monitor_request, monitor_gone, m};
+    CLEANUP(fd) int dir_fd = -1;
     int listen_fd = -1;
-    int r = monitor_listen(m, &listen_fd, err);
+    int r = guest_run_dir(m->guest, &dir_fd, err);
 
+    if (!r)
+        r = control_listen(dir_fd, &listen_fd, err);
     if (!r)
         r = control_new(m->loop, listen_fd, &events, &m->control, err);
     if (r < 0)
@@ -561,19 +541,6 @@ static void monitor_free(struct monitor *m)
     vm_config_done(&m->config);
 }
 
-/* Says on a connection that is not adopted yet, or on the owner's, why nothing starts. */
-static void monitor_refuse(int fd, const struct err *err)
-{
-    json_t *json = json_pack("{s:b, s:i, s:s}", "ok", 0, "code", err->code, "error", err->text);
-    CLEANUP(free) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-    json_decref(json);
-    if (text) {
-        (void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
-        (void)!send(fd, "\n", 1, MSG_NOSIGNAL);
-    }
-}
-
 static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
 {
     int r = monitor_init(m, err);
@@ -633,7 +600,7 @@ int monitor_main(struct guest *guest, int owner_fd, int event_fd, const struct n
         if (owner_fd < 0)
             log_warn("guest '%s' cannot start: %s", guest->name, err.text);
         else
-            monitor_refuse(owner_fd, &err);
+            control_refuse_fd(owner_fd, &err);
     }
     monitor_sync(&m);
     monitor_free(&m);

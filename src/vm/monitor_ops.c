@@ -18,24 +18,6 @@ struct op {
     void (*run)(struct monitor *m, struct conn *conn, const json_t *request);
 };
 
-static void op_refuse(struct conn *conn, int code, const char *text)
-{
-    struct err err;
-
-    err_set(&err, code, "%s", text);
-    conn_refuse(conn, &err);
-}
-
-static unsigned op_number(const json_t *request, const char *key, unsigned otherwise, unsigned max)
-{
-    const json_t *v = json_object_get(request, key);
-    json_int_t n = json_integer_value(v);
-
-    if (!json_is_integer(v) || n < 0)
-        return otherwise;
-    return n > max ? max : (unsigned)n;
-}
-
 static json_t *op_numbers(const struct monitor *m)
 {
     struct engine_stat stats[64];
@@ -75,22 +57,10 @@ static void op_stats(struct monitor *m, struct conn *conn, const json_t *request
     conn_answer(conn, json_pack("{s:s, s:o}", "engine", m->record.engine, "stats", numbers));
 }
 
-static void op_rows(struct stream *s, const json_t *request)
-{
-    unsigned rows = op_number(request, "rows", 0, UINT16_MAX);
-    unsigned columns = op_number(request, "columns", 0, UINT16_MAX);
-
-    if (rows && columns && s->ops->resize)
-        s->ops->resize(s->arg, rows, columns);
-}
-
-/* Makes the connection a client of s; the owner's coming also starts the guest. */
+/* The owner's coming also starts the guest. */
 static void op_join(struct monitor *m, struct conn *conn, struct stream *s, const json_t *request)
 {
-    conn_answer(conn, NULL);
-    conn->patient = conn->owner;
-    conn_stream(conn, s, json_is_true(json_object_get(request, "replay")));
-    op_rows(s, request);
+    conn_join(conn, s, request);
     if (conn->owner)
         monitor_begin(m);
 }
@@ -137,12 +107,12 @@ static void op_exec(struct monitor *m, struct conn *conn, const json_t *request)
         .tty = wanted.tty,
         .open_stdin = wanted.open_stdin,
         .own = json_is_true(json_object_get(request, "own")),
-        .rows = op_number(request, "rows", 24, UINT16_MAX),
-        .columns = op_number(request, "columns", 80, UINT16_MAX),
+        .rows = control_number(request, "rows", 24, UINT16_MAX),
+        .columns = control_number(request, "columns", 80, UINT16_MAX),
     };
     command = command_new(&config);
     if (!command || !wanted.command || !wanted.command[0]) {
-        op_refuse(conn, -EINVAL, "exec: no command given");
+        conn_refuse_text(conn, -EINVAL, "exec: no command given");
         command_free(command);
     } else if (command_start(command, m->agent, &exec, &err) < 0) {
         if (!agent_host_ready(m->agent))
@@ -165,13 +135,14 @@ static void op_signal(struct monitor *m, struct conn *conn, const json_t *reques
     struct stream *s = m->command ? command_stream(m->command) : NULL;
 
     if (!s || !command_is_started(m->command)) {
-        op_refuse(conn, -EBUSY,
-                  m->command ? "the guest's command has not started yet"
+        conn_refuse_text(conn, -EBUSY,
+                         m->command
+                             ? "the guest's command has not started yet"
                              : "the guest has no command of its own that could take a signal; "
                                "without --signal, kill ends the guest");
         return;
     }
-    s->ops->signal(s->arg, op_number(request, "signal", 0, 64));
+    s->ops->signal(s->arg, control_number(request, "signal", 0, 64));
     conn_answer(conn, NULL);
 }
 
@@ -179,7 +150,7 @@ static void op_stop(struct monitor *m, struct conn *conn, const json_t *request)
 {
     conn->waiting = true;
     m->record.by_request = true;
-    monitor_stop(m, op_number(request, "seconds", STOP_SECONDS, 86400));
+    monitor_stop(m, control_number(request, "seconds", STOP_SECONDS, 86400));
 }
 
 static void op_kill(struct monitor *m, struct conn *conn, const json_t *request)
@@ -197,7 +168,7 @@ static void op_wait(struct monitor *m, struct conn *conn, const json_t *request)
 static void op_pause(struct monitor *m, struct conn *conn, const json_t *request)
 {
     if (m->record.state != VM_RUNNING && m->record.state != VM_STARTING) {
-        op_refuse(conn, -EBUSY, "only a running guest can be paused");
+        conn_refuse_text(conn, -EBUSY, "only a running guest can be paused");
         return;
     }
     machine_pause(m->machine);
@@ -210,7 +181,7 @@ static void op_pause(struct monitor *m, struct conn *conn, const json_t *request
 static void op_resume(struct monitor *m, struct conn *conn, const json_t *request)
 {
     if (m->record.state != VM_PAUSED) {
-        op_refuse(conn, -EBUSY, "the guest is not paused");
+        conn_refuse_text(conn, -EBUSY, "the guest is not paused");
         return;
     }
     machine_resume(m->machine);
@@ -231,7 +202,7 @@ void monitor_request(void *arg, struct conn *conn, const json_t *request)
     const char *name = json_string_value(json_object_get(request, "op"));
 
     if (((struct monitor *)arg)->ending) {
-        op_refuse(conn, -EBUSY, "the guest is just ending");
+        conn_refuse_text(conn, -EBUSY, "the guest is just ending");
         return;
     }
     for (unsigned i = 0; name && i < ARRAY_LEN(ops); i++)
@@ -239,7 +210,7 @@ void monitor_request(void *arg, struct conn *conn, const json_t *request)
             ops[i].run(arg, conn, request);
             return;
         }
-    op_refuse(conn, -EINVAL, "unknown operation");
+    conn_refuse_text(conn, -EINVAL, "unknown operation");
 }
 
 void monitor_gone(void *arg, struct conn *conn, bool detached)
