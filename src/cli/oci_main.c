@@ -37,6 +37,7 @@ static const struct cli_verb *const oci_verbs[] = {
 static const struct cli_option oci_globals[] = {
     {"root", 0, "DIR", "where the state of containers is kept"},
     {"log", 0, "FILE", "also tell errors there: [file:]PATH, syslog:NAME or journald:NAME"},
+    {"log-only", 0, NULL, "tell errors there alone: standard error is the container's"},
     {"log-format", 0, "FORMAT", "text or json"},
     {"log-level", 0, "LEVEL", "error, warning or debug"},
     {"debug", 0, NULL, "accepted for other runtimes' sake"},
@@ -66,7 +67,7 @@ static struct {
     struct container_runtime runtime;
     struct cgroup groups;
     const char *log_path, *syslog_name;
-    bool json;
+    bool json, log_only;
     enum oci_level level;
 } oci;
 
@@ -122,7 +123,8 @@ static void oci_log(const char *level, const char *text)
 int oci_fail(const struct err *err)
 {
     oci_log("error", err->text);
-    fprintf(stderr, "posada-oci: %s\n", err->text);
+    if (!oci.log_only)
+        fprintf(stderr, "posada-oci: %s\n", err->text);
     return EXIT_FAILED;
 }
 
@@ -223,6 +225,7 @@ static int oci_set_level(const struct cli_args *args, struct err *err)
     if (format && strcmp(format, "text") && strcmp(format, "json"))
         return err_set(err, -EINVAL, "--log-format %s: expected text or json", format);
     oci.json = format && !strcmp(format, "json");
+    oci.log_only = cli_has(args, "log-only") && cli_has(args, "log");
     return 0;
 }
 
