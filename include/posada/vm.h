@@ -81,6 +81,10 @@ struct vm_config {
     bool auto_remove;
     char *file, *spec; /* the guest file it is from, and a digest of what that says; NULL: none */
     char *restart;     /* its restart policy as text (vm/restart.h); NULL: no */
+    /* Containers only: EROFS files of the root, lowest first; or the unpacked root instead. */
+    char **layers, *tree;
+    unsigned millicpus, pids;       /* of processor time, of processes: at most; 0: no limit */
+    char *stop_signal;              /* what asks its program to end; NULL: TERM */
     struct vm_net net[VM_NETS_MAX]; /* eth0 and so on */
     unsigned net_count;
     struct vm_share share[VM_SHARES_MAX];

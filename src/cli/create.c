@@ -87,9 +87,11 @@ static int set_apply(const void *arg, struct vm_config *config, struct err *err)
 
 static int set_guest(const struct cli_args *args, struct guest *guest, struct err *err)
 {
-    bool sizes = cli_has(args, "memory") || cli_has(args, "cpus");
+    bool sizes = cli_has(args, "memory") || cli_has(args, "cpus") || cli_has(args, "pids");
     int r = store_change(guest, set_apply, args, err);
 
+    if (!r && sizes && guest_is_alive(guest) && guests_is_container(guest))
+        return guests_ask(guest, "update", err);
     if (!r && sizes && guest_is_alive(guest))
         fprintf(stderr, "guest '%s' runs; its new size counts from the next start on\n",
                 guest->name);
@@ -112,7 +114,7 @@ const struct cli_verb cli_set_verb = {
     .operands = "GUEST...",
     .summary = "Change guests: memory, processors, restart policy",
     .details = "A restart policy counts at once, also of a guest that runs; memory and processors "
-               "from its\nnext start on.",
+               "of a VM from its\nnext start on, limits of a container at once.",
     .options = set_options,
     .min = 1,
     .max = CLI_ANY_NUMBER,

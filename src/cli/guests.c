@@ -2,7 +2,10 @@
 /* Shared by the verbs that work on existing guests. */
 #include "cli/guests.h"
 
+#include "base/cleanup.h"
 #include "cli/cli.h"
+#include "vm/client.h"
+#include "vm/config.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -39,6 +42,27 @@ int guests_each(const struct cli_args *args, const char *done,
 json_t *guests_request(const char *op)
 {
     return json_pack("{s:s}", "op", op);
+}
+
+int guests_ask(const struct guest *guest, const char *op, struct err *err)
+{
+    CLEANUP(fd) int fd = -1;
+    int r = client_connect(guest, &fd, err);
+
+    if (r < 0)
+        return r;
+    r = client_ask(fd, guests_request(op), NULL, err);
+    return r < 0 ? err_wrap(err, r, "guest '%s'", guest->name) : 0;
+}
+
+bool guests_is_container(const struct guest *guest)
+{
+    struct vm_config config = {0};
+    bool container =
+        !guest_read_config(guest, &config, NULL) && config.technique == TECHNIQUE_CONTAINER;
+
+    vm_config_done(&config);
+    return container;
 }
 
 void guests_state_text(const struct guest_record *record, char *buf, size_t size)

@@ -26,6 +26,10 @@ int must_use guests_stop(struct guest *guest, unsigned seconds, struct err *err)
 /* Ends a guest at once, even one whose process no longer answers (stop.c). */
 int must_use guests_kill(struct guest *guest, struct err *err);
 
+/* Sends a request that has no further keys, to one that runs. */
+int must_use guests_ask(const struct guest *guest, const char *op, struct err *err);
+bool guests_is_container(const struct guest *guest);
+
 /* {"op": op}; add further keys. */
 json_t *guests_request(const char *op);
 /* "running", or "starting: waiting for agent, 12 s". */

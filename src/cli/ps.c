@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "vm/config.h"
+#include <stdio.h>
 
 static const struct cli_option ps_options[] = {
     {"all", 'a', NULL, "also guests that do not run"},
@@ -13,27 +14,33 @@ static const struct cli_option ps_options[] = {
 
 static const struct cli_column ps_columns[] = {
     {"NAME", "name"},          {"STATE", "status"}, {"ARCH", "arch"},
-    {"ENGINE", "engine"},      {"IMAGE", "image"},  {"CPUS", "cpus"},
+    {"ENGINE", "engine"},      {"IMAGE", "image"},  {"CPUS", "cpus_text"},
     {"MEMORY", "memory_text"}, {"AGE", "age"},      {NULL, NULL},
 };
 
 static json_t *ps_row(const struct guest *guest, const struct vm_config *config,
                       const struct guest_record *record)
 {
-    char status[400], age[32], memory[32];
+    char status[400], age[32], memory[32] = "-", cpus[32] = "-";
     const char *image = config->image ? config->image : config->kernel ? config->kernel : "-";
 
     guests_state_text(record, status, sizeof(status));
     guests_age_text(record->created, age, sizeof(age));
-    guests_size_text(config->memory, memory, sizeof(memory));
+    if (config->memory) /* a container may have whatever is there */
+        guests_size_text(config->memory, memory, sizeof(memory));
+    if (config->millicpus)
+        (void)snprintf(cpus, sizeof(cpus), "%g", config->millicpus / 1000.0);
+    else if (config->cpus)
+        (void)snprintf(cpus, sizeof(cpus), "%u", config->cpus);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:s, s:i, s:i, s:i, s:s, s:I}",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:s, s:s, s:i, s:i, s:i, s:s, "
+        "s:I}",
         "name", guest->name, "uuid", config->uuid, "state", vm_state_name(record->state), "reason",
         record->reason, "status", status, "arch", vm_arch_name(config->arch), "engine",
         record->engine[0] ? record->engine : "-", "image", image, "cpus", (int)config->cpus,
-        "memory", (json_int_t)config->memory, "memory_text", memory, "age", age, "pid",
-        (int)record->pid, "exit_code", (int)record->exit_code, "restarts", (int)record->restarts,
-        "restart", config->restart ? config->restart : "no", "created",
+        "cpus_text", cpus, "memory", (json_int_t)config->memory, "memory_text", memory, "age", age,
+        "pid", (int)record->pid, "exit_code", (int)record->exit_code, "restarts",
+        (int)record->restarts, "restart", config->restart ? config->restart : "no", "created",
         (json_int_t)record->created);
 }
 

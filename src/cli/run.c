@@ -102,8 +102,16 @@ static int run_create(struct run *run, struct err *err)
 
 static int run_detached(struct run *run, struct err *err)
 {
-    if (start_detach(&run->started, err) < 0)
-        return run_exit_code(cli_fail(err));
+    struct guest_record record;
+
+    if (start_detach(&run->started, err) < 0) {
+        int code = run_exit_code(cli_fail(err));
+
+        /* A container's program may be missing, as in the foreground. */
+        return !guest_read_record(&run->started.guest, &record, NULL) && record.exit_code
+                   ? (int)record.exit_code
+                   : code;
+    }
     printf("%s\n", run->started.guest.name);
     return EXIT_OK;
 }

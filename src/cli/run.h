@@ -18,9 +18,10 @@ extern const struct cli_option run_guest_options[];
     }
 
 #define RUN_SIZE_OPTIONS                                                                           \
-    {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G)"},                           \
+    {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G; a container: the host's)"},  \
+        {"cpus", 0, "N", "number of processors (default: 1); a container: such as 0.5"},           \
     {                                                                                              \
-        "cpus", 0, "N", "number of processors (default: 1)"                                        \
+        "pids", 0, "N", "a container: at most so many processes and threads"                       \
     }
 #define RUN_RESTART_OPTION                                                                         \
     {                                                                                              \
@@ -52,14 +53,28 @@ int must_use run_file(const char *what, const char *path, char **ret, struct err
 /* Reads --volume. */
 int must_use run_share_options(const struct cli_args *args, struct vm_config *config,
                                struct err *err);
+/* Makes an OCI image into the root and process of a container (run_container.c). */
+struct image_progress;
+struct image;
+int must_use run_take_container(struct vm_config *config, struct image *image,
+                                const struct image_progress *progress, struct err *err);
+/* Entrypoint, command, environment, user and directory of an OCI image, what the user gave first.
+ */
+int must_use run_take_process(struct vm_config *config, struct image *image, struct err *err);
+/* Refuses options that only a virtual machine has. */
+int must_use run_check_container(const struct cli_args *args, const struct vm_config *config,
+                                 struct err *err);
+/* --cpus and --pids of a container. */
+int must_use run_container_sizes(const struct cli_args *args, struct vm_config *config,
+                                 struct err *err);
+/* The architecture of this host. */
+enum vm_arch run_host_arch(void);
 /* Refuses what no engine here can run, with what can be done instead. */
 int must_use run_check_engine(const struct vm_config *config, struct err *err);
 /* Makes an image's name into kernel, initrd, command line, disks and command, building it first if
  * need be. ret_has_console: its own init lets one log in on the console; may be NULL. */
 int must_use run_resolve_image(struct vm_config *config, bool *ret_has_console, struct err *err);
 /* Fetches an OCI image (image_take.c). name NULL: as it is called there. plain: without TLS. */
-struct image;
-struct image_progress;
 int must_use run_pull_image(const char *reference, const char *name, enum vm_arch arch, bool plain,
                             const struct image_progress *progress, struct image *ret_image,
                             struct err *err);

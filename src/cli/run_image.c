@@ -115,7 +115,7 @@ static int take_env(struct vm_config *config, char *const *env, struct err *err)
     return 0;
 }
 
-static int take_process(struct vm_config *config, struct image *image, struct err *err)
+int run_take_process(struct vm_config *config, struct image *image, struct err *err)
 {
     int r = take_command(config, &image->process, err);
 
@@ -150,7 +150,7 @@ static int take_root(struct vm_config *config, struct image *image,
     }
     if (!r)
         r = set_overlay(&disk[1], image->blank, "raw", config->disk_size, err);
-    return r ? r : take_process(config, image, err);
+    return r ? r : run_take_process(config, image, err);
 }
 
 int run_resolve_image(struct vm_config *config, bool *ret_has_console, struct err *err)
@@ -167,18 +167,21 @@ int run_resolve_image(struct vm_config *config, bool *ret_has_console, struct er
     r = image_resolve(config->image, config->arch, &options, &image, err);
     if (r == -ENOENT && strchr(config->image, '/')) /* a registry's name */
         r = run_pull_image(config->image, NULL, config->arch, false, options.progress, &image, err);
-    if (r == 0 && !config->disk_size)
+    if (r == 0 && !config->disk_size && config->technique != TECHNIQUE_CONTAINER)
         config->disk_size = DISK_DEFAULT;
-    if (r == 0 && image.kind == IMAGE_DISK)
+    if (r == 0 && image.kind == IMAGE_DISK && config->technique != TECHNIQUE_CONTAINER)
         r = take_disk(config, &image, err);
-    if (r == 0 && image.kind == IMAGE_ROOT)
+    if (r == 0 && config->technique == TECHNIQUE_CONTAINER)
+        r = run_take_container(config, &image, options.progress, err);
+    else if (r == 0 && image.kind == IMAGE_ROOT)
         r = take_root(config, &image, &options, err);
     cli_progress_end();
     if (r < 0)
         return r;
     if (ret_has_console)
-        *ret_has_console = image.kind == IMAGE_DISK;
-    take_boot(config, &image);
+        *ret_has_console = image.kind == IMAGE_DISK && config->technique != TECHNIQUE_CONTAINER;
+    if (config->technique != TECHNIQUE_CONTAINER)
+        take_boot(config, &image);
     image_done(&image);
     return 0;
 }
@@ -193,6 +196,8 @@ int run_check_engine(const struct vm_config *config, struct err *err)
         .name = config->engine,
     };
 
+    if (config->technique == TECHNIQUE_CONTAINER)
+        return 0; /* run_check_container() has looked */
     if (!board)
         return err_set(err, -EOPNOTSUPP,
                        "--arch %s: no engine of this version of Posada runs such guests; use "

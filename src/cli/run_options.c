@@ -146,22 +146,22 @@ int run_command_options(const struct cli_args *args, struct vm_config *config, s
 
 /* --- the machine --- */
 
-static int option_memory(const struct cli_args *args, uint64_t *memory, struct err *err)
+static int option_memory(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     const char *text = cli_value(args, "memory");
-    uint64_t host, wanted = *memory;
+    uint64_t host, wanted = config->memory;
     struct sysinfo info;
 
     if (text && cli_parse_size("--memory", text, &wanted, err) < 0)
         return err->code;
-    if (!wanted)
+    if (!wanted && (text || config->technique != TECHNIQUE_CONTAINER))
         return err_set(err, -EINVAL, "--memory 0: a guest needs memory; try 512M");
     sysinfo(&info);
     host = (uint64_t)info.totalram * info.mem_unit;
     if (text && wanted > host)
         return err_set(err, -EINVAL, "--memory %s: this host has only %llu MiB", text,
                        (unsigned long long)(host >> 20));
-    *memory = (wanted + MEMORY_STEP - 1) & ~(uint64_t)(MEMORY_STEP - 1);
+    config->memory = (wanted + MEMORY_STEP - 1) & ~(uint64_t)(MEMORY_STEP - 1);
     return 0;
 }
 
@@ -181,8 +181,14 @@ static int option_count(const struct cli_args *args, const char *name, unsigned 
 
 int run_size_options(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
-    int r = option_memory(args, &config->memory, err);
+    int r = option_memory(args, config, err);
 
+    if (!r && config->technique == TECHNIQUE_CONTAINER)
+        return run_container_sizes(args, config, err);
+    if (!r && cli_has(args, "pids"))
+        r = err_set(err, -EINVAL,
+                    "--pids: a virtual machine counts its own processes; this is for "
+                    "--technique container");
     return r ? r : option_count(args, "cpus", VM_CPUS_MAX, &config->cpus, err);
 }
 
@@ -203,18 +209,20 @@ static int option_arch(const struct cli_args *args, struct vm_config *config, st
 {
     const char *arch = cli_value(args, "arch"), *technique = cli_value(args, "technique");
     const char *engine = cli_value(args, "engine"), *model = cli_value(args, "cpu-model");
-    int v = arch ? vm_arch_parse(arch) : ARCH_RISCV64;
+    int v = technique ? vm_technique_parse(technique) : TECHNIQUE_AUTO;
 
-    if (v < 0)
-        return err_set(err, -EINVAL, "--arch '%s': expected riscv64, arm64 or amd64", arch);
-    config->arch = (enum vm_arch)v;
-    v = technique ? vm_technique_parse(technique) : TECHNIQUE_AUTO;
     if (v < 0)
         return err_set(
             err, -EINVAL,
             "--technique '%s': expected auto, emulate, full, hardware, para or container",
             technique);
     config->technique = (enum vm_technique)v;
+    v = arch                                       ? vm_arch_parse(arch)
+        : config->technique == TECHNIQUE_CONTAINER ? (int)run_host_arch()
+                                                   : ARCH_RISCV64;
+    if (v < 0)
+        return err_set(err, -EINVAL, "--arch '%s': expected riscv64, arm64 or amd64", arch);
+    config->arch = (enum vm_arch)v;
     snprintf(config->engine, sizeof(config->engine), "%s", engine ? engine : "");
     if (model && strlen(model) >= sizeof(config->cpu_model))
         return err_set(err, -EINVAL, "--cpu-model '%s': at most %zu characters", model,
@@ -311,12 +319,16 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
 
     if (!r && name)
         strcpy(config->name, name);
-    config->memory = MEMORY_DEFAULT;
-    config->cpus = 1;
     if (!r)
         r = run_command_options(args, config, err);
     if (!r)
         r = option_arch(args, config, err);
+    if (!r && config->technique == TECHNIQUE_CONTAINER)
+        r = run_check_container(args, config, err);
+    if (config->technique != TECHNIQUE_CONTAINER) { /* which has what the host has */
+        config->memory = MEMORY_DEFAULT;
+        config->cpus = 1;
+    }
     if (!r)
         r = run_size_options(args, config, err);
     if (!r)

@@ -8,6 +8,7 @@
 #include "cli/guests.h"
 #include "cli/run.h"
 #include "cli/verbs.h"
+#include "ctr/ctr.h"
 #include "host/process.h"
 #include "vm/client.h"
 #include "vm/config.h"
@@ -15,6 +16,8 @@
 #include "vm/restart.h"
 #include <errno.h>
 #include <unistd.h>
+
+enum { SEE_OUT_MS = 10000 };
 
 /* Sees the guest's processes out: nothing of this run is left when we return. */
 static void start_see_out(struct started *s)
@@ -24,7 +27,24 @@ static void start_see_out(struct started *s)
     if (s->owner_fd >= 0)
         close(s->owner_fd);
     s->owner_fd = -1;
-    (void)!process_wait(s->keeper, &status);
+    if (s->keeper)
+        (void)!process_wait(s->keeper, &status);
+    else
+        (void)!guest_wait_gone(&s->guest, SEE_OUT_MS);
+}
+
+/* The processes of a VM, or the monitor that all containers share. */
+static int start_spawn(const struct guest *locked, struct started *s, struct err *err)
+{
+    struct vm_config config = {0};
+    int r = guest_read_config(locked, &config, err);
+    bool container = config.technique == TECHNIQUE_CONTAINER;
+
+    vm_config_done(&config);
+    if (r < 0)
+        return r;
+    return container ? ctr_spawn(locked, &s->owner_fd, err)
+                     : monitor_spawn(locked, &s->owner_fd, &s->keeper, err);
 }
 
 int start_guest(const struct guest *locked, struct started *ret, struct err *err)
@@ -35,15 +55,16 @@ int start_guest(const struct guest *locked, struct started *ret, struct err *err
     if (!r)
         r = guest_want_stopped(locked, false, err);
     if (!r)
-        r = monitor_spawn(locked, &s.owner_fd, &s.keeper, err);
+        r = start_spawn(locked, &s, err);
     if (r < 0) {
         guest_close(&s.guest);
         return r;
     }
     r = client_receive(s.owner_fd, NULL, err);
     if (r < 0) {
-        start_see_out(&s);
-        guest_close(&s.guest);
+        if (s.keeper)
+            start_see_out(&s);
+        started_done(&s);
         return err_wrap(err, r, "guest '%s' cannot start", locked->name);
     }
     *ret = s;

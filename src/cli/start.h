@@ -8,7 +8,7 @@
 struct started {
     struct guest guest; /* not locked: for looking at it */
     int owner_fd;       /* closing it before start_detach() ends the guest; -1: none */
-    pid_t keeper;
+    pid_t keeper;       /* 0: a container, which has none */
 };
 
 #define STARTED_NONE ((struct started){.guest = GUEST_NONE, .owner_fd = -1})

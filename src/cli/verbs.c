@@ -8,6 +8,7 @@ const struct cli_verb *const cli_verbs[] = {
     &cli_attach_verb,
     &cli_completion_verb,
     &cli_console_verb,
+    &cli_container_monitor_verb,
     &cli_cp_verb,
     &cli_create_verb,
     &cli_disk_verb,

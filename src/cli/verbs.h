@@ -7,6 +7,7 @@
 extern const struct cli_verb cli_attach_verb;
 extern const struct cli_verb cli_completion_verb;
 extern const struct cli_verb cli_console_verb;
+extern const struct cli_verb cli_container_monitor_verb;
 extern const struct cli_verb cli_cp_verb;
 extern const struct cli_verb cli_create_verb;
 extern const struct cli_verb cli_disk_verb;

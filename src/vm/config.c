@@ -172,6 +172,11 @@ static const struct field config_fields[] = {
     FIELD(vm_config, FIELD_TEXT, trace),
     FIELD(vm_config, FIELD_BOOL, perf_map),
     FIELD(vm_config, FIELD_TEXT, symbols),
+    FIELD(vm_config, FIELD_LIST, layers),
+    FIELD(vm_config, FIELD_TEXT, tree),
+    FIELD(vm_config, FIELD_UINT, millicpus),
+    FIELD(vm_config, FIELD_UINT, pids),
+    FIELD(vm_config, FIELD_TEXT, stop_signal),
     {0},
 };
 /* clang-format on */

@@ -108,6 +108,12 @@ int own_create(int dir_fd, struct vm_config *config, struct err *err)
         return 0;
     (void)own_link(dir_fd, &config->kernel, "kernel");
     (void)own_link(dir_fd, &config->initrd, "initrd");
+    for (unsigned i = 0; config->layers && config->layers[i]; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "layer%u", i);
+        (void)own_link(dir_fd, &config->layers[i], name);
+    }
     for (unsigned i = 0; !r && i < config->disk_count; i++) {
         struct vm_disk *disk = &config->disk[i];
         char name[32];
@@ -142,6 +148,8 @@ int own_resolve(int dir_fd, struct vm_config *config, struct err *err)
 
     if (!r)
         r = own_resolve_one(dir_fd, &config->initrd, err);
+    for (unsigned i = 0; !r && config->layers && config->layers[i]; i++)
+        r = own_resolve_one(dir_fd, &config->layers[i], err);
     for (unsigned i = 0; !r && i < config->disk_count; i++) {
         r = own_resolve_one(dir_fd, &config->disk[i].path, err);
         if (!r)

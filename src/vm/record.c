@@ -198,12 +198,14 @@ bool guest_is_alive(const struct guest *guest)
 
 int guest_wait_gone(const struct guest *guest, unsigned timeout_ms)
 {
-    const struct timespec pause = {.tv_nsec = 5000000};
+    struct timespec pause = {.tv_nsec = 250000};
 
-    for (unsigned waited = 0; guest_is_alive(guest); waited += 5) {
-        if (waited >= timeout_ms)
+    for (uint64_t waited = 0; guest_is_alive(guest); waited += (uint64_t)pause.tv_nsec) {
+        if (waited >= timeout_ms * UINT64_C(1000000))
             return -ETIMEDOUT;
         nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 4000000)
+            pause.tv_nsec += pause.tv_nsec / 2;
     }
     return 0;
 }

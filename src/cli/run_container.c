@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an image to a container: what it is made of, and what a container cannot have. */
+#include "cli/run.h"
+
+#include "cli/cli.h"
+#include "ctr/root.h"
+#include "image/image.h"
+#include "vm/config.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+enum { CPUS_MAX = 1024, PIDS_MAX = 1 << 22 };
+
+enum vm_arch run_host_arch(void)
+{
+    struct utsname host;
+    int arch = uname(&host) < 0 ? -1 : vm_arch_parse(host.machine);
+
+    return arch < 0 ? ARCH_X86_64 : (enum vm_arch)arch;
+}
+
+/* "2", "0.5", "1.25": thousandths of a processor. */
+static int container_cpus(const char *text, unsigned *ret, struct err *err)
+{
+    size_t whole = strspn(text, "0123456789");
+    const char *point = text[whole] == '.' ? text + whole + 1 : "";
+    size_t part = strspn(point, "0123456789");
+    unsigned long value = strtoul(text, NULL, 10) * 1000, scale = 100;
+
+    if (!whole || whole > 4 || part > 3 || (*point ? point[part] : text[whole]))
+        return err_set(err, -EINVAL, "--cpus '%.40s': expected a number such as 2 or 0.5", text);
+    for (size_t i = 0; i < part; i++, scale /= 10)
+        value += (unsigned long)(point[i] - '0') * scale;
+    if (value < 10 || value > CPUS_MAX * 1000)
+        return err_set(err, -EINVAL, "--cpus %s: expected 0.01 to %d", text, CPUS_MAX);
+    *ret = (unsigned)value;
+    return 0;
+}
+
+int run_container_sizes(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *cpus = cli_value(args, "cpus"), *pids = cli_value(args, "pids");
+    uint64_t count = config->pids;
+    int r = cpus ? container_cpus(cpus, &config->millicpus, err) : 0;
+
+    if (!r && pids)
+        r = cli_parse_number("--pids", pids, 1, PIDS_MAX, &count, err);
+    config->pids = (unsigned)count;
+    config->cpus = (config->millicpus + 999) / 1000;
+    return r;
+}
+
+int run_check_container(const struct cli_args *args, const struct vm_config *config,
+                        struct err *err)
+{
+    static const char *const machine[] = {
+        "append", "cpu-model", "disk",    "disk-size", "engine", "firmware", "gdb",  "initrd",
+        "kernel", "perf-map",  "sandbox", "symbols",   "tohost", "trace",    "vsock"};
+
+    for (size_t i = 0; i < ARRAY_LEN(machine); i++)
+        if (cli_has(args, machine[i]))
+            return err_set(err, -EINVAL,
+                           "--%s: a container has no machine of its own; leave it out, or choose "
+                           "another --technique",
+                           machine[i]);
+    if (config->arch != run_host_arch())
+        return err_set(err, -EOPNOTSUPP,
+                       "--arch %s: a container's programs run on this host's processor, %s; "
+                       "--technique emulate runs others",
+                       vm_arch_debian_name(config->arch), vm_arch_debian_name(run_host_arch()));
+    return 0;
+}
+
+int run_take_container(struct vm_config *config, struct image *image,
+                       const struct image_progress *progress, struct err *err)
+{
+    int r;
+
+    if (image->kind != IMAGE_ROOT)
+        return err_set(err, -EOPNOTSUPP,
+                       "image '%s' is a machine's (%s), not a container's; choose another "
+                       "--technique, or an OCI image",
+                       image->name, image_kind_name(image->kind));
+    r = run_take_process(config, image, err);
+    if (!r && image->process.stop_signal && !config->stop_signal)
+        config->stop_signal = TAKE(image->process.stop_signal);
+    return r ? r : image_mountable_layers(image, progress, &config->layers, err);
+}

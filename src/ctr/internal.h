@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the monitor of containers share.
+ *
+ * A container's life: built (root mounted, configuration written) -> its owner speaks -> starting
+ * (posada-oci at work) -> running -> ended: what is left of it is deleted -> waiting for its next
+ * run, or over.
+ */
+#pragma once
+
+#include "ctr/job.h"
+#include "ctr/net.h"
+#include "ctr/proc.h"
+#include "ctr/root.h"
+#include "vm/control.h"
+#include "vm/events.h"
+#include "vm/store.h"
+
+enum {
+    CTR_STOP_SECONDS = 10,          /* for an end nobody gave a time for */
+    CTR_LAST_WORDS_NS = 2000000000, /* for clients to take the end of its output */
+};
+
+enum ctr_phase { CTR_BUILT, CTR_STARTING, CTR_RUNNING, CTR_CLEANING, CTR_WAITING, CTR_OVER };
+
+/* The monitor. */
+struct ctrs {
+    struct loop *loop;
+    struct ctr *list;
+    struct ctr_layers layers;
+    struct loop_timer *idle;
+    unsigned links; /* connections that may bring another container */
+    int listen_fd, dir_fd;
+    char *run_dir;  /* of all guests: RUN/guests */
+    char *oci_root; /* posada-oci's state */
+    char *oci;      /* its program */
+    char *self;     /* ours */
+    json_t *seccomp;
+    bool own_user; /* we are root of a user namespace only */
+};
+
+/* One more process in a container (exec, cp). */
+struct ctr_exec {
+    struct ctr_exec *next;
+    struct ctr *ctr;
+    struct ctr_proc *proc;
+    unsigned number; /* of its files in the run directory */
+    bool detached;
+};
+
+/* A question to posada-oci that a client waits for. */
+struct ctr_question {
+    struct ctr_question *next;
+    struct ctr *ctr;
+    struct conn *conn; /* NULL: gone meanwhile */
+    struct ctr_job job;
+    unsigned number;
+    void (*answer)(struct ctr_question *q, const struct buf *out);
+    char log[96], file[96];
+};
+
+struct ctr {
+    struct ctr *next;
+    struct ctrs *all;
+    enum ctr_phase phase;
+    struct guest guest;
+    struct vm_config config;
+    struct guest_record record;
+    struct guest_log *log;
+    struct control *control;
+    struct conn *owner;   /* the command line that waits for it; NULL: detached */
+    struct conn *starter; /* waits to hear how the start goes; NULL: nobody */
+    struct ctr_root root;
+    struct ctr_net net;
+    struct ctr_proc *proc;
+    struct ctr_exec *execs;
+    struct ctr_question *questions;
+    struct ctr_job job;       /* the step of its life that is being done */
+    struct loop_timer *timer; /* a stop's patience, a restart's delay, last words */
+    struct loop_timer *sync;  /* writes a changed record down */
+    char *run_path, *root_path, *log_path;
+    int run_fd;
+    pid_t pid; /* of its first process; 0: none */
+    unsigned tries, numbers;
+    uint64_t last_words_ns;
+    int early_status; /* it ended before its start had been told */
+    bool begun, stop_wanted, kill_wanted, ended_early;
+};
+
+/* --- life (life.c) --- */
+/* Takes the guest over, with its descriptors, and owner_fd (-1: none). Says to the owner how it
+ * went. */
+void ctr_new(struct ctrs *all, struct guest *guest, int owner_fd);
+/* Takes over a container that a killed monitor left running. False: nothing of it is left. */
+bool ctr_adopt(struct ctrs *all, struct guest *guest);
+void ctr_begin(struct ctr *c);
+void ctr_stop(struct ctr *c, unsigned seconds);
+void ctr_kill(struct ctr *c);
+void ctr_state(struct ctr *c, enum vm_state state, const char *fmt, ...) printf_fn(3, 4);
+void ctr_sync(struct ctr *c); /* writes the record down now */
+/* posada-oci for this container. */
+struct ctr_oci ctr_oci_of(const struct ctr *c, const char *log_path);
+/* The exit code and the sentence of a start that failed. */
+unsigned ctr_failure_code(const struct err *err);
+
+/* --- building (build.c) --- */
+int must_use ctr_build(struct ctr *c, struct err *err);
+int must_use ctr_write_json(int dir_fd, const char *name, json_t *json, struct err *err);
+int must_use ctr_open_root(const struct ctr *c, int *ret_fd, struct err *err);
+
+/* --- what clients ask (ops.c, exec.c) --- */
+void ctr_request(void *arg, struct conn *conn, const json_t *request);
+void ctr_gone(void *arg, struct conn *conn, bool detached);
+void ctr_exec_request(struct ctr *c, struct conn *conn, const json_t *request);
+void ctr_exec_free_all(struct ctr *c);
+void ctr_questions_free(struct ctr *c);
+/* Asks posada-oci for a client; resources: of an update, stolen, NULL: none. */
+void ctr_ask(struct ctr *c, struct conn *conn, const char *const *words, bool output,
+             void (*answer)(struct ctr_question *q, const struct buf *out));
+
+/* --- the monitor (monitor.c) --- */
+void ctrs_forget(struct ctrs *all, struct ctr *c); /* it is over: freed by the caller */

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What clients may ask of a container (protocol: vm/control.h), as vm/monitor_ops.c has it for VMs.
+ * What posada-oci has to do is a question to it, answered when it has ended; the client may be gone
+ * by then.
+ */
+#include "ctr/internal.h"
+
+#include "base/cleanup.h"
+#include "ctr/bundle.h"
+#include "vm/config.h"
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- questions --- */
+
+static void question_free(struct ctr_question *q)
+{
+    struct ctr_question **link = &q->ctr->questions;
+
+    while (*link != q)
+        link = &(*link)->next;
+    *link = q->next;
+    ctr_job_done(&q->job);
+    (void)!unlinkat(q->ctr->run_fd, strrchr(q->log, '/') + 1, 0);
+    if (*q->file)
+        (void)!unlinkat(q->ctr->run_fd, q->file, 0);
+    free(q);
+}
+
+void ctr_questions_free(struct ctr *c)
+{
+    while (c->questions) {
+        if (c->questions->conn)
+            conn_refuse_text(c->questions->conn, -EBUSY, "the guest is just ending");
+        question_free(c->questions);
+    }
+}
+
+static void question_done(void *arg, int code, const struct buf *out, const struct err *err)
+{
+    struct ctr_question *q = arg;
+
+    if (code && q->conn)
+        conn_refuse(q->conn, err);
+    else if (!code)
+        q->answer(q, out);
+    question_free(q);
+}
+
+static void question_ask(struct ctr_question *q, const char *const *words, bool output)
+{
+    struct ctr *c = q->ctr;
+    struct ctr_oci oci = ctr_oci_of(c, q->log);
+    const struct ctr_job_config config = {.loop = c->all->loop,
+                                          .oci = &oci,
+                                          .words = words,
+                                          .in = -1,
+                                          .out = -1,
+                                          .err_fd = -1,
+                                          .output = output,
+                                          .done = question_done,
+                                          .arg = q};
+    struct err err;
+
+    if (ctr_job_start(&q->job, &config, &err) < 0) {
+        conn_refuse(q->conn, &err);
+        question_free(q);
+    }
+}
+
+static struct ctr_question *question_new(struct ctr *c, struct conn *conn,
+                                         void (*answer)(struct ctr_question *q,
+                                                        const struct buf *out))
+{
+    struct ctr_question *q = calloc(1, sizeof(*q));
+    int n;
+
+    if (!q)
+        return NULL;
+    *q = (struct ctr_question){.next = c->questions,
+                               .ctr = c,
+                               .conn = conn,
+                               .job.child.pidfd = -1,
+                               .job.out_fd = -1,
+                               .answer = answer};
+    n = snprintf(q->log, sizeof(q->log), "%s/ask-%u", c->run_path, c->numbers++);
+    c->questions = q;
+    if (n < 0 || n >= (int)sizeof(q->log)) {
+        c->questions = q->next;
+        free(q);
+        return NULL;
+    }
+    return q;
+}
+
+void ctr_ask(struct ctr *c, struct conn *conn, const char *const *words, bool output,
+             void (*answer)(struct ctr_question *q, const struct buf *out))
+{
+    struct ctr_question *q = question_new(c, conn, answer);
+
+    if (!q)
+        conn_refuse_text(conn, -ENOMEM, "out of memory");
+    else
+        question_ask(q, words, output);
+}
+
+/* --- operations --- */
+
+static void op_status(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    conn_answer(conn, json_pack("{s:s, s:s, s:b, s:b, s:s, s:{}}", "state",
+                                vm_state_name(c->record.state), "reason", c->record.reason, "begun",
+                                c->begun, "agent", c->phase == CTR_RUNNING, "engine",
+                                c->record.engine, "stats"));
+}
+
+static void op_join(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    if (!c->proc) {
+        conn_refuse_text(conn, -EBUSY, "the guest is between two runs");
+        return;
+    }
+    conn_join(conn, ctr_proc_stream(c->proc), request);
+    if (conn->owner)
+        ctr_begin(c);
+}
+
+static void op_detach(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    conn->detached = true;
+    if (conn->owner && !c->begun) { /* answered when its program runs, or cannot */
+        c->starter = conn;
+        ctr_begin(c);
+        return;
+    }
+    ctr_sync(c); /* who asks next must not read of an older state */
+    conn_answer(conn, NULL);
+}
+
+static void op_signal(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    if (c->phase != CTR_RUNNING) {
+        conn_refuse_text(conn, -EBUSY, "the guest's command has not started yet");
+        return;
+    }
+    ctr_proc_signal(c->proc, control_number(request, "signal", 0, 64));
+    conn_answer(conn, NULL);
+}
+
+static void op_stop(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    conn->waiting = true;
+    c->record.by_request = true;
+    ctr_stop(c, control_number(request, "seconds", CTR_STOP_SECONDS, 86400));
+}
+
+static void op_kill(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    conn->waiting = true;
+    c->record.by_request = true;
+    ctr_kill(c);
+}
+
+static void op_wait(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    conn->waiting = true;
+}
+
+/* --- pause and resume --- */
+
+static void op_paused(struct ctr_question *q, const struct buf *out)
+{
+    event_add(EVENT_PAUSED, &q->ctr->guest, NULL);
+    ctr_state(q->ctr, VM_PAUSED, "%s", "");
+    ctr_sync(q->ctr);
+    if (q->conn)
+        conn_answer(q->conn, NULL);
+}
+
+static void op_pause(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    const char *const words[] = {"pause", c->guest.name, NULL};
+
+    if (c->record.state != VM_RUNNING)
+        conn_refuse_text(conn, -EBUSY, "only a running guest can be paused");
+    else
+        ctr_ask(c, conn, words, false, op_paused);
+}
+
+static void op_resumed(struct ctr_question *q, const struct buf *out)
+{
+    event_add(EVENT_RESUMED, &q->ctr->guest, NULL);
+    ctr_state(q->ctr, VM_RUNNING, "%s", "");
+    ctr_sync(q->ctr);
+    if (q->conn)
+        conn_answer(q->conn, NULL);
+}
+
+static void op_resume(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    const char *const words[] = {"resume", c->guest.name, NULL};
+
+    if (c->record.state != VM_PAUSED)
+        conn_refuse_text(conn, -EBUSY, "the guest is not paused");
+    else
+        ctr_ask(c, conn, words, false, op_resumed);
+}
+
+/* --- stats and limits --- */
+
+static json_int_t stat_of(const json_t *data, const char *group, const char *part, const char *name)
+{
+    const json_t *at = json_object_get(data, group);
+
+    return (json_int_t)json_real_value(
+        json_object_get(part ? json_object_get(at, part) : at, name));
+}
+
+/* The names that VMs' numbers have too, so that one table shows both. */
+static json_t *op_numbers(const struct ctr *c, const json_t *data)
+{
+    json_t *numbers =
+        json_pack("{s:I, s:I, s:I}", "vcpu_cpu_ns", stat_of(data, "cpu", "usage", "total"),
+                  "guest_ram_resident_bytes", stat_of(data, "memory", "usage", "usage"),
+                  "processes", stat_of(data, "pids", NULL, "current"));
+
+    json_object_set_new(numbers, "throttled_ns",
+                        json_integer(stat_of(data, "cpu", "throttling", "throttledTime")));
+    json_object_set_new(numbers, "memory_max_bytes",
+                        json_integer(stat_of(data, "memory", "usage", "max")));
+    if (c->config.memory)
+        json_object_set_new(numbers, "guest_ram_bytes", json_integer((json_int_t)c->config.memory));
+    return numbers;
+}
+
+static void op_counted(struct ctr_question *q, const struct buf *out)
+{
+    /* "No limit" is a number that jansson takes as a real one only. */
+    json_t *event = json_loadb((const char *)buf_data(out), out->len,
+                               JSON_DISABLE_EOF_CHECK | JSON_DECODE_INT_AS_REAL, NULL);
+
+    if (q->conn)
+        conn_answer(q->conn, json_pack("{s:s, s:o}", "engine", q->ctr->record.engine, "stats",
+                                       op_numbers(q->ctr, json_object_get(event, "data"))));
+    json_decref(event);
+}
+
+static void op_stats(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    const char *const words[] = {"events", "--stats", c->guest.name, NULL};
+
+    if (c->phase != CTR_RUNNING)
+        conn_refuse_text(conn, -EBUSY, "the guest does not run yet");
+    else
+        ctr_ask(c, conn, words, true, op_counted);
+}
+
+static void op_updated(struct ctr_question *q, const struct buf *out)
+{
+    if (q->conn)
+        conn_answer(q->conn, NULL);
+}
+
+/* Its configuration has been changed: the new limits count now. */
+static void op_update(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    CLEANUP(free) char *path = NULL;
+    struct ctr_question *q;
+    struct vm_config config;
+    struct err err;
+    int r;
+
+    if (c->phase != CTR_RUNNING) {
+        conn_refuse_text(conn, -EBUSY, "the guest does not run yet");
+        return;
+    }
+    r = guest_read_config(&c->guest, &config, &err);
+    q = r < 0 ? NULL : question_new(c, conn, op_updated);
+    if (!r && !q)
+        r = err_set(&err, -ENOMEM, "out of memory");
+    if (!r) {
+        c->config.memory = config.memory;
+        c->config.millicpus = config.millicpus;
+        c->config.pids = config.pids;
+        (void)snprintf(q->file, sizeof(q->file), "limits-%u", c->numbers++);
+        r = ctr_write_json(c->run_fd, q->file, ctr_bundle_resources(&config), &err);
+        vm_config_done(&config);
+    }
+    if (!r && asprintf(&path, "%s/%s", c->run_path, q->file) < 0)
+        r = err_set(&err, -ENOMEM, "out of memory");
+    if (r < 0) {
+        conn_refuse(conn, &err);
+        if (q)
+            question_free(q);
+        return;
+    }
+    question_ask(q, (const char *const[]){"update", "--resources", path, c->guest.name, NULL},
+                 false);
+}
+
+/* --- the table --- */
+
+static const struct op {
+    const char *name;
+    void (*run)(struct ctr *c, struct conn *conn, const json_t *request);
+} ops[] = {
+    {"attach", op_join}, {"console", op_join},  {"detach", op_detach}, {"exec", ctr_exec_request},
+    {"kill", op_kill},   {"pause", op_pause},   {"resume", op_resume}, {"signal", op_signal},
+    {"stats", op_stats}, {"status", op_status}, {"stop", op_stop},     {"update", op_update},
+    {"wait", op_wait},
+};
+
+void ctr_request(void *arg, struct conn *conn, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "op"));
+    struct ctr *c = arg;
+
+    if (c->phase == CTR_CLEANING || c->phase == CTR_OVER) {
+        conn_refuse_text(conn, -EBUSY, "the guest is just ending");
+        return;
+    }
+    for (unsigned i = 0; name && i < ARRAY_LEN(ops); i++)
+        if (!strcmp(ops[i].name, name)) {
+            ops[i].run(c, conn, request);
+            return;
+        }
+    conn_refuse_text(conn, -EINVAL, "unknown operation");
+}
+
+void ctr_gone(void *arg, struct conn *conn, bool detached)
+{
+    struct ctr *c = arg;
+
+    for (struct ctr_question *q = c->questions; q; q = q->next)
+        if (q->conn == conn)
+            q->conn = NULL;
+    if (conn == c->starter)
+        c->starter = NULL;
+    if (conn != c->owner)
+        return;
+    c->owner = NULL;
+    if (detached || c->phase >= CTR_CLEANING)
+        return;
+    c->record.by_request = true;
+    ctr_kill(c);
+}
