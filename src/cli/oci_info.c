@@ -222,8 +222,8 @@ static void oci_put_linux(struct out *o)
     out_begin(o, "cgroup", '{');
     out_bool(o, "v1", true);
     out_bool(o, "v2", true);
-    out_bool(o, "systemd", false);
-    out_bool(o, "systemdUser", false);
+    out_bool(o, "systemd", true);
+    out_bool(o, "systemdUser", true);
     out_bool(o, "rdma", true);
     out_end(o, '}');
     oci_put_seccomp(o);

@@ -262,7 +262,7 @@ static int oci_set_globals(const struct cli_args *args, struct err *err)
 static void oci_version(void)
 {
     printf("posada-oci version %s\ncommand line as of runc version 1.1 and crun version 1.27\n"
-           "spec: 1.2.0\n+SECCOMP +CGROUP_V1 +CGROUP_V2 +EBPF\n",
+           "spec: 1.2.0\n+SYSTEMD +SECCOMP +CGROUP_V1 +CGROUP_V2 +EBPF\n",
            POSADA_VERSION);
 }
 

@@ -328,6 +328,33 @@ int cgroup_make_v2(struct cgroup *g, int *ret_fd, struct err *err)
     return 0;
 }
 
+int cgroup_make_inner(struct cgroup *g, int *ret_fd, struct err *err)
+{
+    const struct cgroup_hierarchy *h = cgroup_unified(g);
+    char path[PATH_MAX];
+    int r = h ? cgroup_file_path(g, h, "", path, sizeof(path)) : -ENOENT;
+
+    if (!r && mkdir(path, 0755) < 0 && errno != EEXIST)
+        r = -errno;
+    if (!r)
+        *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r < 0 || *ret_fd < 0)
+        return err_set(err, r < 0 ? r : -errno, "cgroup %s: %s", g->path,
+                       strerror(r < 0 ? -r : errno));
+    g->joined |= 1u << (h - g->at);
+    g->made = 1;
+    return 0;
+}
+
+void cgroup_delegate(const struct cgroup *g)
+{
+    const struct cgroup_hierarchy *h = cgroup_unified(g);
+    char path[PATH_MAX];
+
+    if (h && cgroup_file_path(g, h, "", path, sizeof(path)) == 0)
+        cgroup_pass_on(path, (size_t)(strrchr(path, '/') - path));
+}
+
 int cgroup_make_v1(struct cgroup *g, struct err *err)
 {
     int r = 0;

@@ -42,6 +42,10 @@ const struct cgroup_hierarchy *cgroup_unified(const struct cgroup *g);
 int must_use cgroup_choose(struct cgroup *g, const char *wanted, const char *id, struct err *err);
 /* Makes the version 2 group, and opens it for CLONE_INTO_CGROUP; *ret_fd -1: there is none. */
 int must_use cgroup_make_v2(struct cgroup *g, int *ret_fd, struct err *err);
+/* Below a version 2 group that another manager made: the last part of the path alone. */
+int must_use cgroup_make_inner(struct cgroup *g, int *ret_fd, struct err *err);
+/* Passes on the controllers of the group above, which must have no processes of its own. */
+void cgroup_delegate(const struct cgroup *g);
 int must_use cgroup_make_v1(struct cgroup *g, struct err *err);
 /* The `tasks` files of all version 1 groups: how many were opened. */
 int must_use cgroup_open_tasks(const struct cgroup *g, int *fds, unsigned room, struct err *err);

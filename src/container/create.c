@@ -10,6 +10,7 @@
 #include "container/notify.h"
 #include "container/out.h"
 #include "container/path.h"
+#include "container/systemd.h"
 #include "container/userns.h"
 #include "container/wire.h"
 #include "host/file.h"
@@ -38,6 +39,8 @@ struct create {
     struct cgroup groups;
     struct seccomp_filter filter;
     struct init init;
+    struct systemd_scope scope; /* of the systemd manager; inner "": there is none */
+    struct dbus bus;
     int root, dir, lock, wire, master, notify;
     pid_t pid;
     char *config; /* the text, config_len long */
@@ -134,10 +137,6 @@ static int create_check(struct create *m)
     if (handler)
         return err_set(m->err, -EOPNOTSUPP, "annotation run.oci.handler: there is no handler '%s'",
                        handler);
-    if (m->rt->manager == CONTAINER_SYSTEMD)
-        return err_set(m->err, -EOPNOTSUPP,
-                       "the systemd cgroup manager is not supported yet; "
-                       "--cgroup-manager cgroupfs is");
     if (s->process.terminal && m->c->detach && !m->c->console_socket)
         return err_set(m->err, -EINVAL,
                        "a terminal needs --console-socket when nobody stays with the container");
@@ -195,6 +194,49 @@ static int create_save_annotations(struct create *m)
     return 0;
 }
 
+/* The place systemd will make, by name: what to undo is written down before it exists. */
+static int create_plan_scope(struct create *m)
+{
+    const struct spec *s = &m->spec;
+    bool v2 = !cgroup_has_v1(&m->groups);
+    int r;
+
+    if (!m->groups.count)
+        return err_set(m->err, -EOPNOTSUPP,
+                       "the systemd cgroup manager needs control groups, and none are mounted");
+    r = systemd_names(m->rt->arena, s->cgroups_path, m->c->id, systemd_is_rootless(), &m->scope,
+                      m->err);
+    if (!r)
+        r = systemd_open(&m->bus, m->err);
+    if (!r)
+        r = systemd_find(&m->bus, m->rt->arena, v2, spec_annotation(s, "run.oci.systemd.subgroup"),
+                         &m->scope, m->err);
+    if (r < 0)
+        return r;
+    m->groups.path = arena_text(m->rt->arena, "%s%s%s", m->scope.group, *m->scope.inner ? "/" : "",
+                                m->scope.inner);
+    m->state.scope = m->scope.name;
+    m->state.systemd = true;
+    return m->groups.path ? 0 : err_set(m->err, -ENOMEM, "no memory");
+}
+
+/* systemd has no scopes without a process: it gets the one that is to make the container's. */
+static int create_enter_scope(void *arg, pid_t pid, int *ret_group, struct err *err)
+{
+    struct create *m = arg;
+    bool v2 = !cgroup_has_v1(&m->groups);
+    int r = systemd_start(&m->bus, &m->scope, m->c->id, pid, &m->spec, v2, err);
+
+    m->state.scope_made = !r;
+    if (!r)
+        r = state_update(m->lock, &m->state, err);
+    if (r < 0)
+        return r;
+    if (*m->scope.inner)
+        return cgroup_make_inner(&m->groups, ret_group, err);
+    return cgroup_make_v2(&m->groups, ret_group, err);
+}
+
 /* What the first three descriptors are by name: checkpoints tell them by it. */
 static const char *create_descriptors(struct arena *arena)
 {
@@ -237,7 +279,9 @@ static int create_plan(struct create *m)
     else
         r = container_find_groups(m->rt, &m->groups, m->err);
     m->groups.rootless = geteuid() != 0;
-    if (!r && m->rt->manager != CONTAINER_NO_CGROUPS)
+    if (!r && m->rt->manager == CONTAINER_SYSTEMD)
+        r = create_plan_scope(m);
+    else if (!r && m->rt->manager == CONTAINER_CGROUPFS)
         r = cgroup_choose(&m->groups, m->spec.cgroups_path, m->c->id, m->err);
     if (!r)
         r = create_save_annotations(m);
@@ -346,6 +390,8 @@ static int create_groups(struct create *m)
 {
     int fds[WIRE_FDS], count, r = cgroup_make_v1(&m->groups, m->err);
 
+    if (*m->scope.inner) /* the process that made ours has left it */
+        cgroup_delegate(&m->groups);
     if (!r)
         r = cgroup_limit(&m->groups, &m->spec.resources, false, m->err);
     if (!r)
@@ -403,8 +449,15 @@ int container_write_pid(const char *path, pid_t pid, struct err *err)
 
 static int create_make(struct create *m)
 {
-    int r = cgroup_make_v2(&m->groups, &m->init.group, m->err);
+    int r = 0;
 
+    if (m->state.scope) {
+        m->init.group = -1;
+        m->init.enter = create_enter_scope;
+        m->init.enter_arg = m;
+    } else {
+        r = cgroup_make_v2(&m->groups, &m->init.group, m->err);
+    }
     if (!r)
         r = init_spawn(&m->init, &m->pid, &m->wire, m->err);
     if (r < 0)
@@ -448,6 +501,7 @@ static void create_undo(struct create *m)
 static void create_done(struct create *m)
 {
     free(m->config);
+    dbus_close(&m->bus);
     const int fds[] = {m->root, m->dir, m->lock, m->wire, m->master, m->notify};
 
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
@@ -499,6 +553,8 @@ static void create_init(struct create *m, const struct container_runtime *rt,
                          .wire = -1,
                          .master = -1,
                          .notify = -1,
+                         .bus = {.fd = -1},
+                         .scope = {.inner = ""},
                          .err = err};
 }
 

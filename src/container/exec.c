@@ -11,6 +11,7 @@
 #include "container/container.h"
 #include "container/hooks.h"
 #include "container/label.h"
+#include "container/systemd.h"
 #include "container/term.h"
 #include "container/wire.h"
 #include "host/process.h"
@@ -27,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct exec {
@@ -42,6 +44,8 @@ struct exec {
     unsigned task_count;
     uint64_t namespaces; /* that differ from ours */
     pid_t pid;
+    bool failed; /* the child said so */
+    bool attach; /* it waits for systemd to move it */
     struct err *err;
 };
 
@@ -371,9 +375,9 @@ static noreturn_fn void exec_parent_inside(struct exec *x)
         _exit(127);
     }
     close(x->peer);
-    close(x->wire); /* its end must be seen to close when the child executes */
-    for (;;)
-        pause(); /* the runtime ends us */
+    close(x->wire);                      /* its end must be seen to close when the child executes */
+    (void)!waitpid((pid_t)pid, NULL, 0); /* it has failed; else the runtime ends us */
+    _exit(0);
 }
 
 static int exec_spawn(struct exec *x)
@@ -386,6 +390,12 @@ static int exec_spawn(struct exec *x)
         args.cgroup = (unsigned)x->group;
     }
     pid = syscall(SYS_clone3, &args, sizeof(args));
+    /* An ordinary user may enter only from within what is delegated to him: systemd moves it. */
+    if (pid < 0 && (errno == EACCES || errno == EPERM) && x->c.state.scope) {
+        args = (struct clone_args){.exit_signal = SIGCHLD};
+        x->attach = true;
+        pid = syscall(SYS_clone3, &args, sizeof(args));
+    }
     if (pid < 0 && errno == EBUSY && x->group >= 0) {
         close(x->group);
         x->group = exec_group_of_init(x);
@@ -403,6 +413,21 @@ static int exec_spawn(struct exec *x)
     return 0;
 }
 
+static int exec_attach(const struct exec *x)
+{
+    const char *inner = strrchr(x->groups.path, '/');
+    struct dbus bus;
+    int r = systemd_open(&bus, x->err);
+
+    if (r < 0)
+        return r;
+    /* The scope's own group holds the container's on version 2, and is it on version 1. */
+    r = systemd_attach(&bus, x->c.state.scope, cgroup_has_v1(&x->groups) ? "" : inner, x->pid,
+                       x->err);
+    dbus_close(&bus);
+    return r;
+}
+
 /* The child needs no more than to be told to go on; its silence in the end means that exec worked.
  */
 static int exec_talk(struct exec *x)
@@ -413,6 +438,8 @@ static int exec_talk(struct exec *x)
 
     if (!x->e->detach)
         container_hold_signals();
+    if (!r && x->attach)
+        r = exec_attach(x);
     if (!r)
         r = wire_send(x->peer, WIRE_START, 0, NULL, NULL, 0);
     if (r == -EPIPE)
@@ -425,8 +452,8 @@ static int exec_talk(struct exec *x)
     }
     if (r < 0)
         return x->err->code ? r : err_set(x->err, r, "container '%s': %s", x->e->id, strerror(-r));
-    return m.kind == WIRE_FAILED ? err_set(x->err, m.err.code ? m.err.code : -EIO, "%s", m.err.text)
-                                 : 0;
+    x->failed = m.kind == WIRE_FAILED;
+    return x->failed ? err_set(x->err, m.err.code ? m.err.code : -EIO, "%s", m.err.text) : 0;
 }
 
 static int exec_run(struct exec *x, int *ret_code)
@@ -446,7 +473,8 @@ static int exec_run(struct exec *x, int *ret_code)
         return r;
     r = exec_talk(x);
     if (r < 0) {
-        (void)kill(x->pid, SIGKILL);
+        if (!x->failed) /* else it ends by itself, and its parent inside reaps it */
+            (void)kill(x->pid, SIGKILL);
         (void)!process_wait(x->pid, &status);
         if (x->e->pid_file)
             (void)unlink(x->e->pid_file);

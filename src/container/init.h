@@ -16,7 +16,11 @@ struct init {
     struct mounts mounts;
     struct cgroup *cgroup;
     struct become become;
-    int group;      /* version 2 cgroup to be born in, -1: none */
+    int group; /* version 2 cgroup to be born in, -1: none */
+    /* Where somebody else makes the groups, and wants a process for it: called in the runtime with
+     * an intermediate process, which then makes ours. *ret_group as above. */
+    int (*enter)(void *arg, pid_t pid, int *ret_group, struct err *err);
+    void *enter_arg;
     bool groups;    /* version 1 groups come by WIRE_GROUPS */
     int wire, peer; /* our end; the other one, which we close */
     int start;      /* listening socket of a created container, -1: starts at once */

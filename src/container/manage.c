@@ -5,6 +5,7 @@
 #include "container/container.h"
 #include "container/hooks.h"
 #include "container/notify.h"
+#include "container/systemd.h"
 #include "container/wire.h"
 #include "host/file.h"
 #include <dirent.h>
@@ -242,6 +243,20 @@ int container_processes(const struct container_runtime *rt, const char *id, pid_
     return 0;
 }
 
+/* systemd must know, or its next reload would bring back the old limits. */
+static int manage_update_scope(const struct container_info *c, const struct cgroup *groups,
+                               const struct spec_resources *resources, struct err *err)
+{
+    struct dbus bus;
+    int r = systemd_open(&bus, err);
+
+    if (r < 0)
+        return r;
+    r = systemd_update(&bus, c->state.scope, resources, !cgroup_has_v1(groups), err);
+    dbus_close(&bus);
+    return r;
+}
+
 int container_update(const struct container_runtime *rt, const char *id,
                      const struct spec_resources *resources, struct err *err)
 {
@@ -259,7 +274,10 @@ int container_update(const struct container_runtime *rt, const char *id,
         return r;
     if (!groups.path)
         return err_set(err, -EOPNOTSUPP, "container '%s' has no cgroup, so no limits", id);
-    r = cgroup_limit(&groups, resources, true, err);
+    if (c.state.scope)
+        r = manage_update_scope(&c, &groups, resources, err);
+    if (!r)
+        r = cgroup_limit(&groups, resources, true, err);
     return r < 0 ? r : cgroup_devices(&groups, resources, err);
 }
 
@@ -303,6 +321,34 @@ static int manage_clean_groups(const struct container_runtime *rt, const struct 
         return r;
     r = cgroup_kill(&groups, err);
     return r < 0 ? r : cgroup_remove(&groups, err);
+}
+
+/* The scope around the container's group. Where systemd is out of reach its group is removed like
+ * any other: what is left of the unit goes when systemd finds it empty. */
+static int manage_stop_scope(const struct container_runtime *rt, const struct container_info *c,
+                             struct err *err)
+{
+    struct cgroup groups;
+    struct dbus bus;
+    char *path, *slash;
+    int r = systemd_open(&bus, err);
+
+    if (!r) {
+        r = systemd_stop(&bus, c->state.scope, err);
+        dbus_close(&bus);
+        return r;
+    }
+    if (rt->note)
+        rt->note(rt->note_arg, err->text);
+    r = container_groups(rt, &c->state, &groups, err);
+    if (r < 0 || cgroup_has_v1(&groups))
+        return r;
+    groups.path = path = arena_text(rt->arena, "%s", groups.path);
+    slash = path ? strrchr(path, '/') : NULL;
+    if (!slash || slash == path)
+        return 0;
+    *slash = '\0';
+    return cgroup_remove(&groups, err);
 }
 
 static bool manage_same_pids(pid_t init, pid_t pid)
@@ -380,7 +426,12 @@ int container_clean(const struct container_runtime *rt, int root, struct contain
              !manage_wait_end(pidfd, MANAGE_PATIENCE_MS)))
             return manage_does_not_end(&c->state, err);
     }
-    r = manage_clean_groups(rt, c, known, err);
+    if (c->state.scope && !c->state.scope_made) /* all there may be is another's by that name */
+        r = 0;
+    else
+        r = manage_clean_groups(rt, c, known, err);
+    if (!r && c->state.scope_made)
+        r = manage_stop_scope(rt, c, err);
     if (r < 0)
         return r;
     if (manage_poststop(rt, c, &ignored) < 0 && rt->note) /* runtime.md: logged, no more */

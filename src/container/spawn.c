@@ -160,6 +160,23 @@ static int spawn_wait_for_maps(struct init *in, struct err *err)
     return r;
 }
 
+/* Where the one we make is to be born, once others have made the place. */
+static int spawn_take_group(struct init *in, struct err *err)
+{
+    struct wire_message m;
+    int fds[WIRE_FDS], r;
+    unsigned count = 0;
+
+    if (!in->enter)
+        return 0;
+    r = wire_receive(in->wire, &m, fds, &count);
+    if (r < 0 || m.kind != WIRE_GROUP)
+        return err_set(err, -EPIPE, "cgroup: the runtime is gone");
+    in->cgroup->joined |= (unsigned)m.number;
+    in->group = count ? fds[0] : -1;
+    return 0;
+}
+
 static int spawn_between_steps(struct init *in, uint64_t *flags, struct err *err)
 {
     int r = spawn_join_all(in, err);
@@ -185,7 +202,9 @@ static noreturn_fn void spawn_between(struct init *in, uint64_t flags)
     int r;
 
     close(take_fd(&in->peer));
-    r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : spawn_between_steps(in, &flags, &err);
+    r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : spawn_take_group(in, &err);
+    if (!r)
+        r = spawn_between_steps(in, &flags, &err);
     pid = r < 0 ? r : spawn_clone(flags | CLONE_PARENT, in->group);
     if (pid == 0)
         init_main(in);
@@ -223,6 +242,16 @@ static int spawn_hear(const struct init *in, pid_t between, int wire, pid_t *ret
     return 0;
 }
 
+static int spawn_give_group(struct init *in, pid_t between, int wire, struct err *err)
+{
+    int r = in->enter(in->enter_arg, between, &in->group, err);
+
+    if (r < 0)
+        return r;
+    r = wire_send(wire, WIRE_GROUP, (int)in->cgroup->joined, NULL, &in->group, in->group >= 0);
+    return r < 0 ? err_set(err, r, "cgroup: %s", strerror(-r)) : 0;
+}
+
 static pid_t spawn_first(struct init *in, uint64_t flags, bool between)
 {
     pid_t pid = spawn_clone(between ? 0 : flags, between ? -1 : in->group);
@@ -236,7 +265,7 @@ static pid_t spawn_first(struct init *in, uint64_t flags, bool between)
 
 int init_spawn(struct init *in, pid_t *ret_pid, int *ret_wire, struct err *err)
 {
-    bool between = spawn_needs_between(in);
+    bool between = in->enter || spawn_needs_between(in), heard = false;
     uint64_t flags = spawn_new_flags(in);
     CLEANUP(fd) int ours = -1;
     CLEANUP(fd) int theirs = -1;
@@ -256,16 +285,19 @@ int init_spawn(struct init *in, pid_t *ret_pid, int *ret_wire, struct err *err)
                            ? " (the cgroup takes no processes: it has controllers for groups below)"
                            : "");
     close(take_fd(&theirs));
-    if (between)
+    if (in->enter)
+        r = spawn_give_group(in, pid, ours, err);
+    if (between && !r) {
+        heard = true;
         r = spawn_hear(in, pid, ours, &pid, err);
-    else if (in->new_user)
+    } else if (in->new_user && !between)
         r = userns_write_maps(pid, &in->spec->maps, err);
     if (!r && in->new_user && !between)
         r = wire_send(ours, WIRE_MAPS, 0, NULL, NULL, 0);
     if (r < 0) {
         int status;
 
-        if (pid > 0 && !between) {
+        if (pid > 0 && (!between || !heard)) {
             (void)kill(pid, SIGKILL);
             (void)!process_wait(pid, &status);
         }

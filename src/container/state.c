@@ -135,8 +135,9 @@ int state_open(int root, const char *id, int *ret_dir, struct err *err)
 /* Fixed width: what state_update() overwrites. Spaces are nothing in JSON. */
 static int state_numbers(const struct state *s, char *buf, size_t size)
 {
-    return snprintf(buf, size, "{\"pid\":%10d,\"startTime\":%20" PRIu64 ",\"cgroupMade\":%4u",
-                    s->pid, s->start_time, s->cgroup_made % 1000);
+    return snprintf(buf, size,
+                    "{\"pid\":%10d,\"startTime\":%20" PRIu64 ",\"cgroupMade\":%4u,\"scopeMade\":%d",
+                    s->pid, s->start_time, s->cgroup_made % 1000, s->scope_made);
 }
 
 static void state_write(struct out *o, const struct state *s)
@@ -243,6 +244,7 @@ static void state_parse(struct json_reader *r, const struct json *at, struct sta
     s->owner_uid = (uint32_t)json_take_int(r, at, "ownerUid", 0, UINT32_MAX, 0);
     s->cgroup = json_take_text(r, at, "cgroup");
     s->cgroup_made = (unsigned)json_take_int(r, at, "cgroupMade", 0, 999, 0);
+    s->scope_made = json_take_int(r, at, "scopeMade", 0, 1, 0);
     s->scope = json_take_text(r, at, "scope");
     s->own_pids = json_take_bool(r, at, "ownPids", false);
     s->systemd = json_take_bool(r, at, "systemd", false);

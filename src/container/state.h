@@ -35,6 +35,7 @@ struct state {
     const char *cgroup;   /* path below each hierarchy, NULL: none */
     unsigned cgroup_made; /* how many of its last parts are ours to remove */
     const char *scope;    /* systemd unit, NULL: none */
+    bool scope_made;      /* it was started for us: before, another's may have that name */
     bool own_pids;        /* its pid namespace ends with its init */
     bool systemd, detached;
     const char *annotations; /* the JSON object as text, NULL: none */

@@ -13,6 +13,8 @@ enum wire_kind {
     WIRE_FAILED, /* err says why; the sender ends */
     WIRE_PID,    /* an intermediate process names the one it made: number */
     WIRE_MAPS,   /* runtime: the user namespace has its maps */
+    WIRE_GROUP,  /* runtime to an intermediate process: it has been moved, and the version 2 group
+                    for the one it makes is the descriptor, if any */
     WIRE_GROUPS, /* runtime: here are `tasks` files of the cgroups (descriptors), join */
     WIRE_MADE,   /* container: namespaces are there, mounts come next (hooks before pivot_root) */
     WIRE_GO_ON,  /* runtime: hooks are done */
