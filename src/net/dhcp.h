@@ -8,10 +8,17 @@
 
 #include "net/subnet.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { NET_DHCP_FRAME = 342 };
+
+/* For who has no DHCP client of its own: asks for an address on the network. */
+void net_dhcp_discover(const uint8_t mac[6], uint32_t transaction, uint8_t frame[NET_DHCP_FRAME]);
+/* Whether the frame offers mac one: *ret_address in host byte order. */
+bool net_dhcp_is_offer(const uint8_t *frame, size_t len, const uint8_t mac[6], uint32_t transaction,
+                       uint32_t *ret_address);
 
 /* The answer to a frame that asks for an address: its length, 0 when the frame is none such. */
 size_t net_dhcp_answer(const struct net_subnet *subnet, const uint8_t *frame, size_t len,

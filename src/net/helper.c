@@ -9,6 +9,7 @@
 #include <posada/log.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 enum { START_TIMEOUT_MS = 20000 };
 
@@ -48,6 +49,33 @@ int net_helper_start(const struct net_helper_config *config, int *ret_fd, struct
     return r;
 }
 
+int net_helper_start_tap(const struct net_helper_config *config, int tap_fd, int life_fd,
+                         int more_fd, pid_t *ret_pid, struct err *err)
+{
+    CLEANUP(fd) int ours = -1;
+    int pair[2], fds[4], r;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set(err, -errno, "guest '%s': %s: %s", config->guest, config->what,
+                       strerror(errno));
+    ours = pair[0];
+    fds[NET_HELPER_LINK_FD - 3] = tap_fd;
+    fds[NET_HELPER_REPORT_FD - 3] = pair[1];
+    fds[NET_HELPER_LIFE_FD - 3] = life_fd;
+    fds[NET_HELPER_MORE_FD - 3] = more_fd;
+    r = process_spawn_detached("/proc/self/exe", config->argv, fds, more_fd < 0 ? 3 : 4,
+                               config->log_fd, ret_pid, err);
+    close(pair[1]);
+    return r ? r : helper_await(ours, config, err);
+}
+
+bool net_helper_has_tap(void)
+{
+    struct stat st;
+
+    return fstat(NET_HELPER_LINK_FD, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 int net_helper_enter(const struct sandbox_helper *box, struct err *err)
 {
     struct sandbox_missing missing;
@@ -59,7 +87,7 @@ int net_helper_enter(const struct sandbox_helper *box, struct err *err)
     return r;
 }
 
-int net_helper_report(const struct err *err)
+int net_helper_report(int fd, const struct err *err)
 {
-    return send(NET_HELPER_LINK_FD, err, sizeof(*err), MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return send(fd, err, sizeof(*err), MSG_NOSIGNAL) < 0 ? -errno : 0;
 }

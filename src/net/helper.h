@@ -8,8 +8,13 @@
 #include "host/sandbox_helper.h"
 
 #include <posada/err.h>
+#include <stdbool.h>
+#include <sys/types.h>
 
 enum { NET_HELPER_LINK_FD = 3 }; /* where the helper finds its end */
+/* Of a helper whose link is a tap: where it says how its start went, and the process with whose end
+ * it ends too. Others it gets follow. */
+enum { NET_HELPER_REPORT_FD = 4, NET_HELPER_LIFE_FD = 5, NET_HELPER_MORE_FD = 6 };
 
 struct net_helper_config {
     const char *guest; /* for messages */
@@ -20,7 +25,12 @@ struct net_helper_config {
 
 /* Starts it and waits until it has said that it could begin. ret_fd does not block. */
 int must_use net_helper_start(const struct net_helper_config *config, int *ret_fd, struct err *err);
+/* A helper whose link is a tap. life_fd: a pidfd; more_fd: -1, or what it finds as 6. */
+int must_use net_helper_start_tap(const struct net_helper_config *config, int tap_fd, int life_fd,
+                                  int more_fd, pid_t *ret_pid, struct err *err);
+/* In the helper: whether it is such a one. */
+bool net_helper_has_tap(void);
 /* In the helper: sandbox_enter_helper(), and what is missing of it goes to the log. */
 int must_use net_helper_enter(const struct sandbox_helper *box, struct err *err);
 /* In the helper: says how its start went. Negative: nobody listens. */
-int must_use net_helper_report(const struct err *err);
+int must_use net_helper_report(int fd, const struct err *err);

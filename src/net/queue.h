@@ -9,7 +9,7 @@
 enum { NET_QUEUE_FULL = 512 << 10, NET_QUEUE_MAX = 8 << 20 };
 
 struct net_queue {
-    int fd;
+    int fd;          /* does not block */
     bool over;       /* the other side is gone */
     struct buf wait; /* messages, each behind its length: at most NET_QUEUE_MAX bytes */
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The helper of a user network: libslirp between one socket with frames (base/net_frame.h) and the
- * host's sockets. It ends with its monitor's side of that socket.
+ * host's sockets. It ends with its monitor's side of that socket; a container's has a tap instead
+ * of the socket, and ends with the container.
  *
  * Frames come from a guest and are as hostile as libslirp can bear; the box (host/sandbox_helper.h)
  * is for the day it cannot. Checksums the guest left open are finished here, so its segments may be
@@ -42,7 +43,8 @@ struct user {
     Slirp *slirp;
     const char *guest;
     uint8_t mac[NET_MAC_SIZE];
-    struct net_queue queue; /* to the monitor */
+    struct net_queue queue; /* to the monitor, or the tap */
+    bool tap;
     struct pollfd poll[POLLS_MAX];
     unsigned polls;
     struct user_timer timer[USER_TIMERS];
@@ -197,10 +199,12 @@ static void user_turn(struct user *u)
     u->poll[0] = (struct pollfd){.fd = NET_HELPER_LINK_FD, .events = POLLIN};
     if (u->queue.wait.len)
         u->poll[0].events |= POLLOUT;
-    u->polls = 1;
+    u->poll[1] = (struct pollfd){.fd = u->tap ? NET_HELPER_LIFE_FD : -1, .events = POLLIN};
+    u->polls = 2;
     if (!stuck)
         u->api.fill(u->slirp, &timeout, user_add_poll, u);
     r = poll(u->poll, u->polls, (int)timeout);
+    u->queue.over = u->queue.over || u->poll[1].revents;
     if (u->poll[0].revents & POLLOUT)
         net_queue_flush(&u->queue);
     if (u->poll[0].revents & (POLLIN | POLLHUP | POLLERR))
@@ -328,10 +332,11 @@ int net_user_main(char *const *arguments, unsigned count)
     if (!u || count < FIXED_ARGUMENTS || fcntl(NET_HELPER_LINK_FD, F_SETFL, O_NONBLOCK) < 0)
         return EXIT_USAGE;
     (void)fcntl(NET_HELPER_LINK_FD, F_SETFD, FD_CLOEXEC);
+    u->tap = net_helper_has_tap();
     process_set_name("posada-net");
     signal(SIGPIPE, SIG_IGN);
     r = user_start(u, arguments, count, &err);
-    if (net_helper_report(&err) < 0)
+    if (net_helper_report(u->tap ? NET_HELPER_REPORT_FD : NET_HELPER_LINK_FD, &err) < 0)
         return EXIT_FAILED;
     while (!r && !u->queue.over)
         user_turn(u);

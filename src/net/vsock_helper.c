@@ -54,7 +54,7 @@ int net_vsock_main(const char *path)
     signal(SIGPIPE, SIG_IGN);
     if (!r)
         r = net_helper_enter(&box, &err);
-    if (net_helper_report(&err) < 0 || r < 0)
+    if (net_helper_report(NET_HELPER_LINK_FD, &err) < 0 || r < 0)
         return EXIT_FAILED;
     while (helper_serve(p.name))
         ;
