@@ -5,7 +5,6 @@
  *   port.c     frames in and out of the port
  *   channel.c  one command: its pipes or terminal, flow control, its end
  *   mount.c    shares of the host
- *   own.c      commands of its own: copying
  *   spawn.c    the child's side of EXEC: user, directory, environment, exec
  *
  * No memory is allocated on the host's word except at EXEC (one window of input, one frame).
@@ -120,9 +119,6 @@ struct command {
 /* 0, -EINVAL when malformed, -ENOMEM. */
 int command_parse(struct command *cmd, const uint8_t *payload, size_t len);
 void command_done(struct command *cmd);
-
-/* A command of the agent's own (AGENT_EXEC_OWN); the exit code. */
-int own_command(char *const *argv);
 
 /* What the child could not do: written as a whole to the status pipe. */
 struct spawn_failure {

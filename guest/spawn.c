@@ -5,6 +5,8 @@
  */
 #include "agent.h"
 
+#include "copy/copy.h"
+
 #include "base/endian.h"
 #include <ctype.h>
 #include <errno.h>
@@ -271,7 +273,7 @@ void spawn_exec(const struct command *cmd, const int stdio[3], int status_fd)
         for (int fd = 3; fd < 1024;
              fd++) /* the agent's: no exec closes them, pipes would not end */
             (void)close(fd);
-        _exit(own_command(cmd->argv));
+        _exit(copy_command(cmd->argv));
     }
     (void)execvp(name, cmd->argv);
     if (errno == ENOENT)

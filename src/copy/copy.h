@@ -40,3 +40,7 @@ int must_use copy_unpack(const struct copy_unpack *config, int fd, struct err *e
 
 /* The last component of a path, without slashes behind it ("/": "root"); size bytes at ret. */
 int must_use copy_base_name(const char *path, char *ret, size_t size);
+
+/* "pack PATH [total]" to standard output, "unpack PATH [NAME]" from standard input; the exit code.
+ * For a process of its own: it takes signals. */
+int copy_command(char *const *argv);

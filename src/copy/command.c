@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that the agent brings itself, so that every guest has them: "pack" and "unpack", the
- * guest's ends of `posada cp`. They run in a child of their own, as any command, and clean up when
- * they are told to stop or the stream ends too early.
+ * The guest's ends of `posada cp` as commands: of the agent in a VM, of this program in a
+ * container's root. They run in a process of their own, as any command, and clean up when they are
+ * told to stop or the stream ends too early.
  */
-#include "agent.h"
-
 #include "copy/copy.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
-static volatile sig_atomic_t own_stopped;
+static volatile sig_atomic_t command_stopped;
 
-static void own_stop(int signal)
+static void command_stop(int signal)
 {
-    own_stopped = 1;
+    command_stopped = 1;
 }
 
-static bool own_is_stopped(void *arg)
+static bool command_is_stopped(void *arg)
 {
-    return own_stopped;
+    return command_stopped;
 }
 
-static void own_warn(void *arg, const char *text)
+static void command_warn(void *arg, const char *text)
 {
     (void)fprintf(stderr, "posada: in the guest: %s\n", text);
 }
 
 /* Without SA_RESTART: a read that waits must end. */
-static void own_signals(void)
+static void command_signals(void)
 {
-    const struct sigaction stop = {.sa_handler = own_stop};
+    const struct sigaction stop = {.sa_handler = command_stop};
 
     (void)sigaction(SIGINT, &stop, NULL);
     (void)sigaction(SIGTERM, &stop, NULL);
@@ -40,14 +40,14 @@ static void own_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-int own_command(char *const *argv)
+int copy_command(char *const *argv)
 {
-    const struct copy_watch watch = {.warn = own_warn, .stop = own_is_stopped};
+    const struct copy_watch watch = {.warn = command_warn, .stop = command_is_stopped};
     struct copy_unpack unpack = {.mask = 07777, .watch = watch};
     struct err err = {0};
     int r = -EINVAL;
 
-    own_signals();
+    command_signals();
     if (argv[0] && argv[1] && strcmp(argv[0], "pack") == 0) {
         r = copy_pack(argv[1], 1, argv[2] != NULL, &watch, &err);
     } else if (argv[0] && argv[1] && strcmp(argv[0], "unpack") == 0) {
