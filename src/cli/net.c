@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* posada net-user, net-hub, net-vsock: the helper processes of networks. Nothing for people. */
 #include "net/hub.h"
+#include "net/pump.h"
 #include "net/user.h"
 #include "net/vsock.h"
 
@@ -34,6 +35,18 @@ const struct cli_verb cli_net_hub_verb = {
     .max = 2,
     .hidden = true,
     .run = net_hub_run,
+};
+
+static int net_pump_run(const struct cli_args *args)
+{
+    return net_pump_main();
+}
+
+const struct cli_verb cli_net_pump_verb = {
+    .name = "net-pump",
+    .summary = "A container's place on a named network (started by its monitor)",
+    .hidden = true,
+    .run = net_pump_run,
 };
 
 static int net_vsock_run(const struct cli_args *args)

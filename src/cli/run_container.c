@@ -65,6 +65,11 @@ int run_check_container(const struct cli_args *args, const struct vm_config *con
                            "--%s: a container has no machine of its own; leave it out, or choose "
                            "another --technique",
                            machine[i]);
+    for (unsigned i = 0; cli_nth(args, "net", i); i++)
+        if (!strncmp(cli_nth(args, "net", i), "tap:", 4))
+            return err_set(err, -EINVAL,
+                           "--net %s: a container's networks are user, none, or a name",
+                           cli_nth(args, "net", i));
     if (config->arch != run_host_arch())
         return err_set(err, -EOPNOTSUPP,
                        "--arch %s: a container's programs run on this host's processor, %s; "

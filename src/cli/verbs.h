@@ -7,7 +7,9 @@
 extern const struct cli_verb cli_attach_verb;
 extern const struct cli_verb cli_completion_verb;
 extern const struct cli_verb cli_console_verb;
+extern const struct cli_verb cli_container_copy_verb;
 extern const struct cli_verb cli_container_monitor_verb;
+extern const struct cli_verb cli_container_net_verb;
 extern const struct cli_verb cli_cp_verb;
 extern const struct cli_verb cli_create_verb;
 extern const struct cli_verb cli_disk_verb;
@@ -22,6 +24,7 @@ extern const struct cli_verb cli_logs_verb;
 extern const struct cli_verb cli_manual_verb;
 extern const struct cli_verb cli_monitor_verb;
 extern const struct cli_verb cli_net_hub_verb;
+extern const struct cli_verb cli_net_pump_verb;
 extern const struct cli_verb cli_net_user_verb;
 extern const struct cli_verb cli_net_vsock_verb;
 extern const struct cli_verb cli_network_verb;

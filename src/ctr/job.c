@@ -109,6 +109,33 @@ static int child_others_status(int pidfd)
     return CTR_STATUS_UNKNOWN;
 }
 
+static struct ctr_child *child_all;
+
+static void child_unlist(const struct ctr_child *c)
+{
+    struct ctr_child **link = &child_all;
+
+    while (*link && *link != c)
+        link = &(*link)->next;
+    if (*link)
+        *link = c->next;
+}
+
+void ctr_child_reap(void)
+{
+    CLEANUP(file) FILE *f = fopen("/proc/thread-self/children", "re");
+    int pid;
+
+    while (f && fscanf(f, "%d", &pid) == 1) {
+        const struct ctr_child *c = child_all;
+
+        while (c && c->pid != pid)
+            c = c->next;
+        if (!c)
+            (void)waitpid(pid, NULL, WNOHANG);
+    }
+}
+
 static void child_ready(void *arg, int fd, unsigned events)
 {
     struct ctr_child *c = arg;
@@ -121,6 +148,7 @@ static void child_ready(void *arg, int fd, unsigned events)
     loop_unwatch(c->loop, fd);
     close(fd);
     c->pidfd = -1;
+    child_unlist(c);
     c->ended(c->arg, status);
 }
 
@@ -137,6 +165,8 @@ int ctr_child_watch(struct ctr_child *c, struct loop *loop, pid_t pid,
         c->pidfd = -1;
         return r;
     }
+    c->next = child_all;
+    child_all = c;
     return 0;
 }
 
@@ -154,6 +184,7 @@ void ctr_child_forget(struct ctr_child *c)
     loop_unwatch(c->loop, c->pidfd);
     close(c->pidfd);
     c->pidfd = -1;
+    child_unlist(c);
     while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
         ;
 }

@@ -22,6 +22,7 @@ struct ctr_child {
     int pidfd; /* -1: none is awaited */
     void (*ended)(void *arg, int status);
     void *arg;
+    struct ctr_child *next; /* of all that are awaited */
 };
 
 /* argv[0] is the path. in, out, err_fd: what it finds as 0, 1, 2; -1: /dev/null. keep: becomes 3
@@ -40,6 +41,9 @@ int must_use ctr_child_watch(struct ctr_child *c, struct loop *loop, pid_t pid,
                              void (*ended)(void *arg, int status), void *arg, struct err *err);
 void ctr_child_signal(const struct ctr_child *c, int signal);
 void ctr_child_forget(struct ctr_child *c); /* kills one that still runs */
+/* Sees out children that nobody awaits: what our programs left behind becomes ours. Not while a
+ * process may be ours that somebody is about to await. */
+void ctr_child_reap(void);
 /* 0 to 255 of a wait status; 128 + n for signal n; 125 for an unknown one. */
 unsigned ctr_exit_code(int status);
 

@@ -10,6 +10,7 @@
 #include "host/loop.h"
 #include "host/signals.h"
 #include "vm/config.h"
+#include "vm/network.h"
 #include "vm/own.h"
 #include "vm/restart.h"
 #include <errno.h>
@@ -102,6 +103,8 @@ static void ctr_clear(struct ctr *c)
         return;
     }
     guest_remove_run_dir(c->guest.name);
+    if (c->config.net_count)
+        networks_sweep();
 }
 
 static void ctr_over(struct ctr *c)
@@ -344,10 +347,21 @@ static int ctr_read_pid(const struct ctr *c, pid_t *ret, struct err *err)
     return 0;
 }
 
+static void ctr_on_net(void *arg, const struct err *err)
+{
+    struct ctr *c = arg;
+    const char *const words[] = {"start", c->guest.name, NULL};
+    struct err mine;
+
+    if (err->code)
+        ctr_fail(c, err);
+    else if (c->phase == CTR_STARTING && ctr_step(c, words, NULL, ctr_on_started, &mine) < 0)
+        ctr_fail(c, &mine);
+}
+
 /* create or run has been done: its process is there. */
 static void ctr_on_created(void *arg, int code, const struct buf *out, const struct err *err)
 {
-    const char *const words[] = {"start", ((struct ctr *)arg)->guest.name, NULL};
     struct ctr *c = arg;
     struct err mine;
     int r;
@@ -362,9 +376,14 @@ static void ctr_on_created(void *arg, int code, const struct buf *out, const str
     if (!r)
         r = guest_write_pid(&c->guest, c->pid, &mine);
     if (!r && c->config.net_count) {
-        r = ctr_net_up(&c->net, &c->config, c->pid, STDERR_FILENO, &mine);
-        if (!r)
-            r = ctr_step(c, words, NULL, ctr_on_started, &mine);
+        const struct ctr_net_config net = {.loop = c->all->loop,
+                                           .self = c->all->self,
+                                           .guest = c->guest.name,
+                                           .pid = c->pid,
+                                           .done = ctr_on_net,
+                                           .arg = c};
+
+        r = ctr_net_up(&c->net, &net, &mine);
         if (!r)
             return;
     }

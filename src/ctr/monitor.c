@@ -51,6 +51,15 @@ static void ctrs_on_idle(void *arg)
         loop_stop(all->loop);
 }
 
+/* One that starts leaves us its first process, and we do not know which that is yet. */
+static void ctrs_reap(const struct ctrs *all)
+{
+    for (const struct ctr *c = all->list; c; c = c->next)
+        if (c->phase == CTR_STARTING)
+            return;
+    ctr_child_reap();
+}
+
 void ctrs_forget(struct ctrs *all, struct ctr *c)
 {
     struct ctr **link = &all->list;
@@ -59,6 +68,7 @@ void ctrs_forget(struct ctrs *all, struct ctr *c)
         link = &(*link)->next;
     if (*link)
         *link = c->next;
+    ctrs_reap(all);
     ctrs_look_idle(all);
 }
 

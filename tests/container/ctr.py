@@ -195,7 +195,8 @@ class House:
             end = time.time() + 15
             while self.processes() and time.time() < end:
                 time.sleep(0.1)
-            verdict('the monitor ends by itself', not self.processes(), self.processes())
+            verdict('the monitor ends by itself', not self.processes(), subprocess.run(
+                ['ps', '-fp', ','.join(map(str, self.processes() or [1]))], stdout=subprocess.PIPE, check=False).stdout)
         finally:
             for pid in self.processes():
                 os.kill(pid, signal.SIGKILL)
