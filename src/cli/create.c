@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* posada create, rename, set: guests as descriptions, which nobody runs yet or now. */
+/* posada create, rename, set: guests as descriptions. */
 #include "base/cleanup.h"
 #include "cli/guests.h"
 #include "cli/run.h"
 #include "cli/verbs.h"
+#include "vm/client.h"
 #include "vm/config.h"
 #include "vm/events.h"
 #include "vm/restart.h"
@@ -41,6 +42,19 @@ const struct cli_verb cli_create_verb = {
 
 /* --- rename --- */
 
+/* Its process names it in what it logs; its files, socket and keeper go by the directory. */
+static void rename_tell(struct guest *guest)
+{
+    json_t *request = guests_request("renamed");
+    CLEANUP(fd) int fd = -1;
+
+    json_object_set_new(request, "name", json_string(guest->name));
+    if (client_connect(guest, &fd, NULL) < 0)
+        json_decref(request);
+    else
+        (void)!client_send(fd, request, NULL); /* whether or not it answers */
+}
+
 static int rename_run(const struct cli_args *args)
 {
     struct guest guest = GUEST_NONE;
@@ -49,6 +63,8 @@ static int rename_run(const struct cli_args *args)
 
     if (!r)
         r = store_rename(&guest, args->operands[1], &err);
+    if (!r && guest_is_alive(&guest))
+        rename_tell(&guest);
     if (!r)
         printf("%s\n", guest.name);
     guest_close(&guest);
@@ -58,7 +74,11 @@ static int rename_run(const struct cli_args *args)
 const struct cli_verb cli_rename_verb = {
     .name = "rename",
     .operands = "GUEST NAME",
-    .summary = "Give a guest that does not run another name",
+    .summary = "Give a guest another name",
+    .details =
+        "Also one that runs: sessions, posada wait and posada logs --follow go on. The guest "
+        "itself\nlearns its new host name at its next start. A guest file does not know the "
+        "new name.",
     .min = 2,
     .max = 2,
     .run = rename_run,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* posada monitor NAME: a guest's own process, started by run. Nothing for people. */
+/* posada monitor NAME: a guest's own process, started by run. Nothing for people; the name is for
+ * those who look at processes. */
 #include "vm/monitor.h"
 
 #include "cli/verbs.h"
@@ -9,7 +10,7 @@
 static int monitor_run(const struct cli_args *args)
 {
     log_setup(LOG_WARN, STDERR_FILENO, true);
-    return keeper_main(args->operands[0]);
+    return keeper_main();
 }
 
 const struct cli_verb cli_monitor_verb = {

@@ -50,7 +50,7 @@ static int start_spawn(const struct guest *locked, struct started *s, struct err
 int start_guest(const struct guest *locked, struct started *ret, struct err *err)
 {
     struct started s = STARTED_NONE;
-    int r = store_open(locked->name, &s.guest, err);
+    int r = guest_open_again(locked, &s.guest, err);
 
     if (!r)
         r = guest_want_stopped(locked, false, err);

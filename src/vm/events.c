@@ -102,19 +102,18 @@ static uint64_t event_last_older(int dir_fd)
 static json_t *event_object(uint64_t seq, enum event_action action, const struct guest *guest,
                             json_t *attrs)
 {
-    struct vm_config config = {0};
+    struct guest named = *guest;
     struct timespec now;
     char text[32];
     json_t *json;
 
     clock_gettime(CLOCK_REALTIME, &now);
     event_time_text((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, text);
+    (void)guest_refresh(&named); /* a removed one keeps the name it had */
     json = json_pack("{s:I, s:s, s:s, s:s, s:s}", "seq", (json_int_t)seq, "time", text, "type",
-                     "guest", "action", event_action_name(action), "guest", guest->name);
-    if (json && !guest_read_config(guest, &config, NULL)) {
-        json_object_set_new(json, "uuid", json_string(config.uuid));
-        vm_config_done(&config);
-    }
+                     "guest", "action", event_action_name(action), "guest", named.name);
+    if (json && guest->uuid[0])
+        json_object_set_new(json, "uuid", json_string(guest->uuid));
     if (json && attrs)
         json_object_update_missing(json, attrs);
     return json;

@@ -44,7 +44,7 @@ int monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *ret_pid, 
     char verb[] = "monitor", self[] = "posada", name[VM_NAME_MAX + 1];
     char *argv[] = {self, verb, name, NULL};
     CLEANUP(fd) int log_fd = spawn_log(guest);
-    int pair[2], fds[2], r;
+    int pair[2], fds[3], r;
 
     strcpy(name, guest->name);
     if (log_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -52,6 +52,7 @@ int monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *ret_pid, 
                        strerror(errno));
     fds[MONITOR_OWNER_FD - 3] = pair[1];
     fds[MONITOR_LOCK_FD - 3] = guest->lock_fd;
+    fds[MONITOR_DIR_FD - 3] = guest->dir_fd;
     r = process_spawn_detached("/proc/self/exe", argv, fds, ARRAY_LEN(fds), log_fd, ret_pid, err);
     close(pair[1]);
     if (r < 0)
@@ -78,6 +79,7 @@ static pid_t keeper_start(struct keeper *k, int owner_fd, int *ret_event_fd)
     int events[2] = {-1, -1}, run_fd;
     pid_t pid;
 
+    (void)guest_refresh(&k->guest);
     if (!guest_run_dir(&k->guest, &run_fd, NULL)) /* as long as it is there, there is to clean */
         close(run_fd);
     (void)!pipe2(events, O_CLOEXEC | O_NONBLOCK);       /* without one, its events are lost */
@@ -177,7 +179,7 @@ static void keeper_clean(struct keeper *k)
     if (!guest_read_config(&k->guest, &config, NULL))
         networks_tidy(&config);
     vm_config_done(&config);
-    guest_remove_run_dir(k->guest.name);
+    guest_remove_run_dir(&k->guest);
 }
 
 static void keeper_remove(struct keeper *k)
@@ -271,16 +273,15 @@ static void keeper_run(struct keeper *k)
     } while (keeper_wait(k, &record));
 }
 
-int keeper_main(const char *name)
+int keeper_main(void)
 {
     struct keeper k = {.guest = GUEST_NONE};
 
-    if (fcntl(MONITOR_LOCK_FD, F_SETFD, FD_CLOEXEC) < 0 ||
-        fcntl(MONITOR_OWNER_FD, F_SETFD, FD_CLOEXEC) < 0 || store_open(name, &k.guest, NULL) < 0)
+    for (int fd = MONITOR_OWNER_FD; fd <= MONITOR_DIR_FD; fd++)
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+            return EXIT_USAGE;
+    if (guest_adopt(MONITOR_DIR_FD, MONITOR_LOCK_FD, &k.guest) < 0)
         return EXIT_USAGE;
-    /* Our copy of the locked description is the one that counts. */
-    close(k.guest.lock_fd);
-    k.guest.lock_fd = MONITOR_LOCK_FD;
     process_set_name("posada-keeper");
     sigemptyset(&k.signals);
     sigaddset(&k.signals, SIGHUP);

@@ -10,8 +10,8 @@
 
 struct networks;
 
-enum { MONITOR_OWNER_FD = 3, MONITOR_LOCK_FD = 4 }; /* what the started program finds open */
-enum { MONITOR_BUILT = 0xff };                      /* to the keeper: the machine could be built */
+enum { MONITOR_OWNER_FD = 3, MONITOR_LOCK_FD, MONITOR_DIR_FD }; /* what the program finds open */
+enum { MONITOR_BUILT = 0xff }; /* to the keeper: the machine could be built */
 
 /* Starts the guest's processes; guest must be locked by the caller, who may close it afterwards.
  * ret_owner_fd: a connection to the control protocol (vm/control.h) whose first line tells
@@ -21,7 +21,7 @@ int must_use monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *
                            struct err *err);
 
 /* The started program's main: keeper, then monitor in a child. The exit code. */
-int keeper_main(const char *name);
+int keeper_main(void);
 
 /* The child: returns the exit code. owner_fd: -1 when nobody waits for this run, which then begins
  * at once. event_fd: takes a byte for what happens (enum event_action, MONITOR_BUILT), -1: nobody

@@ -191,10 +191,25 @@ static void op_resume(struct monitor *m, struct conn *conn, const json_t *reques
     conn_answer(conn, NULL);
 }
 
+/* The guest has another name: for what is still said of it. */
+static void op_renamed(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "name"));
+
+    if (!name || vm_name_check(name, NULL) < 0) {
+        op_refuse(conn, -EINVAL, "renamed: no such name");
+        return;
+    }
+    strcpy(m->guest->name, name);
+    strcpy(m->config.name, name);
+    conn_answer(conn, NULL);
+}
+
 static const struct op ops[] = {
-    {"attach", op_attach}, {"console", op_console}, {"detach", op_detach}, {"exec", op_exec},
-    {"kill", op_kill},     {"pause", op_pause},     {"resume", op_resume}, {"signal", op_signal},
-    {"stats", op_stats},   {"status", op_status},   {"stop", op_stop},     {"wait", op_wait},
+    {"attach", op_attach}, {"console", op_console}, {"detach", op_detach},   {"exec", op_exec},
+    {"kill", op_kill},     {"pause", op_pause},     {"renamed", op_renamed}, {"resume", op_resume},
+    {"signal", op_signal}, {"stats", op_stats},     {"status", op_status},   {"stop", op_stop},
+    {"wait", op_wait},
 };
 
 void monitor_request(void *arg, struct conn *conn, const json_t *request)

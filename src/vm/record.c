@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "host/file.h"
 #include "vm/config.h"
+#include "vm/store_internal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -49,6 +50,26 @@ int guest_read_config(const struct guest *guest, struct vm_config *config, struc
         return err_wrap(err, r, "guest '%s': config.json", guest->name);
     strcpy(config->name, guest->name); /* the directory's name counts (store_rename()) */
     return 0;
+}
+
+static bool uuid_is_sound(const char *text)
+{
+    return text && strlen(text) == 36 && strspn(text, "0123456789abcdef-") == 36;
+}
+
+void guest_read_uuid(struct guest *guest)
+{
+    CLEANUP(free) char *text = NULL;
+    const char *uuid;
+    json_t *json;
+
+    if (file_read(guest->dir_fd, "config.json", CONFIG_CAP, &text, NULL, NULL) < 0)
+        return;
+    json = json_loads(text, 0, NULL);
+    uuid = json_string_value(json_object_get(json, "uuid"));
+    if (uuid_is_sound(uuid))
+        strcpy(guest->uuid, uuid);
+    json_decref(json);
 }
 
 bool vm_state_is_final(enum vm_state state)

@@ -22,6 +22,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -150,6 +151,7 @@ static int store_make(int store_fd, struct vm_config *config, struct guest *gues
                        strerror(errno));
     guest->dir_fd = openat(store_fd, temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     strcpy(guest->name, config->name);
+    strcpy(guest->uuid, config->uuid);
     r = guest->dir_fd < 0 ? err_set(err, -errno, "guest '%s': %s", config->name, strerror(errno))
                           : store_fill(config, guest, err);
     if (!r)
@@ -208,19 +210,48 @@ int guest_open_at(int store_fd, const char *name, struct guest *guest)
         guest_close(guest);
         return r;
     }
+    guest_read_uuid(guest);
     return 0;
 }
 
-static bool guest_has_uuid(const struct guest *guest, const char *prefix)
+int guest_open_again(const struct guest *guest, struct guest *ret_guest, struct err *err)
 {
-    struct vm_config config;
-    bool same;
+    int r = guest_open_at(guest->dir_fd, ".", ret_guest);
 
-    if (guest_read_config(guest, &config, NULL) < 0)
-        return false;
-    same = !strncmp(config.uuid, prefix, strlen(prefix));
-    vm_config_done(&config);
-    return same;
+    if (r < 0)
+        return err_set(err, r, "guest '%s': %s", guest->name, strerror(-r));
+    strcpy(ret_guest->name, guest->name);
+    return 0;
+}
+
+int guest_adopt(int dir_fd, int lock_fd, struct guest *ret_guest)
+{
+    struct guest guest = {.dir_fd = dir_fd, .lock_fd = lock_fd};
+    int r = guest_refresh(&guest);
+
+    if (r < 0)
+        return r;
+    guest_read_uuid(&guest);
+    *ret_guest = guest;
+    return 0;
+}
+
+int guest_refresh(struct guest *guest)
+{
+    char proc[32], path[PATH_MAX];
+    const char *name;
+    ssize_t n;
+
+    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", guest->dir_fd);
+    n = readlink(proc, path, sizeof(path) - 1);
+    if (n < 0)
+        return 0; /* no /proc: the name we know */
+    path[n] = '\0';
+    name = strrchr(path, '/');
+    if (!name || vm_name_check(name + 1, NULL) < 0)
+        return -ENOENT;
+    strcpy(guest->name, name + 1);
+    return 0;
 }
 
 /* The one guest whose UUID begins so. */
@@ -237,7 +268,7 @@ static int store_open_uuid(int store_fd, const char *prefix, struct guest *ret_g
 
         if (guest_open_at(store_fd, *name, &guest) < 0)
             continue;
-        if (!guest_has_uuid(&guest, prefix)) {
+        if (strncmp(guest.uuid, prefix, strlen(prefix)) != 0) {
             guest_close(&guest);
             continue;
         }
@@ -325,18 +356,28 @@ int guest_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err)
 
     if (r < 0)
         return r;
-    if (mkdirat(run_fd, guest->name, 0700) < 0 && errno != EEXIST)
+    if (!guest->uuid[0])
+        return err_set(err, -EIO, "guest '%s': config.json tells no UUID", guest->name);
+    if (mkdirat(run_fd, guest->uuid, 0700) < 0 && errno != EEXIST)
         return err_set(err, -errno, "guest '%s': run directory: %s", guest->name, strerror(errno));
-    *ret_dir_fd = openat(run_fd, guest->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    *ret_dir_fd = openat(run_fd, guest->uuid, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (*ret_dir_fd < 0)
         return err_set(err, -errno, "guest '%s': run directory: %s", guest->name, strerror(errno));
     return 0;
 }
 
-void guest_remove_run_dir(const char *name)
+bool guest_has_run_dir(const struct guest *guest)
 {
     CLEANUP(fd) int run_fd = -1;
 
-    if (!store_dir(DIRS_RUN, &run_fd, NULL))
-        (void)!file_remove_tree(run_fd, name, NULL);
+    return guest->uuid[0] && !store_dir(DIRS_RUN, &run_fd, NULL) &&
+           !faccessat(run_fd, guest->uuid, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
+void guest_remove_run_dir(const struct guest *guest)
+{
+    CLEANUP(fd) int run_fd = -1;
+
+    if (guest->uuid[0] && !store_dir(DIRS_RUN, &run_fd, NULL))
+        (void)!file_remove_tree(run_fd, guest->uuid, NULL);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Guests on disk: DATA/guests/NAME holds config.json, state.json, logs and a lock file that the
- * guest's processes keep locked for as long as they live, however they end; RUN/guests/NAME holds
- * the control socket. A guest appears and vanishes by one rename, so there are no half guests.
+ * guest's processes keep locked for as long as they live, however they end; RUN/guests/UUID holds
+ * the control socket. A guest appears, changes its name and vanishes by one rename, so there are no
+ * half guests: its name is its directory's and is kept nowhere else.
  *
  * What a crash left behind (a guest whose process died without a word, its socket, half-made or
  * half-removed directories) is put right by store_tidy(), which every verb calls first.
@@ -27,9 +28,10 @@ struct guest_record {
 };
 
 struct guest {
-    char name[VM_NAME_MAX + 1];
-    int dir_fd;  /* DATA/guests/NAME */
-    int lock_fd; /* its lock file */
+    char name[VM_NAME_MAX + 1]; /* when it was opened or guest_refresh()ed */
+    char uuid[37];              /* "": its configuration cannot be read */
+    int dir_fd;                 /* DATA/guests/NAME */
+    int lock_fd;                /* its lock file */
 };
 
 #define GUEST_NONE ((struct guest){.dir_fd = -1, .lock_fd = -1})
@@ -39,12 +41,18 @@ struct guest {
 int must_use store_create(struct vm_config *config, struct guest *ret_guest, struct err *err);
 /* Finds a guest by name or by the beginning (4 letters or more) of its UUID. Not locked. */
 int must_use store_open(const char *name, struct guest *ret_guest, struct err *err);
+/* The same guest once more, not locked; whatever it is called by now. */
+int must_use guest_open_again(const struct guest *guest, struct guest *ret_guest, struct err *err);
+/* A guest by inherited descriptors, which are taken over; the lock with all that it is. */
+int must_use guest_adopt(int dir_fd, int lock_fd, struct guest *ret_guest);
 void guest_close(struct guest *guest);
+/* Takes over the name that somebody may have given it since. -ENOENT: it is removed. */
+int guest_refresh(struct guest *guest);
 
 /* Locks a guest that nobody runs, to run or change it; -EBUSY while its process lives. The lock
  * goes with guest_close(), or when the processes that inherit its descriptor have ended. */
 int must_use store_lock_guest(struct guest *guest, struct err *err);
-/* Gives a guest that nobody runs another name; -EEXIST when that one is taken. */
+/* Gives a guest another name, also one that runs; -EEXIST when that one is taken. */
 int must_use store_rename(struct guest *guest, const char *name, struct err *err);
 
 /* Changes a guest's configuration, running or not, as one step for everybody else who does. */
@@ -86,9 +94,10 @@ bool guest_is_alive(const struct guest *guest);
 int must_use guest_wait_gone(const struct guest *guest, unsigned timeout_ms);
 bool vm_state_is_final(enum vm_state state);
 
-/* RUN/guests/NAME, made when missing. The control socket is "control" in it. */
+/* RUN/guests/UUID, made when missing. The control socket is "control" in it. */
 int must_use guest_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err);
-void guest_remove_run_dir(const char *name);
+bool guest_has_run_dir(const struct guest *guest);
+void guest_remove_run_dir(const struct guest *guest);
 
 /* A new random UUID (RFC 9562 version 4). */
 void vm_uuid_new(char ret_uuid[37]);

@@ -23,15 +23,13 @@
 static void guest_end_run(const struct guest *guest)
 {
     struct vm_config config = {0};
-    CLEANUP(fd) int run_fd = -1;
 
-    if (store_dir(DIRS_RUN, &run_fd, NULL) < 0 ||
-        faccessat(run_fd, guest->name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    if (!guest_has_run_dir(guest))
         return;
     if (!guest_read_config(guest, &config, NULL))
         networks_tidy(&config);
     vm_config_done(&config);
-    guest_remove_run_dir(guest->name);
+    guest_remove_run_dir(guest);
 }
 
 static int store_remove_in(int store_fd, struct guest *guest, struct err *err)
@@ -40,6 +38,8 @@ static int store_remove_in(int store_fd, struct guest *guest, struct err *err)
     int r;
 
     store_random_hex(temp + 6, 12);
+    if (guest_refresh(guest) < 0)
+        return 0;
     guest_end_run(guest);
     r = renameat(store_fd, guest->name, store_fd, temp) < 0 ? -errno : 0;
     if (r == -ENOENT)
@@ -69,6 +69,14 @@ static int lock_guest_in(const struct guest *guest, struct err *err)
     return 0;
 }
 
+/* By its present name, which stays as long as the caller holds the store's lock. */
+static int find_guest_in(struct guest *guest, struct err *err)
+{
+    if (guest_refresh(guest) < 0)
+        return err_set(err, -ENOENT, "guest '%s' has been removed", guest->name);
+    return 0;
+}
+
 int store_lock_guest(struct guest *guest, struct err *err)
 {
     CLEANUP(fd) int store_fd = -1;
@@ -77,7 +85,9 @@ int store_lock_guest(struct guest *guest, struct err *err)
 
     if (!r)
         r = store_lock(store_fd, &lock_fd, err);
-    return r < 0 ? r : lock_guest_in(guest, err);
+    if (!r)
+        r = lock_guest_in(guest, err);
+    return r ? r : find_guest_in(guest, err);
 }
 
 int store_remove(struct guest *guest, struct err *err)
@@ -98,8 +108,11 @@ static int store_rename_in(int store_fd, struct guest *guest, const char *name, 
 {
     char from[VM_NAME_MAX + 1];
     struct vm_config config;
-    int r = renameat2(store_fd, guest->name, store_fd, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+    int r = find_guest_in(guest, err);
 
+    if (r < 0)
+        return r;
+    r = renameat2(store_fd, guest->name, store_fd, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
     if (r == -EEXIST)
         return err_set(err, r, "guest '%s' exists already; choose another name", name);
     if (r < 0)
@@ -125,8 +138,6 @@ int store_rename(struct guest *guest, const char *name, struct err *err)
         r = store_dir(DIRS_DATA, &store_fd, err);
     if (!r)
         r = store_lock(store_fd, &lock_fd, err);
-    if (!r)
-        r = lock_guest_in(guest, err);
     return r < 0 ? r : store_rename_in(store_fd, guest, name, err);
 }
 
@@ -141,6 +152,8 @@ int store_change(struct guest *guest,
 
     if (!r)
         r = store_lock(store_fd, &lock_fd, err);
+    if (!r)
+        r = find_guest_in(guest, err);
     if (!r)
         r = guest_read_config(guest, &config, err);
     if (!r)

@@ -11,5 +11,7 @@ int must_use store_dir(enum dirs_kind kind, int *ret_fd, struct err *err);
 int must_use store_lock(int dir_fd, int *ret_lock_fd, struct err *err);
 /* -errno; *guest is GUEST_NONE then. */
 int must_use guest_open_at(int store_fd, const char *name, struct guest *guest);
+/* Fills guest->uuid, be the rest of its configuration as it may. */
+void guest_read_uuid(struct guest *guest);
 /* digits (at most 32) random hexadecimal digits and a NUL. */
 void store_random_hex(char *ret, unsigned digits);

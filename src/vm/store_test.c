@@ -107,13 +107,13 @@ static void the_dead_read_as_failed(void **state)
     assert_int_equal(guest_read_record(&b, &record, NULL), 0);
     assert_int_equal(record.state, VM_RUNNING);
     store_tidy(); /* the living are left alone */
-    assert_true(exists("run/guests/otter"));
+    assert_true(guest_has_run_dir(&b));
     guest_close(&a); /* as the kernel does at kill -9 */
     assert_int_equal(guest_read_record(&b, &record, NULL), 0);
     assert_int_equal(record.state, VM_FAILED);
     assert_non_null(strstr(record.reason, "4242"));
     store_tidy();
-    assert_false(exists("run/guests/otter"));
+    assert_false(guest_has_run_dir(&b));
     assert_int_equal(guest_read_record(&b, &record, NULL), 0);
     assert_int_equal(record.state, VM_FAILED);
     assert_int_equal(record.pid, 0);
@@ -143,6 +143,36 @@ static void tidying_removes_leftovers(void **state)
     guest_close(&alive);
 }
 
+/* A handle stays the guest's, whatever happens to its name. */
+static void names_change_under_open_handles(void **state)
+{
+    struct guest a, b, other;
+    struct err err;
+
+    make("otter", &a, false);
+    make("hare", &other, false);
+    assert_int_equal(store_open("otter", &b, NULL), 0);
+    assert_int_equal(store_rename(&b, "hare", &err), -EEXIST);
+    assert_int_equal(store_rename(&b, "B!", &err), -EINVAL);
+    assert_int_equal(store_rename(&b, "beaver", &err), 0); /* it runs: a holds its lock */
+    assert_string_equal(b.name, "beaver");
+    assert_string_equal(a.name, "otter");
+    guest_close(&other);
+    make("otter", &other, false); /* another one takes the old name */
+    assert_int_equal(store_rename(&a, "vole", &err), 0);
+    assert_true(exists("data/guests/vole") && exists("data/guests/otter"));
+    assert_int_equal(guest_refresh(&b), 0);
+    assert_string_equal(b.name, "vole");
+    assert_int_equal(store_remove_locked(&a, NULL), 0);
+    assert_true(exists("data/guests/otter") && !exists("data/guests/vole"));
+    assert_int_equal(guest_refresh(&b), -ENOENT);
+    assert_int_equal(store_rename(&b, "mole", &err), -ENOENT);
+    guest_close(&a);
+    assert_int_equal(store_lock_guest(&b, &err), -ENOENT);
+    guest_close(&b);
+    guest_close(&other);
+}
+
 static void the_living_are_not_removed(void **state)
 {
     struct guest a, b;
@@ -162,4 +192,4 @@ static void the_living_are_not_removed(void **state)
 #define TRIAL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 RUN_TESTS(TRIAL(guests_are_made_and_found), TRIAL(generated_names_do_not_collide),
           TRIAL(the_dead_read_as_failed), TRIAL(tidying_removes_leftovers),
-          TRIAL(the_living_are_not_removed))
+          TRIAL(names_change_under_open_handles), TRIAL(the_living_are_not_removed))
