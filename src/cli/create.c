@@ -55,12 +55,23 @@ static void rename_tell(struct guest *guest)
         (void)!client_send(fd, request, NULL); /* whether or not it answers */
 }
 
+/* A container's runtime knows it by the name it was started with. */
+static int rename_check(const struct guest *guest, struct err *err)
+{
+    if (!guest_is_alive(guest) || !guests_is_container(guest))
+        return 0;
+    return err_set(err, -EBUSY, "container '%s' is running; stop it first: posada stop %s",
+                   guest->name, guest->name);
+}
+
 static int rename_run(const struct cli_args *args)
 {
     struct guest guest = GUEST_NONE;
     struct err err;
     int r = guests_open(args->operands[0], &guest, &err);
 
+    if (!r)
+        r = rename_check(&guest, &err);
     if (!r)
         r = store_rename(&guest, args->operands[1], &err);
     if (!r && guest_is_alive(&guest))
@@ -75,10 +86,10 @@ const struct cli_verb cli_rename_verb = {
     .name = "rename",
     .operands = "GUEST NAME",
     .summary = "Give a guest another name",
-    .details =
-        "Also one that runs: sessions, posada wait and posada logs --follow go on. The guest "
-        "itself\nlearns its new host name at its next start. A guest file does not know the "
-        "new name.",
+    .details = "Also a virtual machine that runs: sessions, posada wait and posada logs --follow "
+               "go on. The guest "
+               "itself\nlearns its new host name at its next start. A guest file does not know the "
+               "new name.",
     .min = 2,
     .max = 2,
     .run = rename_run,

@@ -102,7 +102,7 @@ static void ctr_clear(struct ctr *c)
         log_warn("guest '%s': its root stays mounted: %s", c->guest.name, strerror(-r));
         return;
     }
-    guest_remove_run_dir(c->guest.name);
+    guest_remove_run_dir(&c->guest);
     if (c->config.net_count)
         networks_sweep();
 }
@@ -566,7 +566,7 @@ static int ctr_open(struct ctr *c, struct err *err)
         r = guest_read_own_record(&c->guest, &c->record, err);
     if (!r)
         r = guest_run_dir(&c->guest, &c->run_fd, err);
-    if (!r && (asprintf(&c->run_path, "%s/%s", c->all->run_dir, c->guest.name) < 0 ||
+    if (!r && (asprintf(&c->run_path, "%s/%s", c->all->run_dir, c->guest.uuid) < 0 ||
                asprintf(&c->root_path, "%s/root", c->run_path) < 0 ||
                asprintf(&c->log_path, "%s/log", c->run_path) < 0))
         r = err_set(err, -ENOMEM, "out of memory");

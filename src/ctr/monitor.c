@@ -138,14 +138,18 @@ static void link_ready(void *arg, int fd, unsigned events)
     struct ctr_link *l = arg;
     struct ctrs *all = l->all;
     struct guest guest = GUEST_NONE;
-    int fds[LINK_FDS];
+    int fds[LINK_FDS], dir_fd;
 
     if (link_receive(fd, guest.name, fds) == 0) {
-        guest.dir_fd = link_reopen(fds[0]);
-        guest.dir_fd = guest.dir_fd < 0 ? fds[0] : guest.dir_fd;
-        guest.lock_fd = fds[1];
-        (void)fcntl(fds[2], F_SETFL, O_NONBLOCK);
-        ctr_new(all, &guest, fds[2]);
+        dir_fd = link_reopen(fds[0]);
+        if (guest_adopt(dir_fd < 0 ? fds[0] : dir_fd, fds[1], &guest) < 0) {
+            close(dir_fd < 0 ? fds[0] : dir_fd); /* it has been removed */
+            close(fds[1]);
+            close(fds[2]);
+        } else {
+            (void)fcntl(fds[2], F_SETFL, O_NONBLOCK);
+            ctr_new(all, &guest, fds[2]);
+        }
     }
     link_close(l);
 }

@@ -46,17 +46,21 @@ static const struct layer sandbox_layers[] = {
     {"landlock", sandbox_landlock},         {"seccomp", sandbox_seccomp},
 };
 
+/* As the first process of its own, the monitor sees no other. Not permitted: then not. */
 void sandbox_prepare_child(void)
+{
+    (void)!unshare(CLONE_NEWPID);
+}
+
+/* Later children would die with that one, and it would wait at its end for us to bury them. */
+void sandbox_child_is_born(void)
 {
     int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
 
-    /* Back from the one made for an earlier child, which is dead with it. */
     if (own >= 0) {
         (void)!setns(own, CLONE_NEWPID);
         close(own);
     }
-    /* As the first process of its own, the monitor sees no other. Not permitted: then not. */
-    (void)!unshare(CLONE_NEWPID);
 }
 
 static void sandbox_close_directories(int keep)

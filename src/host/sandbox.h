@@ -31,8 +31,10 @@ struct sandbox_config {
     const uint32_t *ioctls;       /* requests it goes on making, 0-terminated; NULL: none */
 };
 
-/* In the parent, before the fork of the process that will enter: what only a parent can give. */
+/* In the parent, before and after the fork of the process that will enter: what only a parent can
+ * give, and that its other children do not get it. */
 void sandbox_prepare_child(void);
+void sandbox_child_is_born(void);
 struct sandbox_missing {
     char text[400]; /* layers that are not there, and why: "namespaces (...), landlock (...)" */
 };

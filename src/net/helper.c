@@ -26,17 +26,17 @@ static int helper_await(int fd, const struct net_helper_config *config, struct e
     return theirs.code ? err_set(err, theirs.code, "%s", theirs.text) : 0;
 }
 
-int net_helper_start(const struct net_helper_config *config, int *ret_fd, struct err *err)
+int net_helper_start(const struct net_helper_config *config, pid_t *ret_pid, int *ret_fd,
+                     struct err *err)
 {
     CLEANUP(fd) int fd = -1;
     int pair[2], r;
-    pid_t pid;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_set(err, -errno, "guest '%s': %s: %s", config->guest, config->what,
                        strerror(errno));
     fd = pair[0];
-    r = process_spawn_detached("/proc/self/exe", config->argv, &pair[1], 1, config->log_fd, &pid,
+    r = process_spawn_detached("/proc/self/exe", config->argv, &pair[1], 1, config->log_fd, ret_pid,
                                err);
     close(pair[1]);
     if (!r)

@@ -24,7 +24,8 @@ struct net_helper_config {
 };
 
 /* Starts it and waits until it has said that it could begin. ret_fd does not block. */
-int must_use net_helper_start(const struct net_helper_config *config, int *ret_fd, struct err *err);
+int must_use net_helper_start(const struct net_helper_config *config, pid_t *ret_pid, int *ret_fd,
+                              struct err *err);
 /* A helper whose link is a tap. life_fd: a pidfd; more_fd: -1, or what it finds as 6. */
 int must_use net_helper_start_tap(const struct net_helper_config *config, int tap_fd, int life_fd,
                                   int more_fd, pid_t *ret_pid, struct err *err);

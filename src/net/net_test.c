@@ -209,7 +209,7 @@ static void port_writable(void *arg)
 
 static void port_link(void *arg, bool up)
 {
-    ((struct port_test *)arg)->down += !up;
+    ((struct port_test *)arg)->down = !up;
 }
 
 static void port_lost(void *arg)
@@ -330,8 +330,45 @@ static void test_port_tells_when_it_is_full_and_when_it_is_over(void **state)
     port_down(&t);
 }
 
+static void test_port_goes_on_with_another_peer(void **state)
+{
+    static uint8_t bytes[1500], sink[2000];
+    const struct iovec iov = {bytes, sizeof(bytes)};
+    const struct net_frame frame = {.iov = &iov, .iov_count = 1, .length = sizeof(bytes)};
+    struct port_test t;
+    int pair[2];
+
+    port_up(&t);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(net_port_reconnect(t.dev, pair[0]), -EBUSY); /* the first is there */
+    t.busy = true;
+    port_put(&t, sink, NET_HEADER_SIZE + 60);
+    close(t.fd);
+    t.fd = -1;
+    t.busy = false;
+    t.dev->ops->poll(t.dev);
+    port_run(&t);
+    assert_int_equal(t.lost, 1);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(net_port_reconnect(t.dev, pair[0]), 0);
+    t.fd = pair[1];
+    assert_int_equal(t.down, 0);
+    assert_int_equal(t.dev->ops->send(t.dev, &frame), 0);
+    assert_int_equal(recv(t.fd, sink, sizeof(sink), 0), NET_HEADER_SIZE + sizeof(bytes));
+    t.received = 0;
+    port_put(&t, sink, NET_HEADER_SIZE + 60);
+    assert_int_equal(t.received, 1);
+    close(t.fd);
+    t.fd = -1;
+    port_run(&t);
+    assert_int_equal(t.lost, 2);
+    assert_int_equal(t.down, 1);
+    port_down(&t);
+}
+
 RUN_TESTS(cmocka_unit_test(test_forwards), cmocka_unit_test(test_switch),
           cmocka_unit_test(test_switch_is_not_filled_by_one), cmocka_unit_test(test_subnets),
           cmocka_unit_test(test_dhcp), cmocka_unit_test(test_port_with_a_hostile_peer),
           cmocka_unit_test(test_port_waits_for_a_slow_guest),
-          cmocka_unit_test(test_port_tells_when_it_is_full_and_when_it_is_over))
+          cmocka_unit_test(test_port_tells_when_it_is_full_and_when_it_is_over),
+          cmocka_unit_test(test_port_goes_on_with_another_peer))

@@ -166,6 +166,26 @@ static void port_event(void *arg, int fd, unsigned events)
 }
 
 /* --- Life --- */
+int net_port_reconnect(struct netdev *dev, int fd)
+{
+    struct net_port *p = port_of(dev);
+    int r = p->fd >= 0 ? -EBUSY : loop_watch(p->loop, fd, EPOLLIN, port_event, p);
+
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    p->fd = fd;
+    p->watched = EPOLLIN;
+    p->waiting = false; /* a frame of the old one is lost with it */
+    if (p->dev.front.link)
+        p->dev.front.link(p->dev.front.arg, true);
+    if (p->full && p->dev.front.writable)
+        p->dev.front.writable(p->dev.front.arg);
+    p->full = false;
+    return 0;
+}
+
 static void port_close(struct netdev *dev)
 {
     struct net_port *p = port_of(dev);

@@ -15,7 +15,7 @@ struct net_port_config {
     const char *name; /* for messages */
     uint32_t offloads;
     uint16_t mtu;
-    /* The other side is gone: the cable is out, frames are lost. Called once. */
+    /* The other side is gone: the cable is out, frames are lost. */
     void (*lost)(void *arg);
     void *arg;
 };
@@ -23,5 +23,8 @@ struct net_port_config {
 /* Takes fd over (also when it fails) and watches it. netdev_close() ends it. */
 int must_use net_port_new(struct loop *loop, int fd, const struct net_port_config *config,
                           struct netdev **ret_dev, struct err *err);
+/* Another other side, in place of one that is gone: the cable is in again. Takes fd over, also when
+ * it fails; -EBUSY: the one before is there. */
+int must_use net_port_reconnect(struct netdev *dev, int fd);
 /* NULL is fine. */
 void netdev_close(struct netdev *dev);

@@ -19,7 +19,8 @@ bool net_user_available(void)
     return slirp_load(&api, NULL) == 0;
 }
 
-static int user_spawn(const struct net_user_config *config, int *ret_fd, struct err *err)
+int net_user_start(const struct net_user_config *config, pid_t *ret_pid, int *ret_fd,
+                   struct err *err)
 {
     const char *argv[FIXED_ARGUMENTS + NET_FORWARDS_MAX] = {"posada", "net-user", config->guest,
                                                             config->uuid, config->mac};
@@ -35,7 +36,7 @@ static int user_spawn(const struct net_user_config *config, int *ret_fd, struct 
                            NET_FORWARDS_MAX);
         argv[count++] = *f;
     }
-    return net_helper_start(&helper, ret_fd, err);
+    return net_helper_start(&helper, ret_pid, ret_fd, err);
 }
 
 int net_user_new(struct loop *loop, const struct net_user_config *config, struct netdev **ret_dev,
@@ -50,7 +51,9 @@ int net_user_new(struct loop *loop, const struct net_user_config *config, struct
         .lost = config->lost,
         .arg = config->arg,
     };
-    int fd = -1, r = user_spawn(config, &fd, err);
+    int fd = -1, r;
+    pid_t pid;
 
+    r = net_user_start(config, &pid, &fd, err);
     return r ? r : net_port_new(loop, fd, &port, ret_dev, err);
 }

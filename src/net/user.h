@@ -24,7 +24,10 @@ struct net_user_config {
     void *arg;
 };
 
-/* Starts the helper and waits until its ports are open. */
+/* Starts the helper and waits until its ports are open; ret_fd is for net_port_reconnect(). */
+int must_use net_user_start(const struct net_user_config *config, pid_t *ret_pid, int *ret_fd,
+                            struct err *err);
+/* The same, with the back end to it. */
 int must_use net_user_new(struct loop *loop, const struct net_user_config *config,
                           struct netdev **ret_dev, struct err *err);
 /* Whether libslirp is there. Loads it: not for processes that live long. */

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "host/loop.h"
+#include "host/pass.h"
 #include "net/vsock_conn.h"
 #include "net/vsock_dial.h"
 #include <errno.h>
@@ -143,7 +144,7 @@ static void vsock_dial(struct net_vsock *n, const struct vsock_packet *p)
     c->guest_port = p->guest_port;
     c->host_port = p->host_port;
     vsock_conn_credit(c, p);
-    if (send(n->helper_fd, &dial, sizeof(dial), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (pass_send(n->helper_fd, &dial, sizeof(dial), NULL, 0) < 0)
         vsock_conn_reset(n, c);
 }
 
@@ -170,7 +171,7 @@ static void vsock_on_helper(void *arg, int fd, unsigned events)
     struct vsock_dial dial;
     int socket_fd, r;
 
-    while ((r = vsock_dial_receive(fd, &dial, &socket_fd)) > 0)
+    while ((r = pass_receive(fd, &dial, sizeof(dial), &socket_fd, 1)) > 0)
         vsock_dialled(n, &dial, socket_fd);
     if (r < 0)
         vsock_helper_gone(n);
@@ -277,6 +278,19 @@ static const struct vsockdev_ops vsock_ops = {
 };
 
 /* --- Life --- */
+int net_vsock_reconnect(struct vsockdev *dev, int helper_fd)
+{
+    struct net_vsock *n = vsock_of(dev);
+    int r =
+        n->helper_fd >= 0 ? -EBUSY : loop_watch(n->loop, helper_fd, EPOLLIN, vsock_on_helper, n);
+
+    if (r < 0)
+        close(helper_fd);
+    else
+        n->helper_fd = helper_fd;
+    return r;
+}
+
 void net_vsock_close(struct vsockdev *dev)
 {
     struct net_vsock *n = dev ? vsock_of(dev) : NULL;

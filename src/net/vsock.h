@@ -12,6 +12,7 @@
 
 #include <posada/err.h>
 #include <posada/vsockdev.h>
+#include <sys/types.h>
 
 struct loop;
 
@@ -27,6 +28,12 @@ struct net_vsock_config {
  * listens any more is replaced. */
 int must_use net_vsock_open(struct loop *loop, const struct net_vsock_config *config,
                             struct vsockdev **ret_dev, struct err *err);
+/* Starts a helper alone: in place of one that is gone. ret_fd goes to net_vsock_reconnect(). */
+int must_use net_vsock_start(const struct net_vsock_config *config, pid_t *ret_pid, int *ret_fd,
+                             struct err *err);
+/* Takes helper_fd over, also when it fails. Connections that were open stay so. -EBUSY: its helper
+ * is there. */
+int must_use net_vsock_reconnect(struct vsockdev *dev, int helper_fd);
 /* NULL is fine. PATH stays: see net_vsock_tidy(). */
 void net_vsock_close(struct vsockdev *dev);
 /* The same over descriptors (either may be -1), which it takes over also when it fails. */

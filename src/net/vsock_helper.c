@@ -4,6 +4,7 @@
  * connection. All that a guest decides here is P. It ends with its monitor's side of the link.
  */
 #include "base/cleanup.h"
+#include "host/pass.h"
 #include "host/process.h"
 #include "net/helper.h"
 #include "net/vsock.h"
@@ -35,12 +36,12 @@ static bool helper_serve(const char *name)
     struct pollfd p = {.fd = NET_HELPER_LINK_FD, .events = POLLIN};
     struct vsock_dial dial;
     CLEANUP(fd) int fd = -1;
-    int r = poll(&p, 1, -1) < 0 ? 0 : vsock_dial_receive(NET_HELPER_LINK_FD, &dial, &fd);
+    int r = poll(&p, 1, -1) < 0 ? 0 : pass_receive(NET_HELPER_LINK_FD, &dial, sizeof(dial), &fd, 1);
 
     if (r <= 0)
         return r == 0;
     dial.code = helper_connect(name, dial.host_port, &fd);
-    return vsock_dial_send(NET_HELPER_LINK_FD, &dial, fd);
+    return !pass_send(NET_HELPER_LINK_FD, &dial, sizeof(dial), &fd, dial.code ? 0 : 1);
 }
 
 int net_vsock_main(const char *path)

@@ -89,22 +89,30 @@ void net_vsock_tidy(const char *path)
         (void)unlinkat(dir_fd, p.name, 0);
 }
 
-int net_vsock_open(struct loop *loop, const struct net_vsock_config *config,
-                   struct vsockdev **ret_dev, struct err *err)
+int net_vsock_start(const struct net_vsock_config *config, pid_t *ret_pid, int *ret_fd,
+                    struct err *err)
 {
     const char *argv[] = {"posada", "net-vsock", config->path, NULL};
     const struct net_helper_config helper = {.guest = config->guest,
                                              .what = "vsock helper",
                                              .argv = (char *const *)(uintptr_t)argv,
                                              .log_fd = config->log_fd};
+
+    return net_helper_start(&helper, ret_pid, ret_fd, err);
+}
+
+int net_vsock_open(struct loop *loop, const struct net_vsock_config *config,
+                   struct vsockdev **ret_dev, struct err *err)
+{
     CLEANUP(fd) int listen_fd = -1;
     int helper_fd = -1;
     struct vsock_path p;
+    pid_t pid;
     int r = vsock_path_split(config->path, &p, err);
 
     if (!r)
         r = vsock_listen(&p, &listen_fd, err);
     if (!r)
-        r = net_helper_start(&helper, &helper_fd, err);
+        r = net_vsock_start(config, &pid, &helper_fd, err);
     return r ? r : net_vsock_new(loop, take_fd(&listen_fd), helper_fd, config, ret_dev, err);
 }

@@ -3,6 +3,7 @@
  * credit, ends of all kinds, and guests and clients that break the rules. */
 #include "base/unit_test.h"
 #include "host/loop.h"
+#include "host/pass.h"
 #include "net/vsock.h"
 #include "net/vsock_conn.h"
 #include "net/vsock_dial.h"
@@ -208,11 +209,11 @@ static struct vsock_packet dialled(struct fixture *f, uint32_t port, int *ret_fd
     int none, pair[2];
 
     guest_sends(f, p, NULL, 0);
-    assert_int_equal(vsock_dial_receive(f->helper, &dial, &none), 1);
+    assert_int_equal(pass_receive(f->helper, &dial, sizeof(dial), &none, 1), 1);
     assert_int_equal(dial.host_port, port);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     dial.code = 0;
-    assert_true(vsock_dial_send(f->helper, &dial, pair[0]));
+    assert_int_equal(pass_send(f->helper, &dial, sizeof(dial), &pair[0], 1), 0);
     close(pair[0]);
     (void)guest_hears(f, VSOCK_RESPONSE);
     *ret_fd = pair[1];
@@ -281,9 +282,9 @@ static void nobody_there_is_a_reset(void **state)
     int fd;
 
     guest_sends(f, p, NULL, 0);
-    assert_int_equal(vsock_dial_receive(f->helper, &dial, &fd), 1);
+    assert_int_equal(pass_receive(f->helper, &dial, sizeof(dial), &fd, 1), 1);
     dial.code = -ECONNREFUSED;
-    assert_true(vsock_dial_send(f->helper, &dial, -1));
+    assert_int_equal(pass_send(f->helper, &dial, sizeof(dial), NULL, 0), 0);
     p = guest_hears(f, VSOCK_RST);
     assert_int_equal(p.guest_port, 1000);
     assert_int_equal(p.host_port, 9);
@@ -307,6 +308,29 @@ static void a_lost_helper_is_told_once(void **state)
     (void)guest_hears(f, VSOCK_RST);
     guest_sends(f, p, NULL, 0);
     (void)guest_hears(f, VSOCK_RST);
+    assert_int_equal(f->lost, 1);
+}
+
+static void another_helper_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct vsock_packet p = packet(VSOCK_REQUEST, 1001, 9);
+    int pair[2], before, after;
+
+    (void)dialled(f, 7, &before);
+    assert_int_equal(net_vsock_reconnect(f->dev, dup(0)), -EBUSY);
+    close(f->helper);
+    turn(f);
+    guest_sends(f, p, NULL, 0);
+    (void)guest_hears(f, VSOCK_RST);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    f->helper = pair[0];
+    assert_int_equal(net_vsock_reconnect(f->dev, pair[1]), 0);
+    (void)dialled(f, 8, &after);
+    guest_sends(f, packet(VSOCK_RW, 1000, 7), "ping", 4); /* the old connection is whole */
+    host_reads(f, before, "ping");
+    close(before);
+    close(after);
     assert_int_equal(f->lost, 1);
 }
 
@@ -572,8 +596,10 @@ static void any_order_is_survived(void **state)
                 (void)!recv(fds[n], f->data, sizeof(f->data), 0);
             break;
         default:
-            if (vsock_dial_receive(f->helper, &dial, &none) > 0)
-                assert_true(vsock_dial_send(f->helper, &dial, r >> 59 & 1 ? fds[n] : -1));
+            if (pass_receive(f->helper, &dial, sizeof(dial), &none, 1) > 0)
+                assert_int_equal(
+                    pass_send(f->helper, &dial, sizeof(dial), &fds[n], fds[n] >= 0 && r >> 59 & 1),
+                    0);
             if (!(r >> 53 & 15))
                 turn(f);
         }
@@ -633,9 +659,9 @@ static void paths_are_checked(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, up, down)
 RUN_TESTS(TEST(a_client_reaches_the_guest), TEST(bytes_behind_the_line_are_the_guests),
           TEST(the_guest_reaches_a_program), TEST(nobody_there_is_a_reset),
-          TEST(a_lost_helper_is_told_once), TEST(the_guest_gets_what_it_has_room_for),
-          TEST(the_guest_hears_of_room), TEST(sending_too_much_is_a_reset),
-          TEST(each_side_may_stop_sending), TEST(words_of_one_who_left_arrive),
-          TEST(a_driver_that_starts_anew_ends_all), TEST(bad_lines_end_a_client),
-          TEST(silent_clients_keep_nobody_out), TEST(nonsense_is_reset),
-          TEST(any_order_is_survived), cmocka_unit_test(paths_are_checked))
+          TEST(a_lost_helper_is_told_once), TEST(another_helper_goes_on),
+          TEST(the_guest_gets_what_it_has_room_for), TEST(the_guest_hears_of_room),
+          TEST(sending_too_much_is_a_reset), TEST(each_side_may_stop_sending),
+          TEST(words_of_one_who_left_arrive), TEST(a_driver_that_starts_anew_ends_all),
+          TEST(bad_lines_end_a_client), TEST(silent_clients_keep_nobody_out),
+          TEST(nonsense_is_reset), TEST(any_order_is_survived), cmocka_unit_test(paths_are_checked))

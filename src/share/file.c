@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int share_files_init(struct share_files *t, unsigned max)
+int share_files_init(struct share_files *t, unsigned max, uint32_t session)
 {
     *t = (struct share_files){.max = max, .free_count = max};
     t->slot = calloc(max, sizeof(struct share_file *));
@@ -17,8 +17,10 @@ int share_files_init(struct share_files *t, unsigned max)
     t->free = calloc(max, sizeof(*t->free));
     if (!t->slot || !t->generation || !t->free || pthread_mutex_init(&t->lock, NULL))
         return -ENOMEM;
-    for (unsigned i = 0; i < max; i++)
+    for (unsigned i = 0; i < max; i++) {
         t->free[i] = max - 1 - i;
+        t->generation[i] = session;
+    }
     return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,6 +116,7 @@ static int helper_start(struct helper *h, char *const *arguments, struct err *er
         r = helper_window(h, err);
     if (r < 0)
         return r;
+    (void)!getrandom(&config.session, sizeof(config.session), 0);
     (void)snprintf(name, sizeof(name), "share '%.150s'", arguments[1]);
     box = (struct sandbox_tree){.name = name,
                                 .path = arguments[1],

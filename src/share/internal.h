@@ -40,7 +40,7 @@ struct share_nodes {
     uint64_t next_id;
 };
 
-int must_use share_nodes_init(struct share_nodes *t, unsigned max);
+int must_use share_nodes_init(struct share_nodes *t, unsigned max, uint32_t session);
 void share_nodes_done(struct share_nodes *t);
 /* Forgets all but the root. */
 void share_nodes_clear(struct share_nodes *t);
@@ -75,7 +75,7 @@ struct share_files {
     unsigned max, free_count;
 };
 
-int must_use share_files_init(struct share_files *t, unsigned max);
+int must_use share_files_init(struct share_files *t, unsigned max, uint32_t session);
 void share_files_done(struct share_files *t);
 void share_files_clear(struct share_files *t);
 /* Takes fd over (also when it fails). */

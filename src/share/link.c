@@ -6,7 +6,7 @@
  * helper's until it answers. What the helper writes can only end in the reply buffers of the
  * request that is in that slot, and only as many bytes as they hold.
  * A helper that ends takes nothing with it: what it had is answered with EIO, as is all that comes
- * later; a FORGET has no answer and is done.
+ * until there is another one; a FORGET has no answer and is done. A new helper gets a new window.
  */
 #include "share/share.h"
 
@@ -285,6 +285,36 @@ void fsdev_close(struct fsdev *dev)
         dev->ops->close(dev);
 }
 
+static void *link_map(int window_fd)
+{
+    void *memory =
+        mmap(NULL, share_window_size(), PROT_READ | PROT_WRITE, MAP_SHARED, window_fd, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int share_reconnect(struct fsdev *dev, int link_fd, int window_fd)
+{
+    struct link *l = link_of(dev);
+    CLEANUP(fd) int fd = link_fd;
+    CLEANUP(fd) int window = window_fd;
+    void *memory;
+
+    if (l->fd >= 0)
+        return -EBUSY;
+    memory = link_map(window);
+    if (!memory || loop_watch(l->loop, fd, EPOLLIN, link_event, l) < 0) {
+        if (memory)
+            (void)munmap(memory, share_window_size());
+        return -ENOMEM;
+    }
+    (void)munmap(l->window, share_window_size());
+    l->window = memory;
+    link_fail(l, true); /* what the old one had: no answer will come */
+    l->fd = take_fd(&fd);
+    return 0;
+}
+
 static const struct fsdev_ops link_ops = {
     .submit = link_submit, .forget = link_forget, .drain = link_drain, .close = link_close};
 
@@ -294,10 +324,10 @@ int share_link_new(struct loop *loop, const struct share_config *config, int lin
     struct link *l = calloc(1, sizeof(*l));
     CLEANUP(fd) int fd = link_fd;
     CLEANUP(fd) int window = window_fd;
-    void *memory = mmap(NULL, share_window_size(), PROT_READ | PROT_WRITE, MAP_SHARED, window, 0);
+    void *memory = link_map(window);
 
-    if (!l || memory == MAP_FAILED || loop_watch(loop, fd, EPOLLIN, link_event, l) < 0) {
-        if (memory != MAP_FAILED)
+    if (!l || !memory || loop_watch(loop, fd, EPOLLIN, link_event, l) < 0) {
+        if (memory)
             (void)munmap(memory, share_window_size());
         free(l);
         return err_set(err, -ENOMEM, "share '%s': out of memory", config->path);

@@ -254,6 +254,38 @@ static void test_dies(void **state)
     down(f);
 }
 
+static void test_another_helper(void **state)
+{
+    struct fixture *f = up();
+    struct share_message m;
+    int pair[2], window = memfd_create("window", 0);
+
+    assert_int_equal(share_reconnect(f->dev, dup(0), dup(0)), -EBUSY);
+    for (unsigned i = 0; i < 2; i++)
+        ask(f, i);
+    close(f->helper);
+    f->helper = -1;
+    turn(f);
+    ask(f, 2); /* its error is on its way when the new one comes */
+    munmap(f->window, share_window_size());
+    assert_int_equal(ftruncate(window, (off_t)share_window_size()), 0);
+    f->window = mmap(NULL, share_window_size(), PROT_READ | PROT_WRITE, MAP_SHARED, window, 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    f->helper = pair[1];
+    assert_int_equal(share_reconnect(f->dev, pair[0], window), 0);
+    turn(f);
+    for (unsigned i = 0; i < 3; i++)
+        is_eio(&f->asked[i], i);
+    ask(f, 3);
+    m = hear(f);
+    memcpy(f->window + (size_t)m.slot * SHARE_SLOT_SIZE + share_reply_at(48), "new", 3);
+    say(f, m.slot, 3);
+    assert_true(f->asked[3].done);
+    assert_memory_equal(f->asked[3].reply, "new", 3);
+    assert_int_equal(f->lost, 1);
+    down(f);
+}
+
 static void test_too_large(void **state)
 {
     struct fixture *f = up();
@@ -430,6 +462,6 @@ static void test_box(void **state)
 
 RUN_TESTS(cmocka_unit_test(test_passes), cmocka_unit_test(test_full_and_ready),
           cmocka_unit_test(test_lies), cmocka_unit_test(test_long_answer),
-          cmocka_unit_test(test_dies), cmocka_unit_test(test_too_large),
-          cmocka_unit_test(test_forgotten), cmocka_unit_test(test_drain_gives_up),
-          cmocka_unit_test(test_box))
+          cmocka_unit_test(test_dies), cmocka_unit_test(test_another_helper),
+          cmocka_unit_test(test_too_large), cmocka_unit_test(test_forgotten),
+          cmocka_unit_test(test_drain_gives_up), cmocka_unit_test(test_box))

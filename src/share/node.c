@@ -74,9 +74,10 @@ static void nodes_grow(struct share_nodes *t)
     free(old.by_file);
 }
 
-int share_nodes_init(struct share_nodes *t, unsigned max)
+int share_nodes_init(struct share_nodes *t, unsigned max, uint32_t session)
 {
-    *t = (struct share_nodes){.buckets = BUCKETS_FIRST, .max = max, .next_id = FUSE_ROOT_ID};
+    *t = (struct share_nodes){
+        .buckets = BUCKETS_FIRST, .max = max, .next_id = (uint64_t)session << 32 | FUSE_ROOT_ID};
     t->by_id = calloc(t->buckets, sizeof(struct share_node *));
     t->by_file = calloc(t->buckets, sizeof(struct share_node *));
     if (!t->by_id || !t->by_file || pthread_mutex_init(&t->lock, NULL))
@@ -199,7 +200,7 @@ static int nodes_new(struct share_nodes *t, int fd, const struct stat *st,
     n = calloc(1, sizeof(*n));
     if (!n)
         return -ENOMEM;
-    *n = (struct share_node){.id = t->next_id++,
+    *n = (struct share_node){.id = t->count ? t->next_id : FUSE_ROOT_ID,
                              .dev = st->st_dev,
                              .ino = st->st_ino,
                              .type = st->st_mode & S_IFMT,
@@ -207,6 +208,7 @@ static int nodes_new(struct share_nodes *t, int fd, const struct stat *st,
                              .refs = 2, /* the table's and the caller's */
                              .lookups = 1,
                              .opened_size = -1};
+    t->next_id++;
     if (++t->count > t->buckets)
         nodes_grow(t);
     nodes_link(t, n);

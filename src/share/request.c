@@ -298,9 +298,9 @@ int share_server_new(const struct share_server_config *config, struct share_serv
         return err_set(err, -ENOMEM, "share: out of memory");
     }
     s->config = *config;
-    r = share_nodes_init(&s->nodes, config->nodes_max);
+    r = share_nodes_init(&s->nodes, config->nodes_max, config->session);
     if (!r)
-        r = share_files_init(&s->files, config->files_max);
+        r = share_files_init(&s->files, config->files_max, config->session);
     r = r ? err_set(err, r, "share: out of memory") : server_root(s, err);
     if (r < 0) {
         share_server_free(s);

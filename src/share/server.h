@@ -25,6 +25,9 @@ struct share_server_config {
     struct share_owner owner;
     bool become; /* create things as the user who asks for it (not squashed, capable) */
     unsigned nodes_max, files_max;
+    /* Numbers that an earlier server has given a guest must mean nothing to a later one: theirs
+     * differ by this, which no two of a share have in common. */
+    uint32_t session;
 };
 
 int must_use share_server_new(const struct share_server_config *config,

@@ -340,6 +340,30 @@ static void test_init_forgets(void **state)
     client_free(c);
 }
 
+/* What an earlier server of the share gave means nothing to this one, all else is as before. */
+static void test_sessions_share_no_numbers(void **state)
+{
+    struct client *c = client_new(false), *later;
+    uint64_t node, fh, mine, other;
+
+    assert_int_equal(client_create(c, 1, "f", 0644, O_RDWR, &node, &fh), 0);
+    later = client_new_session(false, 0xfffffffe);
+    assert_int_equal(client_create(later, 1, "f", 0644, O_RDWR, &mine, &other), 0);
+    assert_true(node != mine && fh != other);
+    assert_int_equal(client_getattr(later, node, NULL), -ESTALE);
+    assert_int_equal(client_read(later, fh, 0, 1), -EBADF);
+    assert_int_equal(client_getattr(later, mine, NULL), 0);
+    assert_int_equal(client_getattr(later, 1, NULL), 0);
+    for (unsigned i = 0; i < 5; i++) { /* handles of one slot, past the last generation */
+        assert_int_equal(client_release(later, other), 0);
+        assert_int_equal(client_open(later, mine, O_RDONLY, &fh), 0);
+        assert_true(fh != other);
+        other = fh;
+    }
+    client_free(later);
+    client_free(c);
+}
+
 static void test_limits(void **state)
 {
     struct client *c = client_new(false);
@@ -373,4 +397,5 @@ RUN_TESTS(cmocka_unit_test(test_init_negotiates), cmocka_unit_test(test_files),
           cmocka_unit_test(test_attributes), cmocka_unit_test(test_directories),
           cmocka_unit_test(test_nodes_are_forgotten), cmocka_unit_test(test_xattrs),
           cmocka_unit_test(test_whole_file_operations), cmocka_unit_test(test_read_only),
-          cmocka_unit_test(test_init_forgets), cmocka_unit_test(test_limits))
+          cmocka_unit_test(test_init_forgets), cmocka_unit_test(test_sessions_share_no_numbers),
+          cmocka_unit_test(test_limits))

@@ -29,13 +29,20 @@ struct share_config {
     bool read_only;
     struct share_owner owner;
     int log_fd;                                 /* where the helper complains */
-    void (*lost)(void *arg, struct fsdev *dev); /* the helper has ended; called once */
+    void (*lost)(void *arg, struct fsdev *dev); /* the helper has ended */
     void *arg;
 };
 
 /* Starts the helper and waits until it is in its box. fsdev_close() ends it. */
 int must_use share_new(struct loop *loop, const struct share_config *config, struct fsdev **ret_dev,
                        struct err *err);
+/* Starts a helper alone, in place of one that is gone: its link and its window, for
+ * share_reconnect(). */
+int must_use share_start(const struct share_config *config, pid_t *ret_pid, int ret_fds[2],
+                         struct err *err);
+/* Takes both descriptors over, also when it fails; -EBUSY: its helper is there. What the guest has
+ * open stays lost (ESTALE, EBADF); whatever it looks up from now on works. */
+int must_use share_reconnect(struct fsdev *dev, int link_fd, int window_fd);
 /* The monitor's side alone, for a helper somebody else has started (tests): takes link_fd and
  * window_fd over, also when it fails. */
 int must_use share_link_new(struct loop *loop, const struct share_config *config, int link_fd,

@@ -40,7 +40,8 @@ static int start_await(int fd, const struct share_config *config, struct err *er
     return theirs.code ? err_set(err, theirs.code, "%s", theirs.text) : 0;
 }
 
-static int start_spawn(const struct share_config *config, int link, int window, struct err *err)
+static int start_spawn(const struct share_config *config, int link, int window, pid_t *ret_pid,
+                       struct err *err)
 {
     const struct share_owner *o = &config->owner;
     const unsigned numbers[] = {o->squash, o->uid, o->gid, o->guest_uid, o->guest_gid};
@@ -50,16 +51,14 @@ static int start_spawn(const struct share_config *config, int link, int window, 
         text[0],  text[1],        text[2],       text[3],      text[4],
         NULL};
     const int fds[] = {link, window};
-    pid_t pid;
 
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         (void)snprintf(text[i], sizeof(text[i]), "%u", numbers[i]);
     return process_spawn_detached("/proc/self/exe", (char *const *)(uintptr_t)argv, fds,
-                                  ARRAY_LEN(fds), config->log_fd, &pid, err);
+                                  ARRAY_LEN(fds), config->log_fd, ret_pid, err);
 }
 
-int share_new(struct loop *loop, const struct share_config *config, struct fsdev **ret_dev,
-              struct err *err)
+int share_start(const struct share_config *config, pid_t *ret_pid, int ret_fds[2], struct err *err)
 {
     CLEANUP(fd) int fd = -1;
     CLEANUP(fd) int window = -1;
@@ -70,11 +69,23 @@ int share_new(struct loop *loop, const struct share_config *config, struct fsdev
     if (r < 0)
         return err_set(err, r, "share '%s': %s", config->path, strerror(-r));
     fd = pair[0];
-    r = start_spawn(config, pair[1], window, err);
+    r = start_spawn(config, pair[1], window, ret_pid, err);
     close(pair[1]);
     if (!r)
         r = start_await(fd, config, err);
     if (r < 0)
         return r;
-    return share_link_new(loop, config, take_fd(&fd), take_fd(&window), ret_dev, err);
+    ret_fds[0] = take_fd(&fd);
+    ret_fds[1] = take_fd(&window);
+    return 0;
+}
+
+int share_new(struct loop *loop, const struct share_config *config, struct fsdev **ret_dev,
+              struct err *err)
+{
+    int fds[2];
+    pid_t pid;
+    int r = share_start(config, &pid, fds, err);
+
+    return r ? r : share_link_new(loop, config, fds[0], fds[1], ret_dev, err);
 }

@@ -294,9 +294,14 @@ static void client_init(struct client *c)
 
 struct client *client_new(bool read_only)
 {
+    return client_new_session(read_only, 0);
+}
+
+struct client *client_new_session(bool read_only, uint32_t session)
+{
     struct client *c = calloc(1, sizeof(*c));
     struct share_server_config config = {
-        .read_only = read_only, .nodes_max = 1000, .files_max = 100};
+        .read_only = read_only, .nodes_max = 1000, .files_max = 100, .session = session};
     struct err err = {0};
 
     assert_non_null(c);

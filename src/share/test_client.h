@@ -22,6 +22,8 @@ struct client {
 
 /* Makes the directories and a server over base/share; does INIT. */
 struct client *client_new(bool read_only);
+/* The same as a later server of its share. */
+struct client *client_new_session(bool read_only, uint32_t session);
 /* Removes all again. */
 void client_free(struct client *c);
 

@@ -21,9 +21,10 @@
 
 const char *event_action_name(enum event_action action)
 {
-    static const char *const names[] = {
-        "created",  "starting", "running", "paused",     "resumed", "rebooted", "agent-lost",
-        "stopping", "stopped",  "failed",  "restarting", "renamed", "changed",  "removed"};
+    static const char *const names[] = {"created", "starting", "running",    "paused",
+                                        "resumed", "rebooted", "agent-lost", "stopping",
+                                        "stopped", "failed",   "restarting", "helper-restarted",
+                                        "renamed", "changed",  "removed"};
 
     _Static_assert(ARRAY_LEN(names) == EVENT_ACTIONS, "a name for each");
     return names[action];

@@ -11,6 +11,7 @@
 #include "host/process.h"
 #include "host/sandbox.h"
 #include "vm/events.h"
+#include "vm/helpers.h"
 #include "vm/network.h"
 #include "vm/restart.h"
 #include <errno.h>
@@ -29,6 +30,7 @@ struct keeper {
     unsigned tries;   /* restarts in a row */
     bool built;       /* the machine could be, once */
     uint64_t started; /* the present run, seconds since 1970 */
+    struct helpers helpers;
 };
 
 static int spawn_log(const struct guest *guest)
@@ -82,7 +84,8 @@ static pid_t keeper_start(struct keeper *k, int owner_fd, int *ret_event_fd)
     (void)guest_refresh(&k->guest);
     if (!guest_run_dir(&k->guest, &run_fd, NULL)) /* as long as it is there, there is to clean */
         close(run_fd);
-    (void)!pipe2(events, O_CLOEXEC | O_NONBLOCK);       /* without one, its events are lost */
+    /* Without one, its events are lost. */
+    (void)!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, events);
     (void)!guest_read_config(&k->guest, &config, NULL); /* the monitor says what is wrong with it */
     networks_prepare(&net, &config, STDERR_FILENO);
     vm_config_done(&config);
@@ -93,6 +96,7 @@ static pid_t keeper_start(struct keeper *k, int owner_fd, int *ret_event_fd)
             close(events[0]);
         keeper_become_monitor(k, owner_fd, events[1], &net);
     }
+    sandbox_child_is_born();
     networks_close(&net);
     if (events[1] >= 0)
         close(events[1]);
@@ -103,17 +107,21 @@ static pid_t keeper_start(struct keeper *k, int owner_fd, int *ret_event_fd)
     return pid;
 }
 
-/* What the monitor says happens, a byte each. It may be hostile: only known ones count. */
-static void keeper_pass_events(struct keeper *k, int event_fd)
+/* What the monitor says happens, a byte each. It may be hostile: only known ones count. False: it
+ * has closed its end. */
+static bool keeper_pass_events(struct keeper *k, int event_fd)
 {
-    uint8_t actions[64];
-    ssize_t n = read(event_fd, actions, sizeof(actions));
+    ssize_t n = 1;
+    uint8_t byte;
 
-    for (ssize_t i = 0; i < n; i++)
-        if (actions[i] == MONITOR_BUILT)
+    for (unsigned i = 0; i < 64 && (n = recv(event_fd, &byte, 1, 0)) == 1; i++)
+        if (byte == MONITOR_BUILT)
             k->built = true;
-        else if (actions[i] >= EVENT_RUNNING && actions[i] <= EVENT_STOPPING)
-            event_add((enum event_action)actions[i], &k->guest, NULL);
+        else if (byte >= MONITOR_LOST)
+            helpers_lost(&k->helpers, byte - MONITOR_LOST);
+        else if (byte >= EVENT_RUNNING && byte <= EVENT_STOPPING)
+            event_add((enum event_action)byte, &k->guest, NULL);
+    return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 /* Until the monitor has ended; its status. Its own children may hold the pipe longer. */
@@ -124,17 +132,17 @@ static int keeper_watch(struct keeper *k, pid_t pid, int event_fd)
     int status = 0;
 
     while (pid_fd >= 0 && !(fds[0].revents & POLLIN)) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        if (poll(fds, 2, helpers_timeout_ms(&k->helpers)) < 0 && errno != EINTR)
             break;
-        if (fds[1].revents & POLLIN)
-            keeper_pass_events(k, event_fd);
-        else if (fds[1].revents)
+        if (fds[1].revents && !keeper_pass_events(k, event_fd))
             fds[1].fd = -1;
+        helpers_run(&k->helpers, &k->guest, event_fd);
     }
     if (process_wait(pid, &status) < 0)
         status = EXIT_FAILED << 8;
     if (event_fd >= 0)
-        keeper_pass_events(k, event_fd);
+        (void)keeper_pass_events(k, event_fd);
+    helpers_end(&k->helpers);
     return status;
 }
 

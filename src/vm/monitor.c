@@ -13,7 +13,6 @@
 #include "host/loop.h"
 #include "host/memory_use.h"
 #include "host/sandbox.h"
-#include "net/vsock.h"
 #include "vm/monitor_state.h"
 #include "vm/own.h"
 #include <errno.h>
@@ -25,6 +24,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -55,10 +55,12 @@ void monitor_state(struct monitor *m, enum vm_state state, const char *fmt, ...)
 /* Whether or not anybody reads: the guest does not wait for that. */
 void monitor_event(struct monitor *m, enum event_action action)
 {
-    uint8_t byte = (uint8_t)action;
+    (void)monitor_tell_keeper(m, (uint8_t)action);
+}
 
-    if (m->event_fd >= 0)
-        (void)!write(m->event_fd, &byte, 1);
+bool monitor_tell_keeper(const struct monitor *m, uint8_t byte)
+{
+    return m->event_fd >= 0 && send(m->event_fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
 }
 
 /* --- the end --- */
@@ -208,7 +210,7 @@ static void monitor_on_agent_mounted(void *arg, uint32_t number, uint32_t code)
 
 /* Nothing runs without what it was promised; a guest that has had it all once may go on without,
  * and says so. */
-static void monitor_on_shares(void *arg, const struct err *err)
+void monitor_on_shares(void *arg, const struct err *err)
 {
     struct monitor *m = arg;
 
@@ -280,53 +282,6 @@ static void monitor_carrier(const struct chardev *dev)
 {
     if (dev->front.peer)
         dev->front.peer(dev->front.arg, true);
-}
-
-static void monitor_on_net_lost(void *arg, const char *network)
-{
-    const struct monitor *m = arg;
-
-    log_warn("guest '%s': network '%s' is gone: its helper process has ended; the guest goes on "
-             "without",
-             m->guest->name, network);
-}
-
-static void monitor_on_vsock_lost(void *arg)
-{
-    const struct monitor *m = arg;
-
-    log_warn("guest '%s': vsock %s: its helper process has ended; the guest cannot reach the "
-             "host's sockets any more",
-             m->guest->name, m->config.vsock);
-}
-
-/* Helper processes are children nobody waits for; they end with their socket, at the latest.
- * Without one nothing changes: what a child inherits is not ours to decide. */
-static int monitor_open_net(struct monitor *m, struct err *err)
-{
-    const struct networks_events events = {.lost = monitor_on_net_lost, .arg = m};
-    const struct net_vsock_config vsock = {.guest = m->guest->name,
-                                           .path = m->config.vsock,
-                                           .log_fd = STDERR_FILENO,
-                                           .lost = monitor_on_vsock_lost,
-                                           .arg = m};
-    int r = networks_open(&m->net, m->loop, &m->config, &events, STDERR_FILENO, err);
-
-    if (!r && m->config.vsock)
-        r = net_vsock_open(m->loop, &vsock, &m->vsock, err);
-    if (m->config.net_count || m->config.vsock)
-        signal(SIGCHLD, SIG_IGN);
-    return r;
-}
-
-static int monitor_open_shares(struct monitor *m, struct err *err)
-{
-    const struct shares_events events = {.mounted = monitor_on_shares, .arg = m};
-    int r = shares_open(&m->shares, m->loop, &m->config, &events, STDERR_FILENO, err);
-
-    if (m->config.share_count)
-        signal(SIGCHLD, SIG_IGN); /* as with networks */
-    return r;
 }
 
 static int monitor_build(struct monitor *m, struct err *err)
@@ -526,9 +481,7 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
 static void monitor_free(struct monitor *m)
 {
     machine_free(m->machine);
-    networks_close(&m->net);
-    shares_close(&m->shares);
-    net_vsock_close(m->vsock);
+    monitor_close_links(m);
     command_free(m->command);
     agent_host_free(m->agent);
     control_free(m->control);
@@ -555,9 +508,7 @@ static int monitor_set_up(struct monitor *m, int owner_fd, struct err *err)
     if (!r)
         r = monitor_open_trace(m, err);
     if (!r)
-        r = monitor_open_net(m, err);
-    if (!r)
-        r = monitor_open_shares(m, err);
+        r = monitor_open_links(m, err);
     if (!r)
         r = monitor_build(m, err);
     if (!r)
@@ -580,7 +531,7 @@ int monitor_main(struct guest *guest, int owner_fd, int event_fd, const struct n
     pthread_mutex_lock(&m.lock);
     r = monitor_set_up(&m, owner_fd, &err);
     if (!r) {
-        monitor_event(&m, (enum event_action)MONITOR_BUILT);
+        (void)monitor_tell_keeper(&m, MONITOR_BUILT);
         monitor_state(&m, VM_STARTING, "waiting for its owner");
         if (m.owner)
             conn_answer(m.owner, NULL);

@@ -11,7 +11,9 @@
 struct networks;
 
 enum { MONITOR_OWNER_FD = 3, MONITOR_LOCK_FD, MONITOR_DIR_FD }; /* what the program finds open */
-enum { MONITOR_BUILT = 0xff }; /* to the keeper: the machine could be built */
+/* To the keeper, beside enum event_action: the machine could be built; a helper process is gone
+ * (vm/helpers.h: + its number). */
+enum { MONITOR_BUILT = 0xff, MONITOR_LOST = 0x80 };
 
 /* Starts the guest's processes; guest must be locked by the caller, who may close it afterwards.
  * ret_owner_fd: a connection to the control protocol (vm/control.h) whose first line tells
@@ -24,6 +26,6 @@ int must_use monitor_spawn(const struct guest *guest, int *ret_owner_fd, pid_t *
 int keeper_main(void);
 
 /* The child: returns the exit code. owner_fd: -1 when nobody waits for this run, which then begins
- * at once. event_fd: takes a byte for what happens (enum event_action, MONITOR_BUILT), -1: nobody
- * listens. net: with the places the keeper took. */
+ * at once. event_fd: takes a byte for what happens (enum event_action, MONITOR_BUILT...) and brings
+ * new helpers, -1: nobody listens. net: with the places the keeper took. */
 int monitor_main(struct guest *guest, int owner_fd, int event_fd, const struct networks *net);

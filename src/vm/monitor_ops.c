@@ -197,7 +197,7 @@ static void op_renamed(struct monitor *m, struct conn *conn, const json_t *reque
     const char *name = json_string_value(json_object_get(request, "name"));
 
     if (!name || vm_name_check(name, NULL) < 0) {
-        op_refuse(conn, -EINVAL, "renamed: no such name");
+        conn_refuse_text(conn, -EINVAL, "renamed: no such name");
         return;
     }
     strcpy(m->guest->name, name);

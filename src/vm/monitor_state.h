@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What monitor.c and monitor_ops.c share. */
+/* What monitor.c and the other files of the monitor share. */
 #pragma once
 
 #include "vm/agent_host.h"
@@ -56,6 +56,13 @@ void monitor_gone(void *arg, struct conn *conn, bool detached);
 void monitor_state(struct monitor *m, enum vm_state state, const char *fmt, ...) printf_fn(3, 4);
 void monitor_sync(struct monitor *m); /* now */
 void monitor_event(struct monitor *m, enum event_action action);
+/* False: no keeper is there to hear it. */
+bool monitor_tell_keeper(const struct monitor *m, uint8_t byte);
+/* Networks, vsock and shares, and the helper processes behind them (monitor_links.c): opened before
+ * the sandbox. monitor_close_links() also after a failure. */
+int must_use monitor_open_links(struct monitor *m, struct err *err);
+void monitor_close_links(struct monitor *m);
+void monitor_on_shares(void *arg, const struct err *err);
 /* Panics (monitor_panic.c): hears every line of the console; whether a reset was one's end (then
  * the guest's end has been noted). */
 int must_use monitor_panic_init(struct monitor *m);

@@ -70,27 +70,64 @@ void networks_sweep(void)
     net_hub_sweep();
 }
 
-/* --- In the monitor --- */
-static void network_lost(void *arg)
+static struct net_user_config network_user(const struct vm_config *config, const char *mac,
+                                           int log_fd)
 {
-    const struct network *net = arg;
-
-    net->events->lost(net->events->arg, net->name);
-}
-
-static int network_open_user(struct network *net, struct loop *loop, const struct vm_config *config,
-                             const char *mac, int log_fd, struct err *err)
-{
-    const struct net_user_config user = {
+    return (struct net_user_config){
         .guest = config->name,
         .uuid = config->uuid,
         .mac = mac,
         .forward = config->ports,
         .log_fd = log_fd,
-        .lost = network_lost,
-        .arg = net,
     };
+}
 
+int network_start(const struct vm_config *config, unsigned number, int log_fd, pid_t *ret_pid,
+                  int *ret_fd, struct err *err)
+{
+    const struct vm_net *net = &config->net[number];
+    struct network_place place = {.fd = -1};
+
+    *ret_pid = 0;
+    if (number >= config->net_count || network_is_tap(net->network))
+        return err_set(err, -EINVAL, "network %u has no helper", number);
+    if (!strcmp(net->network, NETWORK_USER)) {
+        const struct net_user_config user = network_user(config, net->mac, log_fd);
+
+        return net_user_start(&user, ret_pid, ret_fd, err);
+    }
+    network_take_place(&place, net->network, log_fd);
+    *ret_fd = place.fd;
+    return place.fd < 0 ? err_set(err, place.err.code, "%s", place.err.text) : 0;
+}
+
+int network_start_vsock(const struct vm_config *config, int log_fd, pid_t *ret_pid, int *ret_fd,
+                        struct err *err)
+{
+    const struct net_vsock_config vsock = {
+        .guest = config->name, .path = config->vsock, .log_fd = log_fd};
+
+    *ret_pid = 0;
+    if (!config->vsock)
+        return err_set(err, -EINVAL, "the guest has no vsock");
+    return net_vsock_start(&vsock, ret_pid, ret_fd, err);
+}
+
+/* --- In the monitor --- */
+static void network_lost(void *arg)
+{
+    const struct network *net = arg;
+
+    net->events->lost(net->events->arg, net->number, !network_is_tap(net->name));
+}
+
+static int network_open_user(struct network *net, struct loop *loop, const struct vm_config *config,
+                             const char *mac, int log_fd, struct err *err)
+{
+    struct net_user_config user = network_user(config, mac, log_fd);
+
+    user.lost = network_lost;
+    user.arg = net;
     return net_user_new(loop, &user, &net->dev, err);
 }
 
@@ -147,9 +184,18 @@ int networks_open(struct networks *n, struct loop *loop, const struct vm_config 
 
         net->events = &n->events;
         net->name = config->net[i].network;
+        net->number = i;
         r = network_open(net, loop, config, config->net[i].mac, log_fd, err);
     }
     return r;
+}
+
+int networks_reconnect(struct networks *n, unsigned number, int fd)
+{
+    if (number < VM_NETS_MAX && n->net[number].dev && !network_is_tap(n->net[number].name))
+        return net_port_reconnect(n->net[number].dev, fd);
+    close(fd);
+    return -EINVAL;
 }
 
 void networks_close(struct networks *n)

@@ -7,6 +7,7 @@
 
 #include <posada/netdev.h>
 #include <posada/vm.h>
+#include <sys/types.h>
 
 struct loop;
 
@@ -14,8 +15,9 @@ struct loop;
 #define NETWORK_NONE "none"
 
 struct networks_events {
-    /* A network's helper process has ended; the guest's cable is out. */
-    void (*lost)(void *arg, const char *network);
+    /* A network's helper process has ended; the guest's cable is out. again: its keeper can start
+     * another one, for networks_reconnect(). */
+    void (*lost)(void *arg, unsigned number, bool again);
     void *arg;
 };
 
@@ -30,6 +32,7 @@ struct network {
     struct network_place place;
     const struct networks_events *events;
     const char *name;
+    unsigned number;
 };
 
 struct networks {
@@ -39,10 +42,19 @@ struct networks {
 
 /* In the keeper: takes the places that config needs. */
 void networks_prepare(struct networks *n, const struct vm_config *config, int log_fd);
+/* In the keeper: another helper, or place on a hub, for a guest that has lost it. ret_pid: a child
+ * of ours, 0: it is not the guest's alone. */
+int must_use network_start(const struct vm_config *config, unsigned number, int log_fd,
+                           pid_t *ret_pid, int *ret_fd, struct err *err);
+int must_use network_start_vsock(const struct vm_config *config, int log_fd, pid_t *ret_pid,
+                                 int *ret_fd, struct err *err);
 /* In the monitor, before the sandbox: opens the back ends, starting what processes they need, whose
  * complaints go to log_fd. n and config stay where they are until networks_close(). */
 int must_use networks_open(struct networks *n, struct loop *loop, const struct vm_config *config,
                            const struct networks_events *events, int log_fd, struct err *err);
+/* In the monitor: with what network_start() gave, which is taken over; -EINVAL: there is none such
+ * that could be connected again. */
+int must_use networks_reconnect(struct networks *n, unsigned number, int fd);
 void networks_close(struct networks *n);
 /* After the guest's end: nothing of its networks, and of its vsock, is left behind. */
 void networks_tidy(const struct vm_config *config);

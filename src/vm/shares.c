@@ -6,8 +6,8 @@
 #include "share/share.h"
 #include "vm/agent_host.h"
 #include <errno.h>
-#include <posada/log.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ANSWER_NS (UINT64_C(60) * 1000000000) /* an emulated guest may be slow */
 
@@ -18,25 +18,50 @@ static void shares_lost(void *arg, struct fsdev *dev)
 
     for (unsigned i = 0; i < s->vm->share_count; i++)
         if (!strcmp(dev->tag, s->vm->share[i].tag))
-            log_warn("guest '%s': share '%s' is gone: its helper process has ended; the guest gets "
-                     "errors (EIO) at '%s' until it is started again",
-                     s->vm->name, s->vm->share[i].host, s->vm->share[i].guest);
+            s->events.lost(s->events.arg, i);
 }
 
-static int share_open(struct shares *s, struct loop *loop, unsigned i, int log_fd, struct err *err)
+static struct share_config share_describe(const struct vm_config *vm, unsigned i, int log_fd)
 {
-    const struct vm_share *v = &s->vm->share[i];
-    const struct share_config config = {
-        .guest = s->vm->name,
+    const struct vm_share *v = &vm->share[i];
+
+    return (struct share_config){
+        .guest = vm->name,
         .tag = v->tag,
         .path = v->host,
         .read_only = v->read_only,
         .owner = {v->squash, v->uid, v->gid, v->guest_uid, v->guest_gid},
         .log_fd = log_fd,
-        .lost = shares_lost,
-        .arg = s,
     };
+}
 
+int share_restart(const struct vm_config *vm, unsigned number, int log_fd, pid_t *ret_pid,
+                  int ret_fds[2], struct err *err)
+{
+    struct share_config config;
+
+    *ret_pid = 0;
+    if (number >= vm->share_count)
+        return err_set(err, -EINVAL, "the guest has no share %u", number);
+    config = share_describe(vm, number, log_fd);
+    return share_start(&config, ret_pid, ret_fds, err);
+}
+
+int shares_reconnect(struct shares *s, unsigned number, const int fds[2])
+{
+    if (number < VM_SHARES_MAX && s->dev[number])
+        return share_reconnect(s->dev[number], fds[0], fds[1]);
+    close(fds[0]);
+    close(fds[1]);
+    return -EINVAL;
+}
+
+static int share_open(struct shares *s, struct loop *loop, unsigned i, int log_fd, struct err *err)
+{
+    struct share_config config = share_describe(s->vm, i, log_fd);
+
+    config.lost = shares_lost;
+    config.arg = s;
     return share_new(loop, &config, &s->dev[i], err);
 }
 

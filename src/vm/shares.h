@@ -8,6 +8,7 @@
 #include <posada/err.h>
 #include <posada/vm.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct agent_host;
 struct fsdev;
@@ -25,6 +26,8 @@ int must_use vm_share_add(const char *what, const char *text, struct vm_config *
 struct shares_events {
     /* All are mounted; or one is not, and err says which and why. */
     void (*mounted)(void *arg, const struct err *err);
+    /* A share's helper process has ended; the guest gets errors until shares_reconnect(). */
+    void (*lost)(void *arg, unsigned number);
     void *arg;
 };
 
@@ -39,6 +42,11 @@ struct shares {
 /* Starts the helpers: before the sandbox. shares_close() also after a failure. */
 int must_use shares_open(struct shares *s, struct loop *loop, const struct vm_config *vm,
                          const struct shares_events *events, int log_fd, struct err *err);
+/* In the keeper: another helper for a guest that has lost it. */
+int must_use share_restart(const struct vm_config *vm, unsigned number, int log_fd, pid_t *ret_pid,
+                           int ret_fds[2], struct err *err);
+/* With what share_restart() gave, which is taken over; -EINVAL: no such share. */
+int must_use shares_reconnect(struct shares *s, unsigned number, const int fds[2]);
 void shares_close(struct shares *s);
 /* Has the guest mount all of them; events.mounted() follows, at once when there are none. */
 void shares_mount(struct shares *s, struct agent_host *agent);

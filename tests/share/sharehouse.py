@@ -58,6 +58,10 @@ class House:
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, preexec_fn=self.demote)
         return p.returncode, p.stdout.decode(errors='replace'), p.stderr.decode(errors='replace')
 
+    def popen(self, *words):
+        return subprocess.Popen([POSADA, *words], env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, cwd=self.folder, preexec_fn=self.demote)
+
     def build(self):
         code, _, err = self('image', 'build', '--arch', 'riscv64', 'tiny', timeout=600)
         if code:
