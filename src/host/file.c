@@ -173,6 +173,18 @@ static int file_remove_entries(int fd, unsigned depth)
     return r;
 }
 
+/* Ours, but closed even to us: what a program in there may have left. Root never comes here. */
+static int file_open_closed(int dir_fd, const char *name)
+{
+    CLEANUP(fd) int fd = openat(dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    char proc[40];
+
+    (void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+    if (fd < 0 || chmod(proc, 0700) < 0)
+        return -1;
+    return open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int file_remove_below(int dir_fd, const char *name, unsigned depth)
 {
     int fd, r;
@@ -184,8 +196,12 @@ static int file_remove_below(int dir_fd, const char *name, unsigned depth)
     if (depth > FILE_TREE_DEPTH)
         return -ELOOP;
     fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == EACCES)
+        fd = file_open_closed(dir_fd, name);
     if (fd < 0)
         return -errno;
+    if (geteuid())
+        (void)fchmod(fd, 0700); /* one that may not be written to keeps its entries */
     r = file_remove_entries(fd, depth);
     if (!r && unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         r = -errno;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -163,8 +164,10 @@ int sandbox_enter_helper(const struct sandbox_helper *config, struct sandbox_mis
 
     *ret_missing = (struct sandbox_missing){{0}};
     (void)setrlimit(RLIMIT_CORE, &none);
-    if (!config->writes_files)
+    if (!config->writes_files) {
         (void)setrlimit(RLIMIT_FSIZE, &none);
+        (void)signal(SIGXFSZ, SIG_IGN); /* a line for a log that is a file is lost, no more */
+    }
     for (size_t i = 0; i < ARRAY_LEN(layers); i++) {
         struct err why = {0};
         int r = layers[i](config, &why);
