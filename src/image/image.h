@@ -3,6 +3,7 @@
  * Images by name, kept in <data>/images:
  *   objects/<sha256>      kernels, initrds, disks, layers, roots by content; never changed
  *   <arch>/<name>.json    what an image consists of; written last, so an image is whole or absent
+ *   trees/<sha256>        roots of that digest, unpacked (image_unpacked())
  *   lock                  held while building, pulling or removing: a second one waits
  *   tmp/                  of whoever holds the lock; whatever it finds there is stale
  * A name's '/' is '%' in its file's name.
@@ -133,6 +134,11 @@ int must_use image_import_disk(const struct image_disk *import, struct image *re
 int must_use image_mountable_layers(const struct image *image,
                                     const struct image_progress *progress, char ***ret_paths,
                                     struct err *err);
+/* The root unpacked, kept in the store and made when first asked for: a directory nobody may
+ * change, for who cannot mount EROFS. It stays as long as an image or a guest has it: a guest says
+ * so by a second name for the file "PATH.used". ret_path: the caller's. */
+int must_use image_unpacked(const struct image *image, const struct image_progress *progress,
+                            char **ret_path, struct err *err);
 /* The root unpacked into an empty directory, for hosts where nothing can be mounted. */
 int must_use image_unpack_root(const struct image *image, int dir_fd,
                                const struct image_progress *progress, struct err *err);

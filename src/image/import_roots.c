@@ -7,7 +7,11 @@
 #include "image/layer.h"
 #include "image/manifest.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static int import_layer_root(struct image_store *s, const struct image_layer *from,
                              const struct image_progress *progress, json_t **ret, struct err *err)
@@ -131,4 +135,61 @@ int image_unpack_root(const struct image *image, int dir_fd, const struct image_
 
     import_close_layers(layers, image->layer_count);
     return r < 0 ? err_wrap(err, r, "image %s", image->name) : 0;
+}
+
+/* --- kept unpacked --- */
+
+static int import_tree_failed(const struct image *image, const char *path, int code,
+                              struct err *err)
+{
+    return err_set(err, -code, "image %s: %s: %s", image->name, path, strerror(code));
+}
+
+/* Lock held: in the temporary directory, then whole under its name. */
+static int import_make_tree(struct image_store *s, const struct image *image, const char *path,
+                            const struct image_progress *progress, struct err *err)
+{
+    CLEANUP(free) char *temp = NULL;
+    CLEANUP(free) char *used = NULL;
+    CLEANUP(fd) int fd = -1;
+    int r;
+
+    if (asprintf(&temp, "%s/tree", s->temp) < 0 || asprintf(&used, "%s.used", path) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    if (mkdir(temp, 0755) < 0 || (fd = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return import_tree_failed(image, temp, errno, err);
+    image_say(progress, "unpacking its root");
+    r = image_unpack_root(image, fd, progress, err);
+    if (r < 0)
+        return r;
+    close(take_fd(&fd));
+    fd = open(used, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || rename(temp, path) < 0)
+        return import_tree_failed(image, path, errno, err);
+    return 0;
+}
+
+int image_unpacked(const struct image *image, const struct image_progress *progress,
+                   char **ret_path, struct err *err)
+{
+    CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
+    const char *slash = image->root ? strrchr(image->root, '/') : NULL;
+    CLEANUP(free) char *path = NULL;
+    int r = slash ? image_store_open(&s, err)
+                  : err_set(err, -EINVAL, "image '%s': has no layers", image->name);
+
+    if (r < 0)
+        return r;
+    if (asprintf(&path, "%s/trees/%s", s.root, slash + 1) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    if (mkdirat(s.root_fd, "trees", 0711) < 0 && errno != EEXIST)
+        return import_tree_failed(image, path, errno, err);
+    if (access(path, F_OK) < 0) {
+        r = image_store_lock(&s, progress, err);
+        if (!r && access(path, F_OK) < 0) /* whoever we waited for may have made it */
+            r = import_make_tree(&s, image, path, progress, err);
+    }
+    if (!r)
+        *ret_path = TAKE(path);
+    return r;
 }

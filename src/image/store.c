@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -395,6 +396,29 @@ static bool image_store_mark(const struct image_store *s, enum vm_arch arch, jso
     return true;
 }
 
+/* Unpacked roots whose digest no manifest names, and that no guest has. */
+static void image_store_sweep_trees(const struct image_store *s, const json_t *used)
+{
+    int fd = openat(s->root_fd, "trees", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+
+    while (dir && (e = readdir(dir))) {
+        char mark[NAME_MAX + 8];
+        struct stat st = {0};
+
+        if (e->d_name[0] == '.' || strchr(e->d_name, '.') || json_object_get(used, e->d_name))
+            continue;
+        (void)snprintf(mark, sizeof(mark), "%s.used", e->d_name);
+        if (fstatat(fd, mark, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink > 1)
+            continue;
+        (void)!file_remove_tree(fd, e->d_name, NULL);
+        (void)unlinkat(fd, mark, 0);
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
 uint64_t image_store_sweep(struct image_store *s)
 {
     CLEANUP(json) json_t *used = json_object();
@@ -419,5 +443,7 @@ uint64_t image_store_sweep(struct image_store *s)
     }
     if (dir)
         (void)closedir(dir);
+    if (sure)
+        image_store_sweep_trees(s, used);
     return bytes;
 }

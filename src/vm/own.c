@@ -108,6 +108,15 @@ int own_create(int dir_fd, struct vm_config *config, struct err *err)
         return 0;
     (void)own_link(dir_fd, &config->kernel, "kernel");
     (void)own_link(dir_fd, &config->initrd, "initrd");
+    if (config->tree) {
+        CLEANUP(free) char *mark = NULL;
+
+        if (asprintf(&mark, "%s.used", config->tree) < 0)
+            return err_set(err, -ENOMEM, "out of memory");
+        if (linkat(AT_FDCWD, mark, dir_fd, "tree", 0) < 0)
+            return err_set(err, -errno, "image '%s': its unpacked root: %s", config->image,
+                           strerror(errno));
+    }
     for (unsigned i = 0; config->layers && config->layers[i]; i++) {
         char name[32];
 
