@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 enum { CPUS_MAX = 1024, PIDS_MAX = 1 << 22 };
 
@@ -45,6 +46,11 @@ int run_container_sizes(const struct cli_args *args, struct vm_config *config, s
     uint64_t count = config->pids;
     int r = cpus ? container_cpus(cpus, &config->millicpus, err) : 0;
 
+    if (!r && geteuid() && (cpus || pids || cli_has(args, "memory")))
+        r = err_set(
+            err, -EPERM,
+            "--memory, --cpus, --pids: a container of an ordinary user has no control group "
+            "that could hold limits; run posada as root for them");
     if (!r && pids)
         r = cli_parse_number("--pids", pids, 1, PIDS_MAX, &count, err);
     config->pids = (unsigned)count;
@@ -91,5 +97,8 @@ int run_take_container(struct vm_config *config, struct image *image,
     r = run_take_process(config, image, err);
     if (!r && image->process.stop_signal && !config->stop_signal)
         config->stop_signal = TAKE(image->process.stop_signal);
-    return r ? r : image_mountable_layers(image, progress, &config->layers, err);
+    if (r < 0)
+        return r;
+    return ctr_root_has_erofs() ? image_mountable_layers(image, progress, &config->layers, err)
+                                : image_unpacked(image, progress, &config->tree, err);
 }

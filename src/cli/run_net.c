@@ -69,6 +69,12 @@ static const char *option_default(const struct cli_args *args, const struct vm_c
 {
     if (cli_nth(args, "port", 0))
         return NETWORK_USER;
+    if (config->technique == TECHNIQUE_CONTAINER && access("/dev/net/tun", R_OK | W_OK) < 0) {
+        fprintf(stderr,
+                "posada: no network for this container: /dev/net/tun: %s (--net none says so)\n",
+                strerror(errno));
+        return NULL;
+    }
     return config->image && net_user_available() ? NETWORK_USER : NULL;
 }
 

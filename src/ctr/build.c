@@ -82,9 +82,28 @@ int ctr_open_root(const struct ctr *c, int *ret_fd, struct err *err)
     return 0;
 }
 
+int ctr_find_user(const struct ctr *c, const char *wish, struct ctr_user *ret, struct err *err)
+{
+    const char *name = wish ? wish : c->config.user ? c->config.user : "";
+    CLEANUP(fd) int root_fd = -1;
+    int r = ctr_open_root(c, &root_fd, err);
+
+    if (!r)
+        r = ctr_user_find(root_fd, name, ret, err);
+    if (r < 0 || !c->all->own_user)
+        return r;
+    ret->group_count = 0;
+    if (ret->uid || ret->gid)
+        return err_set(
+            err, -EPERM,
+            "user '%.60s': a container of an ordinary user has one user only, root, which "
+            "is you; use --user root, or run posada as root",
+            name);
+    return 0;
+}
+
 static int build_config(struct ctr *c, struct err *err)
 {
-    CLEANUP(fd) int root_fd = -1;
     CLEANUP(free) char *etc = NULL;
     struct ctr_user user;
     struct ctr_bundle bundle = {
@@ -96,10 +115,8 @@ static int build_config(struct ctr *c, struct err *err)
         .own_user = c->all->own_user,
         .network = c->config.net_count > 0,
     };
-    int r = ctr_open_root(c, &root_fd, err);
+    int r = ctr_find_user(c, NULL, &user, err);
 
-    if (!r)
-        r = ctr_user_find(root_fd, c->config.user ? c->config.user : "", &user, err);
     if (!r)
         r = build_etc(c, err);
     if (r < 0)

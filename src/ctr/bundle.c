@@ -159,6 +159,7 @@ json_t *ctr_bundle_resources(const struct vm_config *config)
 static json_t *bundle_linux(const struct ctr_bundle *b)
 {
     static const char *const namespaces[] = {"pid", "network", "ipc", "uts", "mount", "cgroup"};
+    json_t *only = json_pack("[{s:i, s:i, s:i}]", "containerID", 0, "hostID", 0, "size", 1);
     json_t *resources = ctr_bundle_resources(b->config), *spaces = json_array(), *linux_part;
     char group[64];
 
@@ -173,8 +174,14 @@ static json_t *bundle_linux(const struct ctr_bundle *b)
                   "maskedPaths", ctr_profile_masked(), "readonlyPaths", ctr_profile_readonly());
     if (b->seccomp)
         json_object_set(linux_part, "seccomp", (json_t *)(uintptr_t)b->seccomp);
-    if (!b->own_user)
+    if (b->own_user) { /* below the monitor's own, with the one user there is */
+        json_array_append_new(spaces, json_pack("{s:s}", "type", "user"));
+        json_object_set(linux_part, "uidMappings", only);
+        json_object_set(linux_part, "gidMappings", only);
+    } else {
         json_object_set_new(linux_part, "cgroupsPath", json_string(group));
+    }
+    json_decref(only);
     return linux_part;
 }
 

@@ -108,14 +108,10 @@ static struct ctr_exec *exec_new(struct ctr *c, const struct vm_config *wanted, 
 static int exec_describe(const struct ctr_exec *e, const struct vm_config *wanted, struct err *err)
 {
     const struct ctr *c = e->ctr;
-    const char *user = wanted->user ? wanted->user : c->config.user;
-    CLEANUP(fd) int root_fd = -1;
     char name[EXEC_PATH];
     struct ctr_user who;
-    int r = ctr_open_root(c, &root_fd, err);
+    int r = ctr_find_user(c, wanted->user, &who, err);
 
-    if (!r)
-        r = ctr_user_find(root_fd, user ? user : "", &who, err);
     if (r < 0)
         return r;
     exec_path(e, "process", false, name);

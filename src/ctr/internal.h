@@ -12,6 +12,7 @@
 #include "ctr/net.h"
 #include "ctr/proc.h"
 #include "ctr/root.h"
+#include "ctr/user.h"
 #include "vm/control.h"
 #include "vm/events.h"
 #include "vm/store.h"
@@ -107,6 +108,9 @@ unsigned ctr_failure_code(const struct err *err);
 int must_use ctr_build(struct ctr *c, struct err *err);
 int must_use ctr_write_json(int dir_fd, const char *name, json_t *json, struct err *err);
 int must_use ctr_open_root(const struct ctr *c, int *ret_fd, struct err *err);
+/* A user of the container by name, NULL: the container's own; refused where there is only root. */
+int must_use ctr_find_user(const struct ctr *c, const char *wish, struct ctr_user *ret,
+                           struct err *err);
 
 /* --- what clients ask (ops.c, exec.c) --- */
 void ctr_request(void *arg, struct conn *conn, const json_t *request);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "ctr/ctr.h"
 #include "ctr/files.h"
+#include "ctr/own_user.h"
 #include "ctr/profile.h"
 #include "host/dirs.h"
 #include "host/loop.h"
@@ -223,6 +224,9 @@ static int ctrs_init(struct ctrs *all, struct err *err)
 {
     int r = ctrs_paths(all, err);
 
+    all->own_user = geteuid() != 0;
+    if (!r && all->own_user)
+        r = ctr_own_user_enter(err);
     if (!r)
         r = ctrs_enter_mounts(err);
     if (!r)

@@ -10,6 +10,7 @@ import pty
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -103,8 +104,15 @@ class House:
             os.chown(self.dir, user, user)
 
     def words(self, *words):
-        return ([] if self.user is None else ['setpriv', '--reuid', str(self.user), '--regid', str(self.user),
-                                              '--clear-groups']) + [POSADA, *words]
+        """As another user; with a /dev/net/tun that he may use, as most hosts have it."""
+        if self.user is None:
+            return [POSADA, *words]
+        tun = self.dir + '/tun'
+        if not os.path.exists(tun):
+            os.mknod(tun, 0o020666, os.makedev(10, 200))
+            os.chmod(tun, 0o666)
+        return ['unshare', '-m', 'sh', '-c', 'test ! -e /dev/net/tun || mount --bind "$0" /dev/net/tun; exec "$@"', tun,
+                'setpriv', '--reuid', str(self.user), '--regid', str(self.user), '--clear-groups', POSADA, *words]
 
     def start(self, *words, **popen):
         popen.setdefault('stdin', subprocess.DEVNULL)
@@ -241,6 +249,12 @@ class Terminal:
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
 
 
 FAILED = []
