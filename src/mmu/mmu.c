@@ -36,6 +36,7 @@ static void tlb_empty(struct tlb *table)
 
 static void space_empty(struct mmu *mmu, struct mmu_space *space)
 {
+    space->life = ++mmu->lives;
     tlb_empty(&space->read);
     tlb_empty(&space->write);
     tlb_empty(&space->code);
@@ -52,8 +53,9 @@ struct mmu *mmu_new(struct cpu *cpu)
     if (!mmu)
         return NULL;
     mmu->spaces = calloc(MMU_SPACES, sizeof(*mmu->spaces));
-    if (!mmu->spaces) {
-        free(mmu);
+    mmu->leaves = mmu_leaf_new();
+    if (!mmu->spaces || !mmu->leaves) {
+        mmu_free(mmu);
         return NULL;
     }
     mmu->cpu = cpu;
@@ -68,6 +70,7 @@ void mmu_free(struct mmu *mmu)
 {
     if (!mmu)
         return;
+    free(mmu->leaves);
     free(mmu->spaces);
     free(mmu);
 }
@@ -222,6 +225,7 @@ static void space_flush_page(struct mmu *mmu, struct mmu_space *space, uint64_t 
 
     if (*word & bit)
         space->code_epoch = ++mmu->epochs;
+    mmu_leaf_forget(mmu, space, va);
     tlb_drop_page(&space->read, va);
     tlb_drop_page(&space->write, va);
     tlb_drop_page(&space->code, va);

@@ -10,6 +10,8 @@
  * First level: direct-mapped tables, separate for read, write and code. An entry maps RAM only:
  * host = va + addend. Everything else (devices, pages with translated code on write, page-crossing
  * and misaligned-device accesses) takes the slow path and is handled there, precisely.
+ * Behind it a second level of leaf entries, in three page sizes, that misses look up before they
+ * walk (leaf.c).
  * Invariant: a write entry exists only for a page whose PTE is dirty and that holds no translated
  * code; setting PAGE_CODE on a page removes its write entries first (mmu_protect_code).
  */
@@ -35,6 +37,8 @@ struct tlb_entry {
 enum { MMU_LARGE_KINDS = 4, MMU_LARGE_WORDS = 8 }; /* 2 MiB, 1 GiB, 512 GiB, 256 TiB */
 enum { MMU_CODE_WORDS = 64 };
 
+struct mmu_leaf;
+
 struct tlb {
     struct tlb_entry entry[TLB_SIZE];
     uint64_t used; /* a bit a group: may hold entries */
@@ -45,6 +49,7 @@ struct mmu_space {
     uint64_t large[MMU_LARGE_KINDS][MMU_LARGE_WORDS];
     uint64_t code_pages[MMU_CODE_WORDS]; /* fetched from since the space was emptied, hashed */
     uint64_t code_epoch; /* changes, to a value never used before, when a fetched page is flushed */
+    uint64_t life;       /* a number never used before, since it was emptied */
     uint64_t key[2];
     uint64_t last_used;
     bool valid; /* has a key */
@@ -63,7 +68,8 @@ struct mmu {
      * goes. NULL: there are no others. */
     void (*found_code)(void *arg, gpa_t page);
     void *found_arg;
-    uint64_t tick, epochs, misses, walks, flushes, switches;
+    struct mmu_leaf *leaves; /* second level */
+    uint64_t tick, epochs, lives, misses, walks, flushes, switches;
     struct mmu_space *spaces; /* MMU_SPACES of them */
 };
 

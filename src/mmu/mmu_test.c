@@ -267,6 +267,40 @@ static void test_flush_finds_pieces_of_large_pages(void **state)
     }
 }
 
+static void test_second_level(void **state)
+{
+    const uint64_t same_slot = 0x1000 + TLB_SIZE * PAGE;
+    struct fake *f = fake_new();
+
+    fake_map(f, 0, 0x1000, FAKE_RAM, PAGE, "r");
+    fake_map(f, 1, same_slot, FAKE_RAM + PAGE, PAGE, "rw");
+    fake_map(f, 2, UINT64_C(1) << 30, FAKE_RAM, 1 << 21, "rw");
+    fake_map(f, 3, UINT64_C(1) << 31, FAKE_RAM, 1 << 16, "rw");
+    assert_true(mmu_store(&f->cpu, same_slot, 8, 5));
+    for (unsigned i = 0; i < 3; i++) { /* each displaces the other */
+        (void)load(f, 0x1000, 8);
+        assert_int_equal(load(f, same_slot, 8), 5);
+    }
+    assert_int_equal(f->walks, 2); /* the store's served the loads, too */
+    assert_false(mmu_store(&f->cpu, 0x1000, 8, 1));
+    expect_fault(f, FAKE_PAGE_FAULT | CPU_STORE, 0x1000);
+    f->walks = 0;
+    for (uint64_t at = 0; at < 4 * PAGE; at += PAGE) /* one entry for all pieces */
+        assert_true(mmu_store(&f->cpu, (UINT64_C(1) << 30) + at, 8, at));
+    assert_int_equal(f->walks, 1);
+    assert_int_equal(load(f, (UINT64_C(1) << 31) + 3 * PAGE, 8), 3 * PAGE);
+    mmu_flush_page(f->cpu.mmu, GVA((UINT64_C(1) << 31) + PAGE), NULL, NULL);
+    fake_map(f, 3, UINT64_C(1) << 31, FAKE_RAM + PAGE, 1 << 16, "rw");
+    assert_int_equal(load(f, (UINT64_C(1) << 31) + 2 * PAGE, 8),
+                     3 * PAGE); /* not a size it keeps */
+    assert_int_equal(load(f, (UINT64_C(1) << 31) + PAGE, 8), 2 * PAGE);
+    mmu_flush_all(f->cpu.mmu);
+    f->walks = 0;
+    assert_int_equal(load(f, same_slot, 8), PAGE); /* as stored through the large page */
+    assert_int_equal(f->walks, 1);
+    fake_free(f);
+}
+
 static void test_empty_entries_never_hit(void **state)
 {
     struct fake *f = fake_new();
@@ -369,7 +403,7 @@ RUN_TESTS(cmocka_unit_test(test_second_access_hits), cmocka_unit_test(test_acces
           cmocka_unit_test(test_more_spaces_than_room), cmocka_unit_test(test_flush_by_key),
           cmocka_unit_test(test_flush_of_a_page),
           cmocka_unit_test(test_flush_finds_pieces_of_large_pages),
-          cmocka_unit_test(test_empty_entries_never_hit),
+          cmocka_unit_test(test_second_level), cmocka_unit_test(test_empty_entries_never_hit),
           cmocka_unit_test(test_flush_finds_every_group), cmocka_unit_test(test_zero_and_debugger),
           cmocka_unit_test(test_fetch_stops_at_a_third_page),
           cmocka_unit_test(test_no_fast_fills_nothing))

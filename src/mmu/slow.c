@@ -65,13 +65,29 @@ static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation 
         mmu_note_large(space, va, t->page_size);
 }
 
+/* From the second level or by a walk. Stress with a tiny TLB asks both by turns. */
+static bool mmu_translate(struct cpu *cpu, uint64_t va, enum cpu_access access,
+                          struct cpu_translation *ret_t)
+{
+    struct mmu *mmu = cpu->mmu;
+    const struct mmu_space *space = access == CPU_FETCH ? mmu->code : mmu->data;
+
+    if (!mmu->no_fast && !(mmu->tiny && mmu->misses & 1) &&
+        mmu_leaf_find(mmu, space, va, access, ret_t))
+        return true;
+    mmu->walks++;
+    if (cpu->ops->translate(cpu, GVA(va), access, false, ret_t) < 0)
+        return false;
+    mmu_leaf_note(mmu, space, va, ret_t);
+    return true;
+}
+
 bool mmu_place(struct cpu *cpu, uint64_t va, enum cpu_access access, struct mmu_place *ret_place)
 {
     struct cpu_translation t = {0};
     uint8_t *host_page;
 
-    cpu->mmu->walks++;
-    if (cpu->ops->translate(cpu, GVA(va), access, false, &t) < 0)
+    if (!mmu_translate(cpu, va, access, &t))
         return false;
     if (access == CPU_FETCH)
         mmu_note_code(cpu->mmu->code, va);
