@@ -309,8 +309,14 @@ static void console_handle(struct virtio_device *v, struct virtq *q)
 
 static void console_started(struct virtio_device *v)
 {
+    struct virtio_console *c = console_of(v);
+
+    /* Buffers for input: a driver that offers 64 of them need not say so 64 times. */
+    for (unsigned i = 0; i < c->count; i++)
+        virtq_hush(&v->queue[port_queue_in(&c->port[i])]);
+    virtq_hush(&v->queue[QUEUE_CONTROL_IN]);
     if (!virtio_has(v, F_MULTIPORT)) /* there is only port 0, and it is open */
-        port_set_open(&console_of(v)->port[0], true);
+        port_set_open(&c->port[0], true);
 }
 
 static void console_reset(struct virtio_device *v, struct virtq *q)

@@ -365,6 +365,32 @@ static void test_input_back_pressure(void **state)
     down(&f);
 }
 
+/* Buffers for input are nothing to be told of until some input found none. */
+static void test_input_without_kicks(void **state)
+{
+    static const uint64_t formats[] = {0, BIT(VIRTIO_F_RING_PACKED)};
+    const struct drv_buf buf = {DRV_DATA, 10, true};
+    const struct chardev_front *front;
+    struct fixture f;
+    uint32_t len;
+
+    for (unsigned i = 0; i < 2; i++) {
+        up(&f, F_MULTIPORT | BIT(VIRTIO_F_EVENT_IDX) | formats[i]);
+        drv_add(&f.d, IN0, &buf, 1);
+        assert_false(drv_wants_kick(&f.d, IN0));
+        drv_add(&f.d, CONTROL_IN, &buf, 1);
+        assert_false(drv_wants_kick(&f.d, CONTROL_IN));
+        control_out(&f, 0, OPEN, 1);
+        front = &f.sink[0].dev.front;
+        assert_int_equal(front->receive(front->arg, (const uint8_t *)"abc", 3), 3);
+        assert_true(done(&f, IN0, &len));
+        assert_int_equal(front->receive(front->arg, (const uint8_t *)"abc", 3), 0);
+        drv_add(&f.d, IN0, &buf, 1);
+        assert_true(drv_wants_kick(&f.d, IN0));
+        down(&f);
+    }
+}
+
 static void test_without_multiport(void **state)
 {
     const struct chardev_front *front;
@@ -478,6 +504,7 @@ RUN_TESTS(cmocka_unit_test(test_handshake), cmocka_unit_test(test_open_and_close
           cmocka_unit_test(test_peer_and_size), cmocka_unit_test(test_control_starved),
           cmocka_unit_test(test_output), cmocka_unit_test(test_output_back_pressure),
           cmocka_unit_test(test_output_chain_shrinks), cmocka_unit_test(test_output_reentered),
-          cmocka_unit_test(test_input_back_pressure), cmocka_unit_test(test_without_multiport),
-          cmocka_unit_test(test_emergency_write), cmocka_unit_test(test_hostile_control),
-          cmocka_unit_test(test_no_back_end), cmocka_unit_test(test_rng))
+          cmocka_unit_test(test_input_back_pressure), cmocka_unit_test(test_input_without_kicks),
+          cmocka_unit_test(test_without_multiport), cmocka_unit_test(test_emergency_write),
+          cmocka_unit_test(test_hostile_control), cmocka_unit_test(test_no_back_end),
+          cmocka_unit_test(test_rng))

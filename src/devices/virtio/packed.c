@@ -208,10 +208,19 @@ static bool packed_wants_interrupt(struct virtq *q)
     return !valid || ring_passed(event, q->used, old);
 }
 
+static void packed_hush(struct virtq *q)
+{
+    uint8_t raw[EVENT_SIZE] = {0};
+
+    st_le16(raw + 2, EVENT_DISABLE);
+    (void)ring_write(q, q->device, raw, sizeof(raw));
+}
+
 const struct ring_ops packed_ring_ops = {
     .layout_ok = packed_layout_ok,
     .take = packed_take,
     .untake = packed_untake,
     .put = packed_put,
     .wants_interrupt = packed_wants_interrupt,
+    .hush = packed_hush,
 };

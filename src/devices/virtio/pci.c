@@ -2,7 +2,8 @@
 /*
  * Virtio over PCI (virtio 1.2, 4.1): the capabilities that say where in BAR 0 the structures of
  * virtio.h lie, and the window into it through configuration space (VIRTIO_PCI_CAP_PCI_CFG).
- * Modern only: device ids 0x1040 + type, revision 1.
+ * Modern only: device ids 0x1040 + type, revision 1. Functions are conventional ones of the root
+ * bus: with a PCI Express capability Linux looks for extended ones about fifty times a function.
  */
 #include "pci.h"
 
@@ -14,7 +15,7 @@
 #include <assert.h>
 
 enum { VENDOR_VIRTIO = 0x1af4, DEVICE_BASE = 0x1040, SUBSYSTEM_BASE = 0x1100, REVISION = 1 };
-enum { CAPABILITY_PCIE = 0x10, CAPABILITY_VENDOR = 0x09 };
+enum { CAPABILITY_VENDOR = 0x09 };
 enum { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_ISR = 3, CAP_DEVICE = 4, CAP_PCI_CFG = 5 };
 enum { /* struct virtio_pci_cap */
        CAP_LEN = 2,
@@ -25,7 +26,6 @@ enum { /* struct virtio_pci_cap */
        CAP_SIZE = 16,
        CAP_EXTRA = 16, /* notify: multiplier; PCI_CFG: data */
 };
-enum { PCIE_SIZE = 0x3c, PCIE_V2_INTEGRATED_ENDPOINT = 2 | 9 << 4, PCIE_ROLE_BASED = 1 << 15 };
 
 /* The window into BAR 0 is the first capability, so its place is known. */
 enum { WINDOW = 0x40, WINDOW_DATA = WINDOW + CAP_EXTRA };
@@ -119,10 +119,6 @@ static void add_capabilities(struct pci_function *fn, const struct virtio_device
         (void)add_structure(fn, CAP_DEVICE, VIRTIO_REG_CONFIG, v->config_size, 0);
     at = add_structure(fn, CAP_NOTIFY, VIRTIO_REG_NOTIFY, notify_size, 4);
     st_le32(fn->fixed + at + CAP_EXTRA, VIRTIO_NOTIFY_STRIDE);
-
-    at = pci_add_capability(fn, CAPABILITY_PCIE, PCIE_SIZE);
-    st_le16(fn->fixed + at + 2, PCIE_V2_INTEGRATED_ENDPOINT);
-    st_le32(fn->fixed + at + 4, PCIE_ROLE_BASED);
     memcpy(fn->config, fn->fixed, sizeof(fn->config));
 }
 

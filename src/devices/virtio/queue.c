@@ -177,6 +177,13 @@ void virtq_notify(struct virtq *q)
         virtio_interrupt(q->v, q->vector);
 }
 
+void virtq_hush(struct virtq *q)
+{
+    if (q->enabled && q->v->dma && virtio_running(q->v) && queue_sane(q) &&
+        virtio_has(q->v, VIRTIO_F_EVENT_IDX))
+        queue_ring(q)->hush(q);
+}
+
 /* Copies between buf and iov[0..count) from offset on. */
 static size_t iov_copy(const struct iovec *iov, unsigned count, size_t offset, uint8_t *buf,
                        size_t len, bool to_guest)

@@ -81,6 +81,10 @@ void virtq_unpop_slots(struct virtq *q, unsigned slots);
 /* Tells the driver about pushed chains if it wants to know. Call once after a batch. */
 void virtq_notify(struct virtq *q);
 
+/* No notifications until virtq_pop() next finds nothing: of a queue of buffers that are wanted only
+ * once there is something to put into them. Without event index the driver goes on notifying. */
+void virtq_hush(struct virtq *q);
+
 /* Copies between a buffer and the chain's readable (writable) part from `offset` on: the number of
  * bytes that were there to copy. chain_write() reports the bytes as written to memory. */
 size_t chain_read(const struct virtq_chain *chain, size_t offset, void *buf, size_t len);

@@ -25,6 +25,8 @@ struct ring_ops {
     void (*put)(struct virtq *q, const struct virtq_used *used, unsigned count);
     /* Whether the driver wants to be told of what was put since the last call. */
     bool (*wants_interrupt)(struct virtq *q);
+    /* Asks for no notifications until take() finds nothing; event index is negotiated. */
+    void (*hush)(struct virtq *q);
 };
 
 extern const struct ring_ops split_ring_ops, packed_ring_ops;
