@@ -103,6 +103,15 @@ static void pc_isa_input(void *sink, unsigned irq, bool level)
     ioapic_ops.input(b->ioapic, irq == PC_IRQ_TIMER ? PC_GSI_TIMER : irq, level);
 }
 
+const uint8_t pc_gsi_pci[PC_PCI_LINES] = {5, 6, 7, 10};
+
+static void pc_pci_input(void *sink, unsigned line, bool level)
+{
+    const struct x86_pc *b = (const struct x86_pc *)sink;
+
+    ioapic_ops.input(b->ioapic, pc_gsi_pci[line % PC_PCI_LINES], level);
+}
+
 static void pc_cpu_input(void *sink, unsigned pin, bool level)
 {
     cpu_irq((struct cpu *)sink, pin, level);
@@ -130,6 +139,7 @@ static int pc_add_controllers(struct x86_pc *b, struct err *err)
         pc_cpu(b, i)->triple_fault_arg = b;
     }
     ioapic_connect(b->ioapic, &sink);
+    ioapic_set_pins(b->ioapic, PC_GSIS);
     pc_engine(b)->ops->apic->on_eoi(pc_engine(b), pc_eoi, b);
     return board_kit_place(&b->kit, b->ioapic, PC_IOAPIC, err);
 }
@@ -228,9 +238,8 @@ static int pc_add_pci(struct x86_pc *b, struct err *err)
         .ecam = PC_ECAM,
         .window = PC_PCI_WINDOW,
         .window_size = PC_PCI_WINDOW_SIZE,
-        .input = ioapic_ops.input,
-        .sink = b->ioapic,
-        .irq = PC_GSI_PCI,
+        .input = pc_pci_input,
+        .sink = b,
         .msi = pc_message,
         .msi_arg = b,
     };

@@ -44,7 +44,9 @@ enum {
     PC_PORT_PANIC = 0x505
 };
 enum { PC_IRQ_TIMER = 0, PC_IRQ_UART = 4, PC_IRQ_RTC = 8, PC_IRQ_SCI = 9 };
-enum { PC_GSI_TIMER = 2, PC_GSI_PCI = 16 };
+/* No more pins than Linux insists on, PCI's four among them: each costs a boot a dozen exits. */
+enum { PC_GSI_TIMER = 2, PC_GSIS = 16, PC_PCI_LINES = 4 };
+extern const uint8_t pc_gsi_pci[PC_PCI_LINES];
 
 enum pc_memory_type { PC_MEMORY_RAM = 1, PC_MEMORY_RESERVED = 2 };
 enum { PC_MEMORY_RANGES = 8 };

@@ -130,7 +130,7 @@ static void dsdt_routing(struct aml *a)
             aml_integer(a, (uint64_t)slot << 16 | 0xffff);
             aml_integer(a, pin);
             aml_integer(a, 0);
-            aml_integer(a, PC_GSI_PCI + (slot + pin) % PINS);
+            aml_integer(a, pc_gsi_pci[(slot + pin) % PC_PCI_LINES]);
             aml_end(a);
         }
     aml_end(a);
@@ -321,7 +321,7 @@ static uint64_t acpi_add_madt(struct acpi *t, unsigned cpus)
     enum { IOAPIC_ENTRY = 12, NMI_ENTRY = 6, DUAL_8259 = 1, LEVEL_HIGH = 0x0d };
     const uint8_t ioapic[IOAPIC_ENTRY] = {1, IOAPIC_ENTRY, 0};
     const uint8_t nmi[NMI_ENTRY] = {4, NMI_ENTRY, 0xff, 0, 0, 1}; /* all CPUs' LINT1 */
-    size_t size = HEADER + 8 + 8 * cpus + IOAPIC_ENTRY + 2 * 10 + NMI_ENTRY;
+    size_t size = HEADER + 8 + 8 * cpus + IOAPIC_ENTRY + (2 + PC_PCI_LINES) * 10 + NMI_ENTRY;
     uint64_t address = 0;
     uint8_t *m = acpi_take(t, size, 16, &address), *at;
 
@@ -337,6 +337,8 @@ static uint64_t acpi_add_madt(struct acpi *t, unsigned cpus)
     at += sizeof(ioapic);
     at = madt_override(at, PC_IRQ_TIMER, PC_GSI_TIMER, 0);
     at = madt_override(at, PC_IRQ_SCI, PC_IRQ_SCI, LEVEL_HIGH);
+    for (unsigned i = 0; i < PC_PCI_LINES; i++)
+        at = madt_override(at, pc_gsi_pci[i], pc_gsi_pci[i], LEVEL_HIGH);
     memcpy(at, nmi, sizeof(nmi));
     acpi_finish(m, "APIC", 5, size);
     return address;

@@ -57,6 +57,8 @@ static void acpi_tables_lead_to_each_other(void **state)
         cpus += madt[i] == 0;
     }
     assert_int_equal(cpus, 3);
+    for (size_t i = 44; i < ld_le32(madt + 4); i += madt[i + 1]) /* all inside the I/O APIC */
+        assert_true(madt[i] != 2 || ld_le32(madt + i + 4) < PC_GSIS);
     assert_int_equal(pc_acpi_tables(VM_CPUS_MAX, table, sizeof(table), PC_ACPI, &err), 0);
     for (size_t room = 0; room < 2500; room += 61) /* too little: said, and nothing overrun */
         assert_int_equal(pc_acpi_tables(3, table, room, PC_ACPI, &err), -ENOSPC);

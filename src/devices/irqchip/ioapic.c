@@ -21,6 +21,7 @@ enum { RTE_DESTINATION = 56, MODE_EXTINT = 7, VERSION = 0x20 };
 struct ioapic {
     struct device dev; /* must be first */
     struct ioapic_sink sink;
+    unsigned missing; /* pins that it does not have */
     uint32_t index, id;
     uint32_t level; /* of the pins */
     uint32_t irr;   /* edges and levels not yet sent */
@@ -129,6 +130,11 @@ void ioapic_end(struct device *dev, uint8_t vector)
 }
 
 /* --- Registers --- */
+static unsigned ioapic_pins(const struct ioapic *s)
+{
+    return IOAPIC_PINS - s->missing;
+}
+
 static uint64_t ioapic_read_data(struct ioapic *s)
 {
     uint32_t pin = (s->index - REG_TABLE) / 2;
@@ -136,10 +142,10 @@ static uint64_t ioapic_read_data(struct ioapic *s)
     switch (s->index) {
     case REG_ID:
     case REG_ARBITRATION: return s->id << 24;
-    case REG_VERSION: return VERSION | (IOAPIC_PINS - 1) << 16;
+    case REG_VERSION: return VERSION | (ioapic_pins(s) - 1) << 16;
     default: break;
     }
-    if (s->index < REG_TABLE || pin >= IOAPIC_PINS)
+    if (s->index < REG_TABLE || pin >= ioapic_pins(s))
         return guest_error_read(&s->dev, s->index);
     return (uint32_t)(s->table[pin] >> (s->index & 1) * 32);
 }
@@ -166,7 +172,7 @@ static void ioapic_write_data(struct ioapic *s, uint32_t val)
 
     if (s->index == REG_ID)
         s->id = val >> 24 & 15;
-    else if (s->index >= REG_TABLE && pin < IOAPIC_PINS)
+    else if (s->index >= REG_TABLE && pin < ioapic_pins(s))
         ioapic_write_table(s, pin, s->index & 1, val);
     else
         guest_error_write(&s->dev, s->index, val);
@@ -202,6 +208,11 @@ static void ioapic_reset(struct device *dev)
     s->index = s->id = s->irr = 0;
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
         s->table[pin] = BIT(RTE_MASK);
+}
+
+void ioapic_set_pins(struct device *dev, unsigned pins)
+{
+    ioapic_of(dev)->missing = IOAPIC_PINS - pins;
 }
 
 void ioapic_connect(struct device *dev, const struct ioapic_sink *sink)
