@@ -5,6 +5,8 @@ disk; a script runs there as root and its output comes back.
 
     bed = Bed(folder)                      # makes initrd and disk; Missing when something is not there
     text = bed.run('posada doctor', 120)   # one boot: a shell script, seconds; its output
+
+POSADA_BED_QEMU names another qemu-system-x86_64 than the host's.
 """
 import glob
 import hashlib
@@ -16,6 +18,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+import tarfile
+import tempfile
 import time
 
 TOP = os.environ.get('TOP', os.path.dirname(os.path.dirname(os.path.dirname(
@@ -23,6 +28,7 @@ TOP = os.environ.get('TOP', os.path.dirname(os.path.dirname(os.path.dirname(
 BUILD = os.environ.get('BUILD', os.path.join(TOP, 'build'))
 POSADA = os.environ.get('POSADA', os.path.join(BUILD, 'posada'))
 CACHE = os.environ.get('POSADA_CACHE_DIR', '/var/cache/posada')
+SLIRP = 'libslirp.so.0'
 MODULES = ('virt/lib/irqbypass', 'arch/x86/kvm/kvm', 'arch/x86/kvm/kvm-amd')
 BEGIN, END = 'bed: the script begins', 'bed: the script ended with '
 
@@ -87,7 +93,6 @@ def kvm_modules(manifest):
     """{name: bytes} of the modules in MODULES."""
     tar = subprocess.run(['dpkg-deb', '--fsys-tarfile', package_of(manifest)], check=True,
                          stdout=subprocess.PIPE).stdout
-    import tarfile
     out = {}
     with tarfile.open(fileobj=io.BytesIO(tar)) as t:
         for member in t:
@@ -118,6 +123,17 @@ def cpio(files):
     return out.getvalue()
 
 
+def busybox():
+    """The static busybox of the image."""
+    deb = glob.glob(os.path.join(CACHE, 'apt', '*-amd64', 'debs', 'busybox-static_*_amd64.deb'))
+    if not deb:
+        raise Missing('the package busybox-static is no longer in ' + CACHE)
+    tar = subprocess.run(['dpkg-deb', '--fsys-tarfile', deb[0]], check=True,
+                         stdout=subprocess.PIPE).stdout
+    with tarfile.open(fileobj=io.BytesIO(tar)) as t:
+        return t.extractfile(next(m for m in t if m.name.endswith('/bin/busybox'))).read()
+
+
 def libraries(program):
     text = subprocess.run(['ldd', program], check=True, stdout=subprocess.PIPE, text=True).stdout
     return sorted(set(re.findall(r'(/[^ ]+) \(0x', text)))
@@ -128,7 +144,8 @@ class Bed:
 
     def __init__(self, folder, extra=None):
         self.folder = folder
-        self.qemu = need('qemu-system-x86_64', 'qemu-system-x86')
+        self.qemu = os.environ.get('POSADA_BED_QEMU') or need('qemu-system-x86_64',
+                                                              'qemu-system-x86')
         mke2fs = need('mke2fs', 'e2fsprogs')
         self.kernel, self.initrd, self.manifest = image()
         self._make_initrd()
@@ -176,7 +193,10 @@ class Bed:
         for target, source in extra.items():
             self._copy(source, target)
         programs = [POSADA] + [s for s in extra.values() if os.access(s, os.X_OK)]
-        for program in programs:
+        slirp = glob.glob('/usr/lib/x86_64-linux-gnu/' + SLIRP) # found by name, not linked
+        for library in slirp:
+            self._copy(library, library)
+        for program in programs + slirp:
             for library in self._libraries_or_none(program):
                 self._copy(library, library)
         self._busybox()
@@ -189,18 +209,10 @@ class Bed:
             return []
 
     def _busybox(self):
-        """The static busybox of the image, its applets as links."""
-        deb = glob.glob(os.path.join(CACHE, 'apt', '*-amd64', 'debs', 'busybox-static_*_amd64.deb'))
-        if not deb:
-            raise Missing('the package busybox-static is no longer in ' + CACHE)
-        tar = subprocess.run(['dpkg-deb', '--fsys-tarfile', deb[0]], check=True,
-                             stdout=subprocess.PIPE).stdout
-        import tarfile
-        with tarfile.open(fileobj=io.BytesIO(tar)) as t:
-            member = next(m for m in t if m.name.endswith('/bin/busybox'))
-            path = self.root + '/bin/busybox'
-            with open(path, 'wb') as f:
-                f.write(t.extractfile(member).read())
+        """The image's, its applets as links."""
+        path = self.root + '/bin/busybox'
+        with open(path, 'wb') as f:
+            f.write(busybox())
         os.chmod(path, 0o755)
         applets = subprocess.run([path, '--list'], check=True, stdout=subprocess.PIPE,
                                  text=True).stdout.split()
@@ -259,3 +271,52 @@ def tsc_khz():
     with open('/proc/cpuinfo', encoding='utf-8') as f:
         found = re.search(r'^cpu MHz\s*: ([\d.]+)', f.read(), re.M)
     return int(float(found[1]) * 1000) if found else 1000000 + first % 1
+
+
+def parts(text):
+    found = re.split(r'^== (\w+)\n', text, flags=re.M)
+    return dict(zip(found[1::2], found[2::2]))
+
+
+class Checks:
+    def __init__(self, text):
+        self.part, self.failed = parts(text), False
+
+    def check(self, name, good, part):
+        if not good:
+            self.failed = True
+        print('%s %s%s' % ('ok' if good else 'not ok', name,
+                           '' if good else ': ' + repr(self.part.get(part, 'no output'))[-600:]))
+
+    def text(self, part):
+        return self.part.get(part, '')
+
+    def equal(self, name, part, want):
+        self.check(name, self.part.get(part, '').strip() == want, part)
+
+    def number(self, name, part, low, high):
+        text = self.part.get(part, '').strip()
+        self.check(name, text.isdigit() and low <= int(text) <= high, part)
+
+
+def main(works, seconds, extra=None):
+    """Runs each script of `works` in a boot of its own and judges what it said; the exit code."""
+    if os.environ.get('POSADA_SKIP_BED'):
+        print('POSADA_SKIP_BED is set')
+        return 77
+    failed, folder = False, tempfile.mkdtemp(prefix='posada-bed-')
+    try:
+        b = Bed(folder, extra)
+        for work in works:
+            text = b.run(work['script'], seconds, work.get('memory', 1536))
+            if '-v' in sys.argv:
+                print(text)
+            c = Checks(text)
+            work['judge'](c)
+            failed = failed or c.failed
+    except Missing as e:
+        print(e)
+        return 77
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if failed else 0
