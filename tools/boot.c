@@ -143,7 +143,7 @@ static int tool_trace(const char *text, struct err *err)
 
 static int tool_run(struct boot_tool *t, struct err *err)
 {
-    const struct machine_io io = {.console = &t->console};
+    const struct machine_io io = {.console = &t->console, .dir_fd = -1};
     const struct machine_events events = {.power = tool_power, .failed = tool_failed, .arg = t};
     int r = loop_new(&t->lock, &t->loop, err);
 

@@ -33,12 +33,22 @@ struct board_net {
     uint8_t mac[NET_MAC_SIZE];
 };
 
+/* A flash chip for firmware's variables. */
+struct board_flash {
+    const uint8_t *contents; /* as it starts; copied. NULL: there is no such chip */
+    uint32_t size;
+    void (*changed)(void *arg, const uint8_t *array); /* lock held */
+    void *arg;
+};
+
 struct board_config {
     struct engine *engine; /* its vCPUs exist */
     struct mem *mem;       /* empty: the board adds RAM and the register space */
     struct clock *clock;
     unsigned cpus;
     uint64_t memory;
+    uint64_t firmware_size; /* 0: none; else a ROM of that size where plan() has put it */
+    struct board_flash flash;
     struct board_host host;
     struct power_sink power;
     uint64_t (*random)(void);

@@ -92,10 +92,31 @@ int board_kit_add_pci(struct board_kit *kit, const struct board_kit_pci *pci, st
         pci_host_connect_intx(kit->pci, i, pci->input, pci->sink, pci->irq + i);
     if (pci->msi)
         pci_host_connect_msi(kit->pci, pci->msi, pci->msi_arg);
-    r = board_kit_place(kit, &kit->pci->dev, pci->ecam, err);
+    r = pci->no_ecam ? device_init(&kit->pci->dev, err)
+                     : board_kit_place(kit, &kit->pci->dev, pci->ecam, err);
     return r ? r
              : mmio_bus_add_window(kit->bus, kit->pci->window_base, &kit->pci->window,
                                    &kit->pci->dev, err);
+}
+
+unsigned board_kit_disk_slot(unsigned disk)
+{
+    return SLOT_DISK + disk;
+}
+
+unsigned board_kit_net_slot(unsigned net)
+{
+    return SLOT_NET + net;
+}
+
+int board_kit_add_function(struct board_kit *kit, unsigned slot, struct pci_function *fn,
+                           struct err *err)
+{
+    int r = board_kit_adopt(kit, fn ? &fn->dev : NULL, err);
+
+    if (!r)
+        r = pci_add(kit->pci, slot, fn, err);
+    return r ? r : device_init(&fn->dev, err);
 }
 
 /* Takes a virtio device over and puts it into a slot of the bus. */

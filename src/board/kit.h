@@ -40,10 +40,17 @@ struct board_kit_pci {
     void (*input)(void *sink, unsigned pin, bool level); /* INTx: pins irq to irq + 3 */
     void *sink;
     unsigned irq;
+    bool no_ecam;   /* the host bridge has it inside the window */
     pci_msi_fn msi; /* NULL: functions have no MSI-X */
     void *msi_arg;
 };
 int must_use board_kit_add_pci(struct board_kit *kit, const struct board_kit_pci *pci,
                                struct err *err);
+/* Slots of the bus. */
+unsigned board_kit_disk_slot(unsigned disk);
+unsigned board_kit_net_slot(unsigned net);
+/* Puts a function that is not virtio's into a slot; NULL: no memory. */
+int must_use board_kit_add_function(struct board_kit *kit, unsigned slot, struct pci_function *fn,
+                                    struct err *err);
 /* Console and agent, randomness, disks, network: as the configuration says. */
 int must_use board_kit_add_virtio(struct board_kit *kit, struct err *err);

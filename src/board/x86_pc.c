@@ -8,11 +8,13 @@
  * the I/O APIC alone, MSI-X no chip at all. Local APICs are the engine's.
  * Invariants: the device set is built in one order and never changes; interrupt controllers come
  * first, as settling goes from young to old.
+ * With firmware it has more of a PC (x86_pc_firmware.c), and PCI lies where the firmware puts it.
  * Not modelled: DMA controllers, keyboard, VGA, HPET, floppy, IDE, hot plug.
  */
 #include "board/x86_pc.h"
 #include "base/bits.h"
 #include "board/kit.h"
+#include "board/x86_pc_firmware.h"
 #include "cpu/x86/x86.h"
 #include "devices/bus/pci_ports.h"
 #include "devices/fw/acpi_pm.h"
@@ -30,7 +32,8 @@ struct x86_pc {
     struct board board; /* must be first */
     struct board_kit kit;
     struct mmio_bus *ports;
-    struct device *pic, *ioapic, *pit, *uart, *pm;
+    struct device *pic, *ioapic, *pit, *uart, *pm, *rtc, *reset;
+    struct pc_firmware firmware;  /* when there is one */
     uint8_t tables[PC_ACPI_SIZE]; /* for the moment of writing them */
 };
 
@@ -42,6 +45,11 @@ static struct x86_pc *pc_of(struct board *board)
 static struct engine *pc_engine(const struct x86_pc *b)
 {
     return b->kit.config.engine;
+}
+
+static bool pc_has_firmware(const struct x86_pc *b)
+{
+    return b->kit.config.firmware_size;
 }
 
 static struct x86_cpu *pc_cpu(const struct x86_pc *b, unsigned index)
@@ -200,12 +208,11 @@ static int pc_add_uart(struct x86_pc *b, struct err *err)
 
 static int pc_add_clocks(struct x86_pc *b, struct err *err)
 {
-    struct device *rtc;
-    int r = pc_add_port_device(b, &mc146818_ops, "rtc", 0x70, &rtc, err);
+    int r = pc_add_port_device(b, &mc146818_ops, "rtc", 0x70, &b->rtc, err);
 
     if (r)
         return r;
-    pc_connect_isa(b, rtc, PC_IRQ_RTC);
+    pc_connect_isa(b, b->rtc, PC_IRQ_RTC);
     r = pc_add_port_device(b, &acpi_pm_ops, "pm", PC_PORT_PM, &b->pm, err);
     if (!r)
         pc_connect_isa(b, b->pm, PC_IRQ_SCI);
@@ -227,14 +234,20 @@ static int pc_add_control(struct x86_pc *b, struct err *err)
         r = pc_add_port_device(b, &pvpanic_ops, "pvpanic", PC_PORT_PANIC, &dev, err);
     if (!r)
         r = pc_add_port_device(b, &debug_exit_ops, "debug-exit", PC_PORT_DEBUG_EXIT, &dev, err);
-    /* In the middle of the configuration ports: they never see a byte at this address. */
-    return r ? r : pc_add_port_device(b, &reset_control_ops, "reset", PC_PORT_RESET, &dev, err);
+    if (!r)
+        r = board_kit_new(&b->kit, &reset_control_ops, "reset", &b->reset, err);
+    if (!r)
+        r = device_init(b->reset, err);
+    if (r || pc_has_firmware(b)) /* then it stands in the middle of the configuration ports */
+        return r;
+    return pc_ports_add(b, PC_PORT_RESET, b->reset, NULL, err);
 }
 
 /* --- PCI --- */
 static int pc_add_pci(struct x86_pc *b, struct err *err)
 {
-    const struct board_kit_pci pci = {
+    uint64_t low = pc_low_memory(b->kit.config.memory, true);
+    struct board_kit_pci pci = {
         .ecam = PC_ECAM,
         .window = PC_PCI_WINDOW,
         .window_size = PC_PCI_WINDOW_SIZE,
@@ -244,7 +257,19 @@ static int pc_add_pci(struct x86_pc *b, struct err *err)
         .msi_arg = b,
     };
 
+    if (pc_has_firmware(b)) {
+        pci.no_ecam = true;
+        pci.window = low > PC_FIRMWARE_WINDOW ? low : PC_FIRMWARE_WINDOW;
+        pci.window_size = (uint32_t)(PC_IOAPIC - pci.window);
+    }
     return board_kit_add_pci(&b->kit, &pci, err);
+}
+
+static int pc_add_firmware(struct x86_pc *b, struct err *err)
+{
+    if (!pc_has_firmware(b))
+        return 0;
+    return pc_firmware_build(&b->firmware, &b->kit, b->ports, b->rtc, b->reset, err);
 }
 
 static int pc_add_virtio(struct x86_pc *b, struct err *err)
@@ -256,8 +281,8 @@ static int pc_add_virtio(struct x86_pc *b, struct err *err)
 static int pc_build(struct x86_pc *b, struct err *err)
 {
     static int (*const steps[])(struct x86_pc *, struct err *) = {
-        pc_add_controllers, pc_add_pic_ports, pc_add_timer, pc_add_uart,
-        pc_add_clocks,      pc_add_control,   pc_add_pci,   pc_add_virtio,
+        pc_add_controllers, pc_add_pic_ports, pc_add_timer,    pc_add_uart,   pc_add_clocks,
+        pc_add_control,     pc_add_pci,       pc_add_firmware, pc_add_virtio,
     };
     struct mem_io ports;
 
@@ -290,7 +315,7 @@ static void pc_destroy(struct board *board)
 
 static int pc_add_memory(const struct board_config *config, struct err *err)
 {
-    uint64_t low = pc_low_memory(config->memory);
+    uint64_t low = pc_low_memory(config->memory, config->firmware_size);
     int r = mem_add_ram(config->mem, GPA(0), low, err);
 
     if (!r && config->memory > low)
@@ -327,12 +352,15 @@ static int pc_create(const struct board_config *config, struct board **ret_board
 static int pc_write_tables(struct x86_pc *b, struct err *err)
 {
     const struct board_config *c = &b->kit.config;
-    int r = pc_acpi_tables(c->cpus, b->tables, PC_ACPI_SIZE, PC_ACPI, err);
+    int r;
 
+    if (pc_has_firmware(b))
+        return pc_firmware_reset(&b->firmware, b->tables, err);
+    r = pc_acpi_tables(c->cpus, false, b->tables, PC_ACPI_SIZE, PC_ACPI, NULL, err);
     if (!r)
         r = mem_write(c->mem, GPA(PC_ACPI), b->tables, PC_ACPI_SIZE);
     if (!r)
-        r = pc_smbios_tables(c->memory, c->cpus, b->tables, PC_SMBIOS_SIZE, PC_SMBIOS, err);
+        r = pc_smbios_tables(c->memory, c->cpus, b->tables, PC_SMBIOS_SIZE, PC_SMBIOS, NULL, err);
     if (!r)
         r = mem_write(c->mem, GPA(PC_SMBIOS), b->tables, PC_SMBIOS_SIZE);
     return r == -EFAULT ? err_set(err, -ENOMEM, "no room for tables; give more with --memory") : r;

@@ -20,6 +20,11 @@ enum {
     PC_IOAPIC = 0xfec00000,
     PC_LAPIC = 0xfee00000,
 };
+/* With firmware, which puts ECAM and BARs where it likes: low RAM ends earlier, and all from there
+ * (or PC_FIRMWARE_WINDOW) to the I/O APIC is PCI's. The firmware ends at 4 GiB. */
+#define PC_FIRMWARE_HOLE   UINT64_C(0xb0000000) /* SeaBIOS puts its ECAM there */
+#define PC_FIRMWARE_WINDOW UINT64_C(0x80000000)
+enum { PC_FIRMWARE_MIN = 64 << 10, PC_FIRMWARE_MAX = 8 << 20, PC_FIRMWARE_LOW = 128 << 10 };
 /* Below 1 MiB; page 0 stays free for whoever looks at it. */
 enum {
     PC_GDT = 0x5000,
@@ -55,19 +60,37 @@ struct pc_memory_range {
     uint32_t type; /* as E820 has it */
 };
 /* How guests see `memory` bytes; the number of ranges. */
-unsigned pc_memory_map(uint64_t memory, struct pc_memory_range range[PC_MEMORY_RANGES]);
+unsigned pc_memory_map(uint64_t memory, bool firmware,
+                       struct pc_memory_range range[PC_MEMORY_RANGES]);
 /* RAM below the hole. */
-uint64_t pc_low_memory(uint64_t memory);
+uint64_t pc_low_memory(uint64_t memory, bool firmware);
 
 /* --- Tables --- */
-/* Writes the ACPI tables for this address into buf; -ENOSPC. */
-int must_use pc_acpi_tables(unsigned cpus, uint8_t *buf, size_t room, uint64_t address,
-                            struct err *err);
+/* Where in the ACPI tables something has to be done when firmware moves them. */
+struct pc_acpi_layout {
+    uint32_t len; /* of all; the RSDP is the first PC_RSDP_SIZE bytes */
+    struct {
+        uint32_t at, size;
+    } pointer[8];
+    unsigned pointers;
+    struct {
+        uint32_t at, len;
+    } table[8]; /* with a checksum at byte 9 */
+    unsigned tables;
+};
+enum { PC_RSDP_SIZE = 36, PC_RSDP_XSDT = 24, PC_ACPI_CHECKSUM = 9 };
+/* Writes the ACPI tables for this address into buf; -ENOSPC. firmware: it has put the ECAM and
+ * PCI's memory where it likes, so that the tables say nothing of them but the largest window.
+ * ret_layout may be NULL. */
+int must_use pc_acpi_tables(unsigned cpus, bool firmware, uint8_t *buf, size_t room,
+                            uint64_t address, struct pc_acpi_layout *ret_layout, struct err *err);
 /* The DSDT's AML alone, for tests; its length, 0 when it does not fit. */
-size_t pc_acpi_dsdt(uint8_t *buf, size_t room);
-/* SMBIOS 3 entry point and structures. */
+size_t pc_acpi_dsdt(bool firmware, uint8_t *buf, size_t room);
+/* SMBIOS 3 entry point (of PC_SMBIOS_ENTRY bytes), and the structures from PC_SMBIOS_TABLES on;
+ * ret_len, of all, may be NULL. */
+enum { PC_SMBIOS_ENTRY = 24, PC_SMBIOS_TABLES = 32 };
 int must_use pc_smbios_tables(uint64_t memory, unsigned cpus, uint8_t *buf, size_t room,
-                              uint64_t address, struct err *err);
+                              uint64_t address, uint32_t *ret_len, struct err *err);
 
 /* --- Booting (x86_pc_boot.c) --- */
 int must_use pc_plan(const struct board_files *files, struct board_boot *ret_boot, struct err *err);

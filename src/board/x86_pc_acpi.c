@@ -13,15 +13,16 @@
 #include <errno.h>
 #include <string.h>
 
-enum { HEADER = 36, RSDP_SIZE = 36, FACS_SIZE = 64, FADT_SIZE = 276, TABLES_MAX = 4 };
-enum { AT_LENGTH = 4, AT_REVISION = 8, AT_CHECKSUM = 9, AT_OEM = 10, AT_TABLE = 16 };
+enum { HEADER = 36, FACS_SIZE = 64, FADT_SIZE = 276, TABLES_MAX = 4 };
+enum { AT_LENGTH = 4, AT_REVISION = 8, AT_OEM = 10, AT_TABLE = 16 };
 enum { AT_OEM_REVISION = 24, AT_CREATOR = 28 };
 
 struct acpi {
     uint8_t *buf;
     size_t room, len;
     uint64_t address;
-    bool failed;
+    bool failed, firmware;
+    struct pc_acpi_layout layout;
 };
 
 /* Room for a piece, zeroed, at a multiple of `alignment`; NULL when there is none. */
@@ -39,6 +40,19 @@ static uint8_t *acpi_take(struct acpi *t, size_t size, size_t alignment, uint64_
     return t->buf + at;
 }
 
+/* Notes a pointer to another table, `at` bytes into the one that starts at `table`. */
+static void acpi_point(struct acpi *t, uint64_t table, unsigned at, unsigned size)
+{
+    struct pc_acpi_layout *l = &t->layout;
+
+    if (l->pointers == ARRAY_LEN(l->pointer)) {
+        t->failed = true;
+        return;
+    }
+    l->pointer[l->pointers].at = (uint32_t)(table - t->address) + at;
+    l->pointer[l->pointers++].size = size;
+}
+
 static void acpi_sum(uint8_t *table, size_t len, size_t at)
 {
     uint8_t sum = 0;
@@ -49,8 +63,17 @@ static void acpi_sum(uint8_t *table, size_t len, size_t at)
     table[at] = (uint8_t)-sum;
 }
 
-static void acpi_finish(uint8_t *table, const char *signature, unsigned revision, size_t len)
+static void acpi_finish(struct acpi *t, uint8_t *table, const char *signature, unsigned revision,
+                        size_t len)
 {
+    struct pc_acpi_layout *l = &t->layout;
+
+    if (l->tables == ARRAY_LEN(l->table)) {
+        t->failed = true;
+        return;
+    }
+    l->table[l->tables].at = (uint32_t)(table - t->buf);
+    l->table[l->tables++].len = (uint32_t)len;
     memcpy(table, signature, 4);
     st_le32(table + AT_LENGTH, (uint32_t)len);
     table[AT_REVISION] = (uint8_t)revision;
@@ -59,7 +82,7 @@ static void acpi_finish(uint8_t *table, const char *signature, unsigned revision
     st_le32(table + AT_OEM_REVISION, 1);
     memcpy(table + AT_CREATOR, "PSDA", 4);
     st_le32(table + AT_CREATOR + 4, 1);
-    acpi_sum(table, len, AT_CHECKSUM);
+    acpi_sum(table, len, PC_ACPI_CHECKSUM);
 }
 
 /* --- DSDT --- */
@@ -136,12 +159,15 @@ static void dsdt_routing(struct aml *a)
     aml_end(a);
 }
 
-static void dsdt_pci(struct aml *a)
+static void dsdt_pci(struct aml *a, bool firmware)
 {
     uint8_t crs[64];
     size_t len = crs_bus_zero(crs);
 
-    len += crs_window(crs + len, PC_PCI_WINDOW, PC_PCI_WINDOW_SIZE);
+    if (firmware)
+        len += crs_window(crs + len, PC_FIRMWARE_WINDOW, PC_IOAPIC - PC_FIRMWARE_WINDOW);
+    else
+        len += crs_window(crs + len, PC_PCI_WINDOW, PC_PCI_WINDOW_SIZE);
     len += crs_end(crs + len);
     aml_device(a, "PCI0");
     aml_name_eisa(a, "_HID", "PNP0A08");
@@ -155,10 +181,10 @@ static void dsdt_pci(struct aml *a)
 }
 
 /* Ports and memory that no device below claims. */
-static void dsdt_board(struct aml *a)
+static void dsdt_board(struct aml *a, bool firmware)
 {
     uint8_t crs[64];
-    size_t len = crs_memory(crs, PC_ECAM, 0x100000);
+    size_t len = firmware ? 0 : crs_memory(crs, PC_ECAM, 0x100000);
 
     len += crs_io(crs + len, PC_PORT_PM, ACPI_PM_SIZE);
     len += crs_end(crs + len);
@@ -203,13 +229,13 @@ static void dsdt_sleep_state(struct aml *a, const char *name, unsigned type)
     aml_end(a);
 }
 
-size_t pc_acpi_dsdt(uint8_t *buf, size_t room)
+size_t pc_acpi_dsdt(bool firmware, uint8_t *buf, size_t room)
 {
     struct aml a = {.buf = buf, .room = room};
 
     aml_scope(&a, "\\_SB_");
-    dsdt_pci(&a);
-    dsdt_board(&a);
+    dsdt_pci(&a, firmware);
+    dsdt_board(&a, firmware);
     dsdt_port_device(&a, "COM1", "PNP0501", 0x3f8, 8, PC_IRQ_UART);
     dsdt_port_device(&a, "RTC0", "PNP0B00", 0x70, 2, PC_IRQ_RTC);
     dsdt_port_device(&a, "PEVT", "QEMU0001", PC_PORT_PANIC, 1, 0);
@@ -224,7 +250,7 @@ static uint64_t acpi_add_dsdt(struct acpi *t)
     uint64_t address = 0;
 
     if (at + HEADER < t->room)
-        len = pc_acpi_dsdt(t->buf + at + HEADER, t->room - at - HEADER);
+        len = pc_acpi_dsdt(t->firmware, t->buf + at + HEADER, t->room - at - HEADER);
     if (!len) {
         t->failed = true;
         return 0;
@@ -232,7 +258,7 @@ static uint64_t acpi_add_dsdt(struct acpi *t)
     t->len = at + HEADER + len;
     address = t->address + at;
     memset(t->buf + at, 0, HEADER);
-    acpi_finish(t->buf + at, "DSDT", 2, HEADER + len);
+    acpi_finish(t, t->buf + at, "DSDT", 2, HEADER + len);
     return address;
 }
 
@@ -280,7 +306,10 @@ static uint64_t acpi_add_fadt(struct acpi *t, uint64_t facs, uint64_t dsdt)
     fadt_block(f, 0, RESET, PC_PORT_RESET, 1);
     f[RESET_VALUE] = 6;
     f[MINOR] = 4;
-    acpi_finish(f, "FACP", 6, FADT_SIZE);
+    acpi_point(t, address, FACS_AT, 4);
+    acpi_point(t, address, DSDT_AT, 4);
+    acpi_point(t, address, X_DSDT, 8);
+    acpi_finish(t, f, "FACP", 6, FADT_SIZE);
     return address;
 }
 
@@ -340,7 +369,7 @@ static uint64_t acpi_add_madt(struct acpi *t, unsigned cpus)
     for (unsigned i = 0; i < PC_PCI_LINES; i++)
         at = madt_override(at, pc_gsi_pci[i], pc_gsi_pci[i], LEVEL_HIGH);
     memcpy(at, nmi, sizeof(nmi));
-    acpi_finish(m, "APIC", 5, size);
+    acpi_finish(t, m, "APIC", 5, size);
     return address;
 }
 
@@ -353,7 +382,7 @@ static uint64_t acpi_add_mcfg(struct acpi *t)
     if (!m)
         return 0;
     st_le64(m + HEADER + 8, PC_ECAM); /* segment 0, buses 0 to 0 */
-    acpi_finish(m, "MCFG", 1, SIZE);
+    acpi_finish(t, m, "MCFG", 1, SIZE);
     return address;
 }
 
@@ -364,10 +393,12 @@ static uint64_t acpi_add_xsdt(struct acpi *t, const uint64_t *table, unsigned co
     uint64_t address = 0;
     uint8_t *x = acpi_take(t, size, 16, &address);
 
-    for (unsigned i = 0; x && i < count; i++)
+    for (unsigned i = 0; x && i < count; i++) {
         st_le64(x + HEADER + 8 * i, table[i]);
+        acpi_point(t, address, HEADER + 8 * i, 8);
+    }
     if (x)
-        acpi_finish(x, "XSDT", 1, size);
+        acpi_finish(t, x, "XSDT", 1, size);
     return address;
 }
 
@@ -376,26 +407,31 @@ static void acpi_fill_rsdp(uint8_t *r, uint64_t xsdt)
     memcpy(r, "RSD PTR ", 8);
     memcpy(r + 9, "POSADA", 6);
     r[15] = 2;
-    st_le32(r + 20, RSDP_SIZE);
-    st_le64(r + 24, xsdt);
+    st_le32(r + 20, PC_RSDP_SIZE);
+    st_le64(r + PC_RSDP_XSDT, xsdt);
     acpi_sum(r, 20, 8);
-    acpi_sum(r, RSDP_SIZE, 32);
+    acpi_sum(r, PC_RSDP_SIZE, 32);
 }
 
-int pc_acpi_tables(unsigned cpus, uint8_t *buf, size_t room, uint64_t address, struct err *err)
+int pc_acpi_tables(unsigned cpus, bool firmware, uint8_t *buf, size_t room, uint64_t address,
+                   struct pc_acpi_layout *ret_layout, struct err *err)
 {
-    struct acpi t = {.buf = buf, .room = room, .address = address};
+    struct acpi t = {.buf = buf, .room = room, .address = address, .firmware = firmware};
     uint64_t rsdp_at = 0, facs, dsdt, xsdt, table[TABLES_MAX];
-    uint8_t *rsdp = acpi_take(&t, RSDP_SIZE, 16, &rsdp_at);
+    uint8_t *rsdp = acpi_take(&t, PC_RSDP_SIZE, 16, &rsdp_at);
 
     facs = acpi_add_facs(&t);
     dsdt = acpi_add_dsdt(&t);
     table[0] = acpi_add_fadt(&t, facs, dsdt);
     table[1] = acpi_add_madt(&t, cpus);
-    table[2] = acpi_add_mcfg(&t);
-    xsdt = acpi_add_xsdt(&t, table, 3);
+    if (!firmware)
+        table[2] = acpi_add_mcfg(&t);
+    xsdt = acpi_add_xsdt(&t, table, firmware ? 2 : 3);
     if (t.failed || !rsdp)
         return err_set(err, -ENOSPC, "no room for the ACPI tables");
     acpi_fill_rsdp(rsdp, xsdt);
+    t.layout.len = (uint32_t)t.len;
+    if (ret_layout)
+        *ret_layout = t.layout;
     return 0;
 }

@@ -25,14 +25,27 @@ static enum pc_way pc_way(const struct board_boot *boot)
 }
 
 /* --- Memory --- */
-uint64_t pc_low_memory(uint64_t memory)
+uint64_t pc_low_memory(uint64_t memory, bool firmware)
 {
+    if (firmware)
+        return memory <= PC_FIRMWARE_HOLE ? memory : PC_FIRMWARE_WINDOW;
     return memory < PC_HOLE ? memory : PC_HOLE;
 }
 
-unsigned pc_memory_map(uint64_t memory, struct pc_memory_range range[PC_MEMORY_RANGES])
+/* Firmware sorts out the first MiB and its own space by itself. */
+static unsigned pc_firmware_map(uint64_t memory, struct pc_memory_range *range)
 {
-    uint64_t low = pc_low_memory(memory);
+    uint64_t low = pc_low_memory(memory, true);
+
+    range[0] = (struct pc_memory_range){0, low, PC_MEMORY_RAM};
+    range[1] = (struct pc_memory_range){PC_HIGH, memory - low, PC_MEMORY_RAM};
+    return memory == low ? 1 : 2;
+}
+
+unsigned pc_memory_map(uint64_t memory, bool firmware,
+                       struct pc_memory_range range[PC_MEMORY_RANGES])
+{
+    uint64_t low = pc_low_memory(memory, false);
     const struct pc_memory_range all[] = {
         {0, PC_LOW_END, PC_MEMORY_RAM},
         {PC_LOW_END, 0xa0000 - PC_LOW_END, PC_MEMORY_RESERVED},
@@ -43,6 +56,8 @@ unsigned pc_memory_map(uint64_t memory, struct pc_memory_range range[PC_MEMORY_R
     };
     unsigned n = ARRAY_LEN(all) - (memory == low);
 
+    if (firmware)
+        return pc_firmware_map(memory, range);
     memcpy(range, all, n * sizeof(*range));
     return n;
 }
@@ -113,10 +128,6 @@ static int pc_place_initrd(const struct board_files *files, uint64_t top, uint64
 
 static int pc_check(const struct board_files *files, struct err *err)
 {
-    if (files->firmware.kind)
-        return err_set(err, -EINVAL,
-                       "--firmware: this board does not start firmware yet; use "
-                       "--kernel");
     if (strlen(files->append) >= PC_APPEND_MAX)
         return err_set(err, -EINVAL, "the kernel command line has more than %d characters",
                        PC_APPEND_MAX - 1);
@@ -127,15 +138,38 @@ static int pc_check(const struct board_files *files, struct err *err)
     return 0;
 }
 
+/* It lies below 4 GiB and starts at the reset vector; what it boots is on a disk. */
+static int pc_plan_firmware(const struct board_files *files, struct board_boot *ret_boot,
+                            struct err *err)
+{
+    uint64_t size = files->firmware.memory_size;
+
+    if (files->kernel.kind || files->initrd_len)
+        return err_set(
+            err, -EINVAL,
+            "--firmware starts what is on a disk of this machine; leave out --kernel and "
+            "--initrd, or the firmware");
+    if (files->firmware.kind != BOARD_IMAGE_RAW || size < PC_FIRMWARE_MIN ||
+        size > PC_FIRMWARE_MAX || size % GUEST_PAGE_SIZE)
+        return err_set(err, -ENOEXEC,
+                       "--firmware: this machine takes a flash image of 64 KiB to 8 MiB in whole "
+                       "pages, such as SeaBIOS or OVMF");
+    *ret_boot =
+        (struct board_boot){.firmware_at = PC_HIGH - size, .bare = true, .append = files->append};
+    return 0;
+}
+
 int pc_plan(const struct board_files *files, struct board_boot *ret_boot, struct err *err)
 {
-    uint64_t top = pc_low_memory(files->memory), end = PC_MEGABYTE;
+    uint64_t top = pc_low_memory(files->memory, false), end = PC_MEGABYTE;
     struct board_boot b = {
         .initrd_len = files->initrd_len, .append = files->append, .kernel = files->kernel};
     int r = pc_check(files, err);
 
     if (r)
         return r;
+    if (files->firmware.kind)
+        return pc_plan_firmware(files, ret_boot, err);
     if (files->kernel.kind == BOARD_IMAGE_LINUX)
         r = pc_place_linux(files, top, &b.kernel_at, &end, err);
     else
@@ -159,7 +193,7 @@ enum { ZP_APPEND = 0x228, ZP_VIDEO_MODE = 0x1fa, E820_ENTRY = 20, LOADER_UNKNOWN
 static void pc_make_zero_page(const struct board_boot *boot, uint64_t memory, uint8_t *page)
 {
     struct pc_memory_range range[PC_MEMORY_RANGES];
-    unsigned n = pc_memory_map(memory, range);
+    unsigned n = pc_memory_map(memory, false, range);
     uint32_t setup = boot->kernel.setup_len;
 
     memset(page, 0, GUEST_PAGE_SIZE);
@@ -185,7 +219,7 @@ enum { PVH_SIZE = 56, PVH_MODULE = 64, PVH_MEMORY = 128, PVH_ENTRY = 24 };
 static void pc_make_start_info(const struct board_boot *boot, uint64_t memory, uint8_t *page)
 {
     struct pc_memory_range range[PC_MEMORY_RANGES];
-    unsigned n = pc_memory_map(memory, range);
+    unsigned n = pc_memory_map(memory, false, range);
 
     memset(page, 0, GUEST_PAGE_SIZE);
     st_le32(page, PVH_MAGIC);
@@ -213,12 +247,12 @@ enum { MB_MODULE_AT = 128, MB_MAP_AT = 256, MB_MAP_ENTRY = 24, MB_LOADER_AT = 14
 static void pc_make_multiboot(const struct board_boot *boot, uint64_t memory, uint8_t *page)
 {
     struct pc_memory_range range[PC_MEMORY_RANGES];
-    unsigned n = pc_memory_map(memory, range);
+    unsigned n = pc_memory_map(memory, false, range);
 
     memset(page, 0, GUEST_PAGE_SIZE);
     st_le32(page, MB_MEMORY | MB_APPEND | MB_MAP | MB_NAME | (boot->initrd_len ? MB_MODULES : 0));
     st_le32(page + 4, PC_LOW_END >> 10);
-    st_le32(page + 8, (uint32_t)((pc_low_memory(memory) - PC_MEGABYTE) >> 10));
+    st_le32(page + 8, (uint32_t)((pc_low_memory(memory, false) - PC_MEGABYTE) >> 10));
     st_le32(page + 16, PC_APPEND);
     st_le32(page + 20, boot->initrd_len ? 1 : 0);
     st_le32(page + 24, PC_START_INFO + MB_MODULE_AT);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ENTRY_SIZE = 24, ENTRY_ALIGNED = 32, STRUCTURE_MAX = 64, TEXT_MAX = 64 };
+enum { STRUCTURE_MAX = 64, TEXT_MAX = 64 };
 enum { TYPE_BIOS = 0, TYPE_SYSTEM = 1, TYPE_CHASSIS = 3, TYPE_ARRAY = 16, TYPE_MODULE = 17 };
 enum { TYPE_END = 127, HANDLE_ARRAY = 0x1000 };
 
@@ -85,24 +85,24 @@ static void smbios_entry(uint8_t *e, uint64_t address, size_t len)
 {
     uint8_t sum = 0;
 
-    memset(e, 0, ENTRY_ALIGNED);
+    memset(e, 0, PC_SMBIOS_TABLES);
     memcpy(e, "_SM3_", 5);
-    e[6] = ENTRY_SIZE;
+    e[6] = PC_SMBIOS_ENTRY;
     e[7] = 3; /* version 3.4.0 */
     e[8] = 4;
     e[10] = 1;
     st_le32(e + 12, (uint32_t)len);
-    st_le64(e + 16, address + ENTRY_ALIGNED);
-    for (unsigned i = 0; i < ENTRY_SIZE; i++)
+    st_le64(e + 16, address + PC_SMBIOS_TABLES);
+    for (unsigned i = 0; i < PC_SMBIOS_ENTRY; i++)
         sum = (uint8_t)(sum + e[i]);
     e[5] = (uint8_t)-sum;
 }
 
 int pc_smbios_tables(uint64_t memory, unsigned cpus, uint8_t *buf, size_t room, uint64_t address,
-                     struct err *err)
+                     uint32_t *ret_len, struct err *err)
 {
     static const char *const none[] = {NULL};
-    struct smbios s = {.buf = buf, .room = room, .len = ENTRY_ALIGNED};
+    struct smbios s = {.buf = buf, .room = room, .len = PC_SMBIOS_TABLES};
     uint8_t end[STRUCTURE_MAX] = {0};
 
     smbios_add_system(&s);
@@ -110,6 +110,8 @@ int pc_smbios_tables(uint64_t memory, unsigned cpus, uint8_t *buf, size_t room, 
     smbios_add(&s, end, TYPE_END, 0x7f00, 4, none);
     if (s.failed)
         return err_set(err, -ENOSPC, "no room for the SMBIOS tables");
-    smbios_entry(buf, address, s.len - ENTRY_ALIGNED);
+    smbios_entry(buf, address, s.len - PC_SMBIOS_TABLES);
+    if (ret_len)
+        *ret_len = (uint32_t)s.len;
     return 0;
 }

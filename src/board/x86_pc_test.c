@@ -40,7 +40,7 @@ static void acpi_tables_lead_to_each_other(void **state)
     struct err err;
     unsigned cpus = 0;
 
-    assert_int_equal(pc_acpi_tables(3, table, sizeof(table), PC_ACPI, &err), 0);
+    assert_int_equal(pc_acpi_tables(3, false, table, sizeof(table), PC_ACPI, NULL, &err), 0);
     assert_memory_equal(table, "RSD PTR ", 8);
     assert_int_equal(sum(table, 20), 0);
     assert_int_equal(sum(table, 36), 0);
@@ -59,9 +59,10 @@ static void acpi_tables_lead_to_each_other(void **state)
     assert_int_equal(cpus, 3);
     for (size_t i = 44; i < ld_le32(madt + 4); i += madt[i + 1]) /* all inside the I/O APIC */
         assert_true(madt[i] != 2 || ld_le32(madt + i + 4) < PC_GSIS);
-    assert_int_equal(pc_acpi_tables(VM_CPUS_MAX, table, sizeof(table), PC_ACPI, &err), 0);
+    assert_int_equal(pc_acpi_tables(VM_CPUS_MAX, false, table, sizeof(table), PC_ACPI, NULL, &err),
+                     0);
     for (size_t room = 0; room < 2500; room += 61) /* too little: said, and nothing overrun */
-        assert_int_equal(pc_acpi_tables(3, table, room, PC_ACPI, &err), -ENOSPC);
+        assert_int_equal(pc_acpi_tables(3, false, table, room, PC_ACPI, NULL, &err), -ENOSPC);
 }
 
 static int run_iasl(const char *folder, const char *name)
@@ -97,7 +98,7 @@ static void iasl_accepts_them(void **state)
     if (system("command -v iasl >/dev/null 2>&1")) // NOLINT: a fixed command
         skip();
     assert_non_null(mkdtemp(folder));
-    assert_int_equal(pc_acpi_tables(2, table, sizeof(table), PC_ACPI, &err), 0);
+    assert_int_equal(pc_acpi_tables(2, false, table, sizeof(table), PC_ACPI, NULL, &err), 0);
     xsdt = at(ld_le64(table + 24), "XSDT");
     fadt = at(ld_le64(xsdt + 36), "FACP");
     write_table(folder, "dsdt", at(ld_le64(fadt + 140), "DSDT"));
@@ -113,16 +114,47 @@ static void iasl_accepts_them(void **state)
     assert_false(bad);
 }
 
+/* As firmware does: the tables lie somewhere, pointers get that address added, sums are made. */
+static void tables_can_be_moved(void **state)
+{
+    struct pc_acpi_layout l;
+    const uint8_t *xsdt;
+    struct err err;
+
+    assert_int_equal(pc_acpi_tables(2, true, table, sizeof(table), 0, &l, &err), 0);
+    for (unsigned i = 0; i < l.pointers; i++) {
+        uint8_t *p = table + l.pointer[i].at;
+
+        if (l.pointer[i].size == 8)
+            st_le64(p, ld_le64(p) + PC_ACPI);
+        else
+            st_le32(p, ld_le32(p) + PC_ACPI);
+    }
+    for (unsigned i = 0; i < l.tables; i++) {
+        uint8_t *t = table + l.table[i].at;
+
+        assert_true(l.table[i].at + l.table[i].len <= l.len);
+        t[PC_ACPI_CHECKSUM] = (uint8_t)(t[PC_ACPI_CHECKSUM] - sum(t, l.table[i].len));
+    }
+    xsdt = at(ld_le64(table + PC_RSDP_XSDT) + PC_ACPI, "XSDT");
+    assert_int_equal(ld_le32(xsdt + 4), 36 + 2 * 8); /* no MCFG: firmware has moved the ECAM */
+    (void)at(ld_le64(xsdt + 44), "APIC");
+    xsdt = at(ld_le64(xsdt + 36), "FACP");
+    (void)at(ld_le32(xsdt + 36), "FACS");
+    (void)at(ld_le32(xsdt + 40), "DSDT");
+    (void)at(ld_le64(xsdt + 140), "DSDT");
+}
+
 static void smbios_has_an_entry_point(void **state)
 {
     struct err err;
 
-    assert_int_equal(pc_smbios_tables(UINT64_C(1) << 30, 1, table, PC_SMBIOS_SIZE, PC_SMBIOS, &err),
-                     0);
+    assert_int_equal(
+        pc_smbios_tables(UINT64_C(1) << 30, 1, table, PC_SMBIOS_SIZE, PC_SMBIOS, NULL, &err), 0);
     assert_memory_equal(table, "_SM3_", 5);
     assert_int_equal(sum(table, 24), 0);
     assert_int_equal(ld_le64(table + 16), PC_SMBIOS + 32);
-    assert_int_equal(pc_smbios_tables(1 << 30, 1, table, 64, PC_SMBIOS, &err), -ENOSPC);
+    assert_int_equal(pc_smbios_tables(1 << 30, 1, table, 64, PC_SMBIOS, NULL, &err), -ENOSPC);
 }
 
 /* --- Plans --- */
@@ -167,16 +199,42 @@ static void kernels_and_initrds_are_placed(void **state)
     assert_non_null(strstr(err.text, "PVH"));
 }
 
+static void firmware_ends_at_4_gib(void **state)
+{
+    struct board_files f = {.memory = UINT64_C(4) << 30, .append = ""};
+    struct pc_memory_range range[PC_MEMORY_RANGES];
+    struct board_boot b;
+    struct err err;
+
+    f.firmware = (struct board_image){.kind = BOARD_IMAGE_RAW, .memory_size = 256 << 10};
+    assert_int_equal(pc_plan(&f, &b, &err), 0);
+    assert_int_equal(b.firmware_at, 0xfffc0000);
+    assert_true(b.bare);
+    f.firmware.memory_size = (256 << 10) + 1;
+    assert_int_equal(pc_plan(&f, &b, &err), -ENOEXEC);
+    f.firmware.memory_size = 16 << 20; /* it would lie over the local APICs */
+    assert_int_equal(pc_plan(&f, &b, &err), -ENOEXEC);
+    f.firmware = (struct board_image){.kind = BOARD_IMAGE_ELF, .memory_size = 1 << 20};
+    assert_int_equal(pc_plan(&f, &b, &err), -ENOEXEC);
+    f = linux_files(64 << 20, 0x1000000, 0);
+    f.firmware = (struct board_image){.kind = BOARD_IMAGE_RAW, .memory_size = 256 << 10};
+    assert_int_equal(pc_plan(&f, &b, &err), -EINVAL);
+    assert_int_equal(pc_memory_map(UINT64_C(4) << 30, true, range), 2);
+    assert_int_equal(range[0].size, PC_FIRMWARE_WINDOW);
+    assert_int_equal(range[0].size + range[1].size, UINT64_C(4) << 30);
+    assert_int_equal(pc_memory_map(PC_FIRMWARE_HOLE, true, range), 1);
+}
+
 static void memory_has_a_hole(void **state)
 {
     struct pc_memory_range range[PC_MEMORY_RANGES];
-    unsigned n = pc_memory_map(UINT64_C(5) << 30, range);
+    unsigned n = pc_memory_map(UINT64_C(5) << 30, false, range);
 
     assert_int_equal(range[n - 1].start, PC_HIGH);
     assert_int_equal(range[n - 1].size, UINT64_C(2) << 30);
     for (unsigned i = 1; i < n; i++)
         assert_true(range[i].start >= range[i - 1].start + range[i - 1].size);
-    n = pc_memory_map(128 << 20, range);
+    n = pc_memory_map(128 << 20, false, range);
     assert_int_equal(range[3].start + range[3].size, 128 << 20);
     assert_int_equal(n, 5);
 }
@@ -212,7 +270,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acpi_tables_lead_to_each_other),
         cmocka_unit_test(iasl_accepts_them),
+        cmocka_unit_test(tables_can_be_moved),
         cmocka_unit_test(smbios_has_an_entry_point),
+        cmocka_unit_test(firmware_ends_at_4_gib),
         cmocka_unit_test(kernels_and_initrds_are_placed),
         cmocka_unit_test(memory_has_a_hole),
         cmocka_unit_test(entering_a_kernel),

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "host/sandbox.h"
 #include "vm/config.h"
+#include "vm/firmware.h"
 #include "vm/restart.h"
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +40,8 @@ const struct cli_option run_guest_options[] = {
     {"kernel", 0, "FILE", "boot this kernel instead of an image's"},
     {"initrd", 0, "FILE", "with this initial RAM disk"},
     {"append", 0, "TEXT", "and this command line"},
-    {"firmware", 0, "FILE", "run this firmware in machine mode, before the kernel"},
+    {"firmware", 0, "bios|uefi|FILE",
+     "start this firmware: amd64 from a disk, riscv64 before the kernel"},
     {"tohost", 0, NULL, "the kernel is a test program that reports by 'tohost'", CLI_NO_FILE},
     {"sandbox", 0, "LEVEL", "strict (nothing may be missing) or thin (whatever this host offers)"},
     {"gdb", 0, "PORT", "wait for gdb on this TCP port of localhost", CLI_NO_FILE},
@@ -249,6 +251,16 @@ static int option_trace(const struct cli_args *args, struct vm_config *config, s
     return n < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
 }
 
+/* A name is found when the guest starts, a file is there now. */
+static int option_firmware(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text = cli_value(args, "firmware");
+
+    return text && firmware_is_name(text)
+               ? option_text(args, "firmware", &config->firmware, err)
+               : option_file_named(args, "firmware", &config->firmware, err);
+}
+
 static int option_boot(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     int r = option_file_named(args, "kernel", &config->kernel, err);
@@ -256,7 +268,7 @@ static int option_boot(const struct cli_args *args, struct vm_config *config, st
     if (!r)
         r = option_file_named(args, "initrd", &config->initrd, err);
     if (!r)
-        r = option_file_named(args, "firmware", &config->firmware, err);
+        r = option_firmware(args, config, err);
     if (!r)
         r = option_text(args, "append", &config->append, err);
     if (!r)

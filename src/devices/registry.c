@@ -6,8 +6,10 @@
 #include "devices/bus/pci.h"
 #include "devices/bus/pci_ports.h"
 #include "devices/core/device.h"
+#include "devices/flash/cfi_flash.h"
 #include "devices/fw/acpi_pm.h"
 #include "devices/fw/finisher.h"
+#include "devices/fw/fw_cfg.h"
 #include "devices/fw/pc_control.h"
 #include "devices/irqchip/aclint.h"
 #include "devices/irqchip/i8259.h"
@@ -28,6 +30,8 @@
 
 const struct device_ops *const device_registry[] = {
     &acpi_pm_ops,        /* acpi-pm */
+    &cfi_flash_ops,      /* cfi-flash */
+    &fw_cfg_ops,         /* fw-cfg */
     &goldfish_rtc_ops,   /* google,goldfish-rtc */
     &i8042_ops,          /* i8042 */
     &i8254_ops,          /* intel,i8254 */

@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MEM_REGIONS_MAX = 8, HUGE_PAGE = 2 << 20 };
+enum { MEM_REGIONS_MAX = 8, MEM_ROMS_MAX = 2, HUGE_PAGE = 2 << 20 };
 
 struct mem_region {
     uint64_t start, size;
@@ -29,10 +29,20 @@ struct mem_region {
     int fd;
 };
 
+struct mem_rom {
+    uint64_t start, size;
+    uint8_t *host;
+    bool shown;
+};
+
 struct mem {
     struct mem_region region[MEM_REGIONS_MAX]; /* sorted by start */
     unsigned count;
     uint64_t ram_size;
+    struct mem_rom rom[MEM_ROMS_MAX];
+    unsigned rom_count;
+    void (*rom_changed)(void *arg, unsigned n);
+    void *rom_changed_arg;
     struct mem_io io, ports;
     void (*code_write)(void *arg, gpa_t gpa, uint64_t len);
     void *code_write_arg;
@@ -58,6 +68,8 @@ void mem_free(struct mem *mem)
         return;
     for (unsigned i = 0; i < mem->count; i++)
         mem_region_done(&mem->region[i]);
+    for (unsigned i = 0; i < mem->rom_count; i++)
+        munmap(mem->rom[i].host, mem->rom[i].size);
     free(mem);
 }
 
@@ -165,6 +177,70 @@ int mem_add_ram(struct mem *mem, gpa_t gpa, uint64_t size, struct err *err)
     mem->count++;
     mem->ram_size += size;
     return 0;
+}
+
+/* --- ROM --- */
+int mem_add_rom(struct mem *mem, gpa_t gpa, uint64_t size, void **ret_host, struct err *err)
+{
+    struct mem_rom *rom = &mem->rom[mem->rom_count];
+    void *host;
+
+    if (!size || (gpa.v | size) % GUEST_PAGE_SIZE || gpa.v + size < gpa.v ||
+        mem->rom_count == MEM_ROMS_MAX || mem_overlaps(mem, gpa.v, size))
+        return err_set(err, -EINVAL,
+                       "memory: ROM of 0x%" PRIx64 " bytes at 0x%" PRIx64 " finds no place", size,
+                       gpa.v);
+    host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (host == MAP_FAILED)
+        return err_set(err, -ENOMEM, "memory: the host gives no %" PRIu64 " KiB for ROM: %s",
+                       size >> 10, strerror(errno));
+    *rom = (struct mem_rom){.start = gpa.v, .size = size, .host = host, .shown = true};
+    mem->rom_count++;
+    *ret_host = host;
+    return 0;
+}
+
+bool mem_rom(const struct mem *mem, unsigned n, gpa_t *ret_gpa, uint64_t *ret_size, void **ret_host,
+             bool *ret_shown)
+{
+    if (n >= mem->rom_count)
+        return false;
+    *ret_gpa = GPA(mem->rom[n].start);
+    *ret_size = mem->rom[n].size;
+    *ret_host = mem->rom[n].host;
+    *ret_shown = mem->rom[n].shown;
+    return true;
+}
+
+void mem_show_rom(struct mem *mem, gpa_t gpa, bool shown)
+{
+    for (unsigned i = 0; i < mem->rom_count; i++) {
+        if (mem->rom[i].start != gpa.v || mem->rom[i].shown == shown)
+            continue;
+        mem->rom[i].shown = shown;
+        if (mem->rom_changed)
+            mem->rom_changed(mem->rom_changed_arg, i);
+    }
+}
+
+void mem_on_rom(struct mem *mem, void (*fn)(void *arg, unsigned n), void *arg)
+{
+    mem->rom_changed_arg = arg;
+    mem->rom_changed = fn;
+}
+
+int mem_load(struct mem *mem, gpa_t gpa, const void *buf, size_t len)
+{
+    for (unsigned i = 0; i < mem->rom_count; i++) {
+        const struct mem_rom *rom = &mem->rom[i];
+
+        if (gpa.v < rom->start || gpa.v - rom->start > rom->size ||
+            len > rom->size - (gpa.v - rom->start))
+            continue;
+        memcpy(rom->host + (gpa.v - rom->start), buf, len);
+        return 0;
+    }
+    return mem_write(mem, gpa, buf, len);
 }
 
 void mem_set_io(struct mem *mem, const struct mem_io *io)

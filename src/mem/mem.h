@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest-physical memory: RAM regions, everything else goes to one I/O hook (the
- * board's bus). The map is built before the first vCPU runs and does not change afterwards.
+ * Guest-physical memory: RAM regions, a few of ROM, everything else goes to one I/O hook (the
+ * board's bus). The map is built before the first vCPU runs; later only ROM comes and goes.
  * Per page it keeps a few flags: PAGE_CODE (translated code was made from this page: a write must
  * be reported), PAGE_DIRTY (written since the flag was last cleared), PAGE_SHARED.
  */
@@ -28,6 +28,20 @@ struct mem *mem_new(void);
 void mem_free(struct mem *mem);
 /* Adds size bytes of zeroed RAM at gpa (both page-aligned). -ENOMEM, -EINVAL on overlap. */
 int must_use mem_add_ram(struct mem *mem, gpa_t gpa, uint64_t size, struct err *err);
+/* Memory that guests read and execute in place while it is shown; their writes to it, and reads
+ * while it is not shown, go to the I/O hook. It is no RAM to DMA and to mem_read(), mem_write().
+ * Its host memory is zeroed. Software engines do not run code there yet. */
+int must_use mem_add_rom(struct mem *mem, gpa_t gpa, uint64_t size, void **ret_host,
+                         struct err *err);
+/* The n-th region of ROM; false past the last. */
+bool mem_rom(const struct mem *mem, unsigned n, gpa_t *ret_gpa, uint64_t *ret_size, void **ret_host,
+             bool *ret_shown);
+/* Shows or hides the ROM at gpa. Machine lock held. */
+void mem_show_rom(struct mem *mem, gpa_t gpa, bool shown);
+/* fn(arg, n) runs after the n-th ROM was shown or hidden. Set once, before the first vCPU runs. */
+void mem_on_rom(struct mem *mem, void (*fn)(void *arg, unsigned n), void *arg);
+/* For loaders: into RAM or ROM; -EFAULT when any byte is neither. */
+int must_use mem_load(struct mem *mem, gpa_t gpa, const void *buf, size_t len);
 void mem_set_io(struct mem *mem, const struct mem_io *io);
 /* The same for x86's port space: addresses below 64 KiB, of any alignment. */
 void mem_set_ports(struct mem *mem, const struct mem_io *ports);

@@ -115,7 +115,44 @@ static void test_host_pointer_back_to_address(void **state)
     mem_free(mem);
 }
 
+static void on_rom(void *arg, unsigned n)
+{
+    *(unsigned *)arg += n + 1;
+}
+
+/* A loader writes it, DMA does not; it can be hidden. */
+static void test_rom(void **state)
+{
+    struct mem *mem = mem_with_ram();
+    unsigned changes = 0;
+    uint8_t byte = 7;
+    uint64_t size;
+    bool shown;
+    void *host;
+    gpa_t gpa;
+
+    assert_int_equal(mem_add_rom(mem, GPA(BASE + SIZE), SIZE, &host, NULL), 0);
+    assert_int_equal(mem_add_rom(mem, GPA(BASE), SIZE, &host, NULL), -EINVAL); /* over RAM */
+    assert_int_equal(mem_add_rom(mem, GPA(BASE + 4 * SIZE), 5, &host, NULL), -EINVAL);
+    assert_int_equal(mem_load(mem, GPA(BASE + 2 * SIZE - 1), &byte, 1), 0);
+    assert_int_equal(mem_load(mem, GPA(BASE + 2 * SIZE - 1), "ab", 2), -EFAULT);
+    assert_int_equal(mem_write(mem, GPA(BASE + SIZE), &byte, 1), -EFAULT);
+    assert_false(mem_is_ram(mem, GPA(BASE + SIZE), 1));
+    assert_int_equal(mem_ram_size(mem), SIZE);
+    assert_true(mem_rom(mem, 0, &gpa, &size, &host, &shown));
+    assert_true(shown && size == SIZE && gpa.v == BASE + SIZE);
+    assert_int_equal(((uint8_t *)host)[SIZE - 1], 7);
+    assert_false(mem_rom(mem, 1, &gpa, &size, &host, &shown));
+    mem_on_rom(mem, on_rom, &changes);
+    mem_show_rom(mem, GPA(BASE + SIZE), true); /* it is */
+    mem_show_rom(mem, GPA(BASE + SIZE), false);
+    mem_show_rom(mem, GPA(BASE), false); /* no ROM */
+    assert_int_equal(changes, 1);
+    assert_true(mem_rom(mem, 0, &gpa, &size, &host, &shown) && !shown);
+    mem_free(mem);
+}
+
 RUN_TESTS(cmocka_unit_test(test_regions), cmocka_unit_test(test_copy_across_regions),
           cmocka_unit_test(test_refused_write_copies_nothing),
           cmocka_unit_test(test_code_writes_are_reported_by_page),
-          cmocka_unit_test(test_host_pointer_back_to_address))
+          cmocka_unit_test(test_host_pointer_back_to_address), cmocka_unit_test(test_rom))

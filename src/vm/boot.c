@@ -20,10 +20,12 @@ static int boot_check_config(const struct vm_config *config, struct err *err)
 
 static int boot_open_files(struct boot *boot, const struct vm_config *config, struct err *err)
 {
-    int r = 0;
+    const char *firmware;
+    int r = firmware_find(config, &boot->firmware_files, err);
 
-    if (config->firmware)
-        r = loader_open_firmware(&boot->firmware, config->firmware, config->arch, err);
+    firmware = boot->firmware_files.code;
+    if (!r && firmware)
+        r = loader_open_firmware(&boot->firmware, firmware, config->arch, err);
     if (!r && config->kernel)
         r = loader_open_kernel(&boot->kernel, config->kernel, config->arch, err);
     if (!r && config->initrd)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "board/board.h"
+#include "vm/firmware.h"
 #include "vm/loader.h"
 
 struct boot {
@@ -13,6 +14,7 @@ struct boot {
     struct board_boot board;
     bool has_tohost;
     uint64_t tohost;
+    struct firmware_files firmware_files;
 };
 
 /* Opens and checks the configuration's files and plans RAM. Configuration and *ret_boot stay where

@@ -234,7 +234,7 @@ static int loader_write_segment(const struct loader_image *image, const struct l
 
     if (ckd_add(&at, base, s->address) || ckd_add(&zero_from, at, s->len))
         return -EFAULT;
-    r = mem_write(mem, GPA(at), image->bytes.data + s->offset, s->len);
+    r = mem_load(mem, GPA(at), image->bytes.data + s->offset, s->len);
     if (r || s->memory_len == s->len)
         return r;
     return mem_fill(mem, GPA(zero_from), 0, s->memory_len - s->len);

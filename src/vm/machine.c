@@ -36,6 +36,7 @@ struct machine {
     struct vcpus *vcpus;
     struct boot boot;
     struct blockdev *disk[VM_DISKS_MAX];
+    struct firmware_vars *vars;
     struct tohost *tohost;
     struct gdb *gdb;
     bool started, power_pending, ended;
@@ -279,6 +280,8 @@ static int machine_make_board(struct machine *m, const struct board_ops *ops,
         .clock = m->clock,
         .cpus = m->config->cpus,
         .memory = m->config->memory,
+        .firmware_size = m->boot.board.firmware_at ? m->boot.firmware.memory_size : 0,
+        .flash = firmware_vars_flash(m->vars),
         .host = {.lock = m->lock, .call_vcpus = machine_call_vcpus, .arg = m},
         .power = {.request = machine_power_request, .arg = m},
         .random = machine_random,
@@ -370,6 +373,8 @@ static int machine_build(struct machine *m, const struct machine_io *io, struct 
     if (!r)
         r = machine_open_disks(m, err);
     if (!r)
+        r = firmware_vars_open(&m->boot.firmware_files, io->dir_fd, m->loop, &m->vars, err);
+    if (!r)
         r = machine_make_engine(m, ops->cpu_ops, err);
     if (!r)
         r = machine_make_vcpus(m, err);
@@ -446,6 +451,7 @@ void machine_free(struct machine *m)
         machine_stop(m);
     gdb_free(m->gdb);
     tohost_free(m->tohost);
+    firmware_vars_close(m->vars);
     if (m->board)
         m->board->ops->destroy(m->board);
     vcpus_free(m->vcpus);

@@ -26,6 +26,7 @@ struct machine_io {
     struct vsockdev *vsock;          /* NULL: no such device */
     struct netdev *net[VM_NETS_MAX]; /* behind the configuration's net[i] */
     struct fsdev *share[VM_SHARES_MAX];
+    int dir_fd; /* the guest's directory, for what its machine keeps; -1: nothing is kept */
 };
 
 struct machine_events {

@@ -13,6 +13,7 @@
 #include "host/loop.h"
 #include "host/memory_use.h"
 #include "host/sandbox.h"
+#include "vm/firmware.h"
 #include "vm/monitor_state.h"
 #include "vm/own.h"
 #include <errno.h>
@@ -290,6 +291,7 @@ static int monitor_build(struct monitor *m, struct err *err)
         .console = console_chardev(m->console),
         .virtio_console = console_hvc(m->console),
         .agent = agent_host_chardev(m->agent),
+        .dir_fd = m->guest->dir_fd,
     };
     struct machine_events events = {monitor_on_power, monitor_on_failed, m};
     int r;
@@ -454,10 +456,17 @@ static int monitor_open_trace(const struct monitor *m, struct err *err)
 
 static int monitor_lock_in(struct monitor *m, struct err *err)
 {
-    static const char *const own_files[] = {
-        "state.json",          "console.log", "console.log.1", "console.log.times",
-        "console.log.1.times", "output.log",  "output.log.1",  "output.log.times",
-        "output.log.1.times",  NULL};
+    static const char *const own_files[] = {"state.json",
+                                            "console.log",
+                                            "console.log.1",
+                                            "console.log.times",
+                                            "console.log.1.times",
+                                            "output.log",
+                                            "output.log.1",
+                                            "output.log.times",
+                                            "output.log.1.times",
+                                            FIRMWARE_VARS_FILE,
+                                            NULL};
     const struct engine *engine = machine_engine(m->machine); /* NULL: a machine of the tests */
     struct sandbox_missing missing;
     struct sandbox_config sandbox = {

@@ -17,7 +17,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { RAM = 0x10000, CODE = 0x1000, DATA = 0x5000, REGISTER = 0x20000, PORT = 0x80 };
+enum {
+    RAM = 0x10000,
+    CODE = 0x1000,
+    DATA = 0x5000,
+    REGISTER = 0x20000,
+    ROM = 0x30000,
+    PORT = 0x80
+};
 
 struct small {
     struct mem *mem;
@@ -25,6 +32,7 @@ struct small {
     struct x86_cpu *x;
     uint64_t port_value, port_reads, memory_value, memory_at;
     unsigned port_writes;
+    void *rom;
 };
 
 /* --- The board: one port, one register --- */
@@ -96,6 +104,7 @@ static bool small_new(struct small *s, struct err *err)
     *s = (struct small){.mem = mem_new()};
     config.mem = s->mem;
     if (!s->mem || mem_add_ram(s->mem, GPA(0), RAM, err) ||
+        mem_add_rom(s->mem, GPA(ROM), GUEST_PAGE_SIZE, &s->rom, err) ||
         engine_kvm_ops.create(&config, &s->engine, err))
         return false;
     mem_set_io(s->mem, &registers);
@@ -179,6 +188,26 @@ static void test_dirty_log(struct small *s)
     good = good && !engine_kvm_ops.track_dirty(s->engine, false, &err);
     verdict("log_of_written_pages", good && engine_kvm_ops.sync_dirty(s->engine, &(struct err){0}),
             &err);
+}
+
+/* Read in place while it is shown; a write, and a read while it is hidden, are the board's. */
+static void test_rom(struct small *s)
+{
+    /* mov eax, [ROM]; out PORT, eax; mov [ROM+4], eax; mov eax, [ROM]; out PORT, eax; jmp . */
+    static const uint8_t code[] = {0xa1, 0,    0, 3, 0, 0xe7, PORT, 0xa3, 4,    0,   3,
+                                   0,    0xa1, 0, 0, 3, 0,    0xe7, PORT, 0xeb, 0xfe};
+    struct err err = {0};
+    bool good;
+
+    small_enter(s, code, sizeof(code));
+    st_le32(s->rom, 0x600df00d);
+    good = small_run(s, &err) && s->port_value == 0x600df00d;
+    mem_show_rom(s->mem, GPA(ROM), false);
+    good = good && !engine_kvm_ops.park(s->engine, 0, false, &err) && small_run(s, &err);
+    good = good && s->memory_at == ROM + 4 && s->memory_value == 0x600df00d;
+    good = good && s->port_value == 0xa5a5a5a5 && ld_le32((uint8_t *)s->rom + 4) == 0;
+    mem_show_rom(s->mem, GPA(ROM), true);
+    verdict("rom_is_shown_and_hidden", good, &err);
 }
 
 static void *kick_soon(void *arg)
@@ -334,6 +363,7 @@ int main(void)
     test_registers(&s);
     test_memory(&s);
     test_dirty_log(&s);
+    test_rom(&s);
     test_kick(&s);
     test_message(&s);
     test_state(&s);

@@ -70,6 +70,8 @@ struct rig_region {
     struct device_mmio access;
 };
 
+enum { RIG_FLASH_SIZE = 0x4000 };
+
 struct rig {
     const char *type;
     struct clock *clock;
@@ -84,6 +86,7 @@ struct rig {
     unsigned messages;                /* MSI-X messages of "pci" */
     struct rig_chardev line[RIG_LINES];
     struct rig_disk disk;
+    uint8_t flash[RIG_FLASH_SIZE];
     struct rig_net net;
     struct rig_share share;
     struct rig_vsock vsock;

@@ -5,6 +5,8 @@
  * that random accesses meet a device that works.
  */
 #include "devices/bus/pci.h"
+#include "devices/flash/cfi_flash.h"
+#include "devices/fw/fw_cfg.h"
 #include "devices/uart/ns16550.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
@@ -33,6 +35,8 @@ enum { /* virtio 1.2, 4.1.4.3 */
 
 const char *const rig_types[] = {
     "acpi-pm",
+    "cfi-flash",
+    "fw-cfg",
     "google,goldfish-rtc",
     "i8042",
     "intel,i8254",
@@ -192,6 +196,10 @@ static int build_alone(struct rig *rig, struct err *err)
     dev = device_new(ops, "dev");
     if (dev && ops == &ns16550_ops)
         ns16550_attach(dev, &rig->line[0].chardev);
+    if (dev && ops == &cfi_flash_ops)
+        cfi_flash_connect(dev, &(struct cfi_flash_host){.array = rig->flash, RIG_FLASH_SIZE});
+    if (dev && ops == &fw_cfg_ops) /* without memory: a directory of nothing */
+        (void)!fw_cfg_add_file(dev, "etc/rig", rig_types, sizeof(rig_types));
     return rig_add(rig, dev, RIG_REGISTERS, err);
 }
 

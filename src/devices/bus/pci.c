@@ -254,6 +254,15 @@ static struct pci_bar *function_decode(struct pci_function *fn, uint64_t addr, u
     return NULL;
 }
 
+/* Whether an address of the window belongs to the ECAM that lies there, and where in it. */
+static bool window_is_ecam(const struct pci_host *host, uint32_t off, uint32_t *ret_off)
+{
+    uint64_t at = host->window_base.v + off - host->ecam;
+
+    *ret_off = (uint32_t)at;
+    return host->has_ecam && at < PCI_ECAM_SIZE;
+}
+
 /* The device behind an address of the window, NULL for none. Of two BARs that overlap, the one
  * in the lower slot answers. */
 static struct device *window_target(struct pci_host *host, uint32_t off, uint32_t *ret_off)
@@ -283,9 +292,15 @@ static unsigned window_width(struct device *target, uint32_t off, unsigned size)
 
 static uint64_t window_read(struct device *dev, uint32_t off, unsigned size)
 {
-    struct device *target = window_target(host_of(dev), off, &off);
-    unsigned width = target ? window_width(target, off, size) : 0;
+    struct device *target;
+    unsigned width;
+    uint32_t at;
 
+    if (window_is_ecam(host_of(dev), off, &at))
+        return mmio_access_ok(&pci_host_ops.mmio, at, size) ? host_read(dev, at, size)
+                                                            : bits_mask(8 * size);
+    target = window_target(host_of(dev), off, &off);
+    width = target ? window_width(target, off, size) : 0;
     if (!width)
         return bits_mask(8 * size);
     uint64_t val = target->ops->read(target, off, width);
@@ -295,9 +310,17 @@ static uint64_t window_read(struct device *dev, uint32_t off, unsigned size)
 
 static void window_write(struct device *dev, uint32_t off, unsigned size, uint64_t val)
 {
-    struct device *target = window_target(host_of(dev), off, &off);
-    unsigned width = target ? window_width(target, off, size) : 0;
+    struct device *target;
+    unsigned width;
+    uint32_t at;
 
+    if (window_is_ecam(host_of(dev), off, &at)) {
+        if (mmio_access_ok(&pci_host_ops.mmio, at, size))
+            host_write(dev, at, size, val);
+        return;
+    }
+    target = window_target(host_of(dev), off, &off);
+    width = target ? window_width(target, off, size) : 0;
     if (!width)
         return;
     target->ops->write(target, off, width, val & bits_mask(8 * width));
@@ -351,6 +374,12 @@ void pci_host_connect_intx(struct pci_host *host, unsigned line,
                            unsigned pin)
 {
     irq_connect(&host->intx[line], set, sink, pin);
+}
+
+void pci_host_place_ecam(struct pci_host *host, uint64_t base, bool there)
+{
+    host->ecam = base;
+    host->has_ecam = there;
 }
 
 void pci_host_connect_msi(struct pci_host *host, pci_msi_fn msi, void *arg)

@@ -48,6 +48,8 @@ struct pci_host {
     uint32_t asserted[PCI_INTX_LINES]; /* slots that pull the line: derived */
     pci_msi_fn msi;
     void *msi_arg;
+    uint64_t ecam; /* a second place of the ECAM, inside the memory window: derived */
+    bool has_ecam;
 };
 
 struct pci_bar {
@@ -72,7 +74,8 @@ struct pci_id {
 };
 
 struct pci_function_hooks { /* each optional */
-    /* The bus-master bit as it is now: after each configuration write and on settle(). */
+    /* The bus-master bit as it is now: after each configuration write and on settle(), with all
+     * other registers as they are now. */
     void (*bus_master)(struct pci_function *fn, bool on);
     /* Serves a configuration read (true), or notes what a write has changed. */
     bool (*config_read)(struct pci_function *fn, unsigned off, unsigned size, uint32_t *ret_val);
@@ -104,6 +107,9 @@ struct pci_host *pci_host_new(const char *name, gpa_t window_base, uint32_t wind
 void pci_host_connect_intx(struct pci_host *host, unsigned line,
                            void (*set)(void *sink, unsigned pin, bool level), void *sink,
                            unsigned pin);
+/* Puts the ECAM at an address of the memory window as well, in front of all BARs, or takes it away:
+ * a host bridge's register says so. */
+void pci_host_place_ecam(struct pci_host *host, uint64_t base, bool there);
 /* Call before pci_add(); without it no function shows an MSI-X capability. */
 void pci_host_connect_msi(struct pci_host *host, pci_msi_fn msi, void *arg);
 

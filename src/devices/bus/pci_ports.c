@@ -7,12 +7,13 @@
 #include "base/bits.h"
 #include "devices/core/device.h"
 
-enum { ADDRESS = 0, DATA = 4, SIZE = 8, ADDRESS_BITS = 0x00fffffc };
+enum { ADDRESS = 0, BESIDE = 1, DATA = 4, SIZE = 8, ADDRESS_BITS = 0x00fffffc };
 #define ADDRESS_ENABLE UINT32_C(0x80000000)
 
 struct pci_ports {
     struct device dev; /* must be first */
     struct pci_host *host;
+    struct device *beside;
     uint32_t address;
 };
 
@@ -40,6 +41,8 @@ static uint64_t ports_read(struct device *dev, uint32_t off, unsigned size)
 
     if (off == ADDRESS && size == 4)
         return s->address;
+    if (off == BESIDE && size == 1 && s->beside)
+        return s->beside->ops->read(s->beside, 0, 1);
     return ports_ecam(s, off, size, &at) ? pci_host_ops.read(&s->host->dev, at, size) : UINT64_MAX;
 }
 
@@ -50,6 +53,8 @@ static void ports_write(struct device *dev, uint32_t off, unsigned size, uint64_
 
     if (off == ADDRESS && size == 4)
         s->address = (uint32_t)val & (ADDRESS_ENABLE | ADDRESS_BITS);
+    else if (off == BESIDE && size == 1 && s->beside)
+        s->beside->ops->write(s->beside, 0, 1, val);
     else if (ports_ecam(s, off, size, &at))
         pci_host_ops.write(&s->host->dev, at, size, val);
 }
@@ -57,6 +62,11 @@ static void ports_write(struct device *dev, uint32_t off, unsigned size, uint64_
 static void ports_reset(struct device *dev)
 {
     ports_of(dev)->address = 0;
+}
+
+void pci_ports_beside(struct device *dev, struct device *beside)
+{
+    ports_of(dev)->beside = beside;
 }
 
 void pci_ports_connect(struct device *dev, struct pci_host *host)

@@ -10,7 +10,7 @@
 #include <linux/kvm.h>
 #include <stdatomic.h>
 
-enum { KVM_VCPUS_MAX = 64, KVM_SLOTS_MAX = 8, KVM_PINS = 24 };
+enum { KVM_VCPUS_MAX = 64, KVM_SLOTS_MAX = 8, KVM_ROM_SLOT = KVM_SLOTS_MAX, KVM_PINS = 24 };
 /* Three pages and one that Intel processors without "unrestricted guest" need for themselves. */
 enum { KVM_IDENTITY_MAP = 0xfeffc000, KVM_TSS = 0xfeffd000 };
 

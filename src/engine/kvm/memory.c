@@ -31,6 +31,48 @@ static int kvm_set_slot(struct kvm_engine *e, unsigned n, struct err *err)
                  : 0;
 }
 
+/* ROM is a slot that the guest cannot write to, and none at all while it is hidden. */
+static int kvm_set_rom(struct kvm_engine *e, unsigned n)
+{
+    struct kvm_userspace_memory_region region = {.slot = KVM_ROM_SLOT + n,
+                                                 .flags = KVM_MEM_READONLY};
+    uint64_t size;
+    void *host;
+    gpa_t gpa;
+    bool shown;
+
+    if (!mem_rom(e->mem, n, &gpa, &size, &host, &shown))
+        return 0;
+    region.guest_phys_addr = gpa.v;
+    region.memory_size = shown ? size : 0;
+    region.userspace_addr = (uint64_t)(uintptr_t)host;
+    return kvm_ioctl(e->vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+/* When that fails the guest's reads go on to the chip, or stay with the array: no harm to us. */
+static void kvm_rom_changed(void *arg, unsigned n)
+{
+    (void)kvm_set_rom((struct kvm_engine *)arg, n);
+}
+
+static int kvm_map_roms(struct kvm_engine *e, struct err *err)
+{
+    uint64_t size;
+    void *host;
+    gpa_t gpa;
+    bool shown;
+
+    for (unsigned n = 0; mem_rom(e->mem, n, &gpa, &size, &host, &shown); n++) {
+        int r = kvm_set_rom(e, n);
+
+        if (r < 0)
+            return err_set(err, r, "kvm: the host takes no ROM at 0x%" PRIx64 ": %s", gpa.v,
+                           strerror(-r));
+    }
+    mem_on_rom(e->mem, kvm_rom_changed, e);
+    return 0;
+}
+
 int kvm_map(struct engine *engine, struct err *err)
 {
     struct kvm_engine *e = kvm_of(engine);
@@ -49,7 +91,7 @@ int kvm_map(struct engine *engine, struct err *err)
         if (r)
             return r;
     }
-    return 0;
+    return kvm_map_roms(e, err);
 }
 
 int kvm_track_dirty(struct engine *engine, bool on, struct err *err)
