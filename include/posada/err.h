@@ -13,7 +13,8 @@ struct err {
     char text[500]; /* one sentence, no trailing newline; cut with "..." when too long */
 };
 
-/* Sets code and text (err may be NULL) and returns code, so that `return err_set(...)` reads well.
+/* Control characters become spaces and '?': what a sentence cites may come from anywhere.
+ * Sets code and text (err may be NULL) and returns code, so that `return err_set(...)` reads well.
  * A later err_set() replaces the earlier one. */
 int err_set(struct err *err, int code, const char *fmt, ...) printf_fn(3, 4);
 

@@ -12,6 +12,24 @@ static void err_mark_cut(struct err *err, int length)
         memcpy(err->text + sizeof(err->text) - 4, "...", 4);
 }
 
+/* Names in a sentence may come from anywhere; a terminal that shows it must not obey them. Also the
+ * controls that UTF-8 writes as C2 80 to C2 9F. */
+static void err_make_harmless(char *text)
+{
+    size_t len = strlen(text);
+
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if (*c == '\n' || *c == '\t')
+            *c = ' ';
+        else if (*c < ' ' || *c == 0x7f)
+            *c = '?';
+        else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+            *c = c[1] = '?';
+    }
+    while (len && text[len - 1] == ' ')
+        text[--len] = '\0';
+}
+
 int err_set(struct err *err, int code, const char *fmt, ...)
 {
     va_list ap;
@@ -22,6 +40,7 @@ int err_set(struct err *err, int code, const char *fmt, ...)
     va_start(ap, fmt);
     err_mark_cut(err, vsnprintf(err->text, sizeof(err->text), fmt, ap));
     va_end(ap);
+    err_make_harmless(err->text);
     return code;
 }
 
@@ -40,6 +59,7 @@ int err_wrap(struct err *err, int code, const char *fmt, ...)
     if (n >= 0 && n < (int)sizeof(err->text))
         n += snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", inner);
     err_mark_cut(err, n);
+    err_make_harmless(err->text);
     err->code = code;
     return code;
 }
