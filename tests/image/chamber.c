@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For chamber.test:
+ *     chamber ids                     user and group that have to own everything
+ *     chamber check                   whether this host makes chambers
+ *     chamber run DIR PROGRAM ARG...  as chamber_run()
+ */
+#include "container/chamber.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+static int run(const struct chamber_ids *ids, char **argv, struct err *err)
+{
+    int dir = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir < 0)
+        return err_set(err, -errno, "%s: %s", argv[0], strerror(errno));
+    return chamber_run(ids, dir, (const char *const *)(uintptr_t)(argv + 1), err);
+}
+
+int main(int argc, char **argv)
+{
+    struct chamber_ids ids;
+    struct err err;
+    int r = argc < 2 ? err_set(&err, -EINVAL, "what?") : chamber_ids(&ids, &err);
+
+    if (r == 0 && strcmp(argv[1], "ids") == 0)
+        printf("%u %u\n", ids.uid, ids.gid);
+    else if (r == 0 && strcmp(argv[1], "check") == 0)
+        r = chamber_check(&ids, &err);
+    else if (r == 0 && argc > 3)
+        r = run(&ids, argv + 2, &err);
+    if (r < 0)
+        fprintf(stderr, "%s\n", err.text);
+    return r < 0 ? 125 : r;
+}
