@@ -76,6 +76,7 @@ static int image_build_one(const struct cli_args *args)
         .suite = cli_value(args, "suite"),
         .mirror = cli_value(args, "mirror"),
         .force = cli_has(args, "force"),
+        .plan_stage = image_plan_stage,
         .run_stage = image_run_stage,
     };
     char subject[96];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest that makes the disk of an image. It runs as any other does, by this same program, in a
- * house of its own below the build's temporary directory: it is in nobody's list, and ends with us.
+ * Making the disk of an image: where, and in a guest. It runs as any other does, by this same
+ * program, in a house of its own below the build's temporary directory: it is in nobody's list, and
+ * ends with us.
  */
 #include "cli/image_stage.h"
 
@@ -35,12 +36,13 @@ static void stage_line(void *arg, const char *line)
                        line + 11);
         if (p->units++ % 20 == 0)
             p->progress->step(p->progress->arg, step);
-    } else if (strcmp(line, "copying the packages") == 0 || strcmp(line, "tidying up") == 0) {
+    } else if (strcmp(line, "copying the packages") == 0 || strcmp(line, "tidying up") == 0 ||
+               strcmp(line, "making the file system") == 0) {
         p->progress->step(p->progress->arg, line);
     }
 }
 
-static int stage_empty_disk(const char *path, struct err *err)
+int image_stage_empty_disk(const char *path, struct err *err)
 {
     CLEANUP(fd) int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -60,9 +62,20 @@ static int stage_failed(const struct child *c, int status, struct err *err)
     return err_set(err, -EIO, "its second stage failed (exit code %d): %s", status, last);
 }
 
-static int stage_run(const struct image_stage *stage, const char *raw, struct err *err)
+int image_stage_run(const struct image_stage *stage, struct child *c, struct err *err)
 {
     struct stage_progress progress = {stage->progress, 0};
+    int r;
+
+    c->status = stage_line;
+    c->output_is_status = true;
+    c->arg = &progress;
+    r = child_run(c, err);
+    return r > 0 ? stage_failed(c, r, err) : r;
+}
+
+static int stage_run_guest(const struct image_stage *stage, const char *raw, struct err *err)
+{
     char first[STAGE_PATH + 32], second[STAGE_PATH + 32];
     const char *const argv[] = {"/proc/self/exe",
                                 "run",
@@ -88,16 +101,13 @@ static int stage_run(const struct image_stage *stage, const char *raw, struct er
                                 "-c",
                                 stage->script,
                                 NULL};
-    struct child c = {
-        .argv = argv, .status = stage_line, .output_is_status = true, .arg = &progress};
-    int r;
+    struct child c = {.argv = argv};
 
     (void)snprintf(first, sizeof(first), "%s,format=raw,ro", stage->image);
     (void)snprintf(second, sizeof(second), "%s,format=raw,cache=unsafe", raw);
     if (stage->progress && stage->progress->step)
         stage->progress->step(stage->progress->arg, "starting a guest for the second stage");
-    r = child_run(&c, err);
-    return r > 0 ? stage_failed(&c, r, err) : r;
+    return image_stage_run(stage, &c, err);
 }
 
 static int stage_convert(const char *raw, const char *disk, struct err *err)
@@ -141,27 +151,42 @@ static void stage_restore(const char *name, char *value)
     free(value);
 }
 
-int image_run_stage(enum vm_arch arch, const struct image_stage *stage, struct err *err)
+static int stage_in_guest(const struct image_stage *stage, char *raw, size_t size, struct err *err)
 {
-    struct vm_config config = {.arch = arch};
     const char *data = getenv("POSADA_DATA_DIR"), *run = getenv("POSADA_RUN_DIR");
     struct stage_environment old = {data ? strdup(data) : NULL, run ? strdup(run) : NULL};
-    char raw[STAGE_PATH];
-    int r = run_check_engine(&config, err);
+    int r;
 
-    if (!stage || r < 0) {
-        free(old.data);
-        free(old.run);
-        return r;
-    }
-    (void)snprintf(raw, sizeof(raw), "%s/disk", stage->temp);
-    r = stage_empty_disk(raw, err);
+    (void)snprintf(raw, size, "%s/disk", stage->temp);
+    r = image_stage_empty_disk(raw, err);
     if (r == 0)
         r = stage_house(stage->temp, err);
     if (r == 0)
-        r = stage_run(stage, raw, err);
+        r = stage_run_guest(stage, raw, err);
     stage_restore("POSADA_DATA_DIR", old.data);
     stage_restore("POSADA_RUN_DIR", old.run);
+    return r;
+}
+
+int image_plan_stage(enum vm_arch arch, struct image_plan *ret_plan, struct err *err)
+{
+    struct vm_config config = {.arch = arch};
+    struct err here, guest;
+
+    if (image_plan_here(arch, ret_plan, &here) == 0)
+        return 0;
+    if (run_check_engine(&config, &guest) < 0)
+        return err_set(err, -EOPNOTSUPP, "%s; %s", here.text, guest.text);
+    *ret_plan = (struct image_plan){.here = false};
+    return 0;
+}
+
+int image_run_stage(const struct image_stage *stage, struct err *err)
+{
+    char raw[STAGE_PATH];
+    int r = stage->plan.here ? image_run_here(stage, raw, sizeof(raw), err)
+                             : stage_in_guest(stage, raw, sizeof(raw), err);
+
     if (r == 0 && stage->progress && stage->progress->step)
         stage->progress->step(stage->progress->arg, "packing the disk");
     return r < 0 ? r : stage_convert(raw, stage->disk, err);

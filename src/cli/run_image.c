@@ -155,7 +155,7 @@ static int take_root(struct vm_config *config, struct image *image,
 
 int run_resolve_image(struct vm_config *config, bool *ret_has_console, struct err *err)
 {
-    struct image_options options = {.run_stage = image_run_stage};
+    struct image_options options = {.plan_stage = image_plan_stage, .run_stage = image_run_stage};
     struct image image;
     int r;
 

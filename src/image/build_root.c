@@ -9,12 +9,15 @@
 #include "image/layer.h"
 #include "image/package.h"
 #include "image/resource.h"
+#include "image/tree_dir.h"
 #include <archive.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { STAGE_BLOCKS_MAX = 8 << 20, STAGE_AGENT_MAX = 16 << 20 }; /* 32 GiB */
 
@@ -42,6 +45,15 @@ const char build_second_stage[] =
     "umount /new/proc\n"
     "umount /new\n"
     "sync\n";
+
+const char build_second_stage_here[] =
+    "set -e\n"
+    "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
+    "umask 022\n"
+    "sh /run/share/owners\n"
+    "sh /run/share/setup\n"
+    "echo 'making the file system'\n"
+    "mke2fs -q -F -t ext4 -L root -E nodiscard,lazy_itable_init=1 -d /mnt /run/share/disk\n";
 
 /* What runs in the root. Packages' scripts that come before unpacking run late, but before any of
  * them is configured; base-passwd's makes the accounts that others ask for. */
@@ -145,7 +157,6 @@ static int stage_put_sources(struct build *b, struct tree *t, struct err *err)
 static int stage_put_files(struct build *b, struct tree *t, struct err *err)
 {
     const struct recipe *recipe = b->recipe;
-    CLEANUP(free) char *setup = NULL;
     int r = 0;
 
     for (unsigned i = 0; r == 0 && i < recipe->root_file_count; i++) {
@@ -155,11 +166,7 @@ static int stage_put_files(struct build *b, struct tree *t, struct err *err)
     }
     if (r == 0)
         r = stage_put_agent(b, t, err);
-    if (r == 0)
-        r = stage_put_sources(b, t, err);
-    if (asprintf(&setup, "%s%s", setup_head, recipe->setup ? recipe->setup : "") < 0)
-        return err_set(err, -ENOMEM, "out of memory");
-    return r < 0 ? r : tree_put_file(t, SETUP_PATH, 0755, setup, strlen(setup), err);
+    return r < 0 ? r : stage_put_sources(b, t, err);
 }
 
 static void stage_amount(const struct build *b, unsigned done, unsigned of)
@@ -199,28 +206,107 @@ static int stage_fill(struct build *b, struct tree *t, struct err *err)
     return r;
 }
 
-int build_stage(struct build *b, struct err *err)
+/* --- out of the tree --- */
+
+static char *stage_setup(const struct build *b)
 {
-    CLEANUP(free) char *path = NULL;
-    CLEANUP(fd) int fd = -1;
-    const struct image_progress *p = b->apt->progress;
-    struct tree t;
+    char *setup = NULL;
+
+    if (asprintf(&setup, "%s%s", setup_head, b->recipe->setup ? b->recipe->setup : "") < 0)
+        return NULL;
+    return setup;
+}
+
+static int stage_make_erofs(struct build *b, struct tree *t, struct err *err)
+{
+    CLEANUP(free) char *setup = stage_setup(b);
     uint64_t size;
+    int r = stage_fill(b, t, err);
+
+    if (r < 0)
+        return r;
+    r = setup ? tree_put_file(t, SETUP_PATH, 0755, setup, strlen(setup), err)
+              : err_set(err, -ENOMEM, "out of memory");
+    return r < 0 ? r : erofs_write(t, &size, err);
+}
+
+/* A directory of the chamber's directory, the owner's; a descriptor. */
+static int stage_new_dir(int dir_fd, const char *name, const struct tree_owner *owner,
+                         struct err *err)
+{
+    CLEANUP(fd) int fd = -1;
+
+    if (mkdirat(dir_fd, name, 0755) == 0)
+        fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || (geteuid() == 0 && fchown(fd, owner->uid, owner->gid) < 0))
+        return err_set(err, -errno, "%s: cannot make it: %s", name, strerror(errno));
+    return take_fd(&fd);
+}
+
+static int stage_put_scripts(struct build *b, const struct tree *t, int share, struct err *err)
+{
+    CLEANUP(free) char *setup = stage_setup(b);
+    CLEANUP(free) char *owners = build_owners(t);
     int r;
 
-    if (p && p->step)
-        p->step(p->arg, "unpacking the packages");
+    if (!setup || !owners)
+        return err_set(err, -ENOMEM, "out of memory");
+    r = file_write(share, "setup", setup, strlen(setup), 0644, err);
+    return r < 0 ? r : file_write(share, "owners", owners, strlen(owners), 0644, err);
+}
+
+static int stage_make_dir(struct build *b, struct tree *t, int dir_fd,
+                          const struct tree_owner *owner, struct err *err)
+{
+    CLEANUP(fd) int root = stage_new_dir(dir_fd, "root", owner, err);
+    CLEANUP(fd) int share = root < 0 ? -1 : stage_new_dir(dir_fd, "share", owner, err);
+    CLEANUP(fd) int work = share < 0 ? -1 : stage_new_dir(dir_fd, "work", owner, err);
+    CLEANUP(fd) int merged = work < 0 ? -1 : stage_new_dir(dir_fd, "merged", owner, err);
+    int r = merged < 0 ? err->code : stage_fill(b, t, err);
+
+    if (r == 0 && geteuid() == 0 && fchown(dir_fd, owner->uid, owner->gid) < 0)
+        r = err_set(err, -errno, "cannot give it away: %s", strerror(errno));
+    if (r == 0)
+        r = stage_put_scripts(b, t, share, err);
+    return r < 0 ? r : tree_write_dir(t, root, owner, err);
+}
+
+/* The file or the directory of the first stage, and where the contents of files wait. */
+static int stage_open(const struct build *b, bool dir, int *ret_out, int *ret_data, struct err *err)
+{
+    CLEANUP(free) char *path = NULL;
+
     if (asprintf(&path, "%s/" BUILD_STAGE, b->temp) < 0)
         return err_set(err, -ENOMEM, "out of memory");
-    fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0)
+    if (dir && mkdir(path, 0700) < 0)
         return err_set(err, -errno, "%s: cannot make it: %s", path, strerror(errno));
+    *ret_out = dir ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                   : open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (*ret_out >= 0 && dir)
+        *ret_data = open(b->temp, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*ret_out < 0 || (dir && *ret_data < 0))
+        return err_set(err, -errno, "%s: cannot make it: %s", path, strerror(errno));
+    return 0;
+}
+
+int build_stage(struct build *b, const struct tree_owner *owner, struct err *err)
+{
+    CLEANUP(fd) int out = -1;
+    CLEANUP(fd) int data = -1;
+    const struct image_progress *p = b->apt->progress;
+    struct tree t;
+    int r = stage_open(b, owner != NULL, &out, &data, err);
+
+    if (r < 0)
+        return r;
+    if (p && p->step)
+        p->step(p->arg, "unpacking the packages");
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* libarchive: names are bytes */
-    r = tree_init(&t, fd, STAGE_BLOCKS_MAX) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
+    r = tree_init(&t, owner ? data : out, STAGE_BLOCKS_MAX) < 0
+            ? err_set(err, -ENOMEM, "out of memory")
+            : 0;
     if (r == 0)
-        r = stage_fill(b, &t, err);
-    if (r == 0)
-        r = erofs_write(&t, &size, err);
+        r = owner ? stage_make_dir(b, &t, out, owner, err) : stage_make_erofs(b, &t, err);
     tree_done(&t);
     return r;
 }

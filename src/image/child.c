@@ -55,6 +55,8 @@ static void child_exec(const struct child *c, const struct child_streams *s, pid
     (void)dup2(s->theirs[ERRORS], 2);
     (void)dup2(s->theirs[STATUS], CHILD_STATUS_FD);
     (void)setenv("LC_ALL", "C.UTF-8", 1);
+    if (c->run)
+        _exit(c->run(c->run_arg));
     if (!c->directory || chdir(c->directory) == 0)
         (void)execvp(c->argv[0], (char *const *)(uintptr_t)c->argv);
     error = errno;

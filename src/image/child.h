@@ -13,8 +13,10 @@ enum { CHILD_STATUS_FD = 3, CHILD_ERRORS = 2048 };
 
 struct child {
     const char *const *argv; /* NULL-terminated; looked up in PATH */
-    const char *directory;   /* NULL: ours */
-    struct buf *output;      /* NULL: dropped */
+    int (*run)(void *arg);   /* not NULL: called in the new process instead of argv; its status */
+    void *run_arg;
+    const char *directory; /* NULL: ours */
+    struct buf *output;    /* NULL: dropped */
     size_t output_cap;
     void (*status)(void *arg, const char *line); /* NULL: no status descriptor */
     bool output_is_status;                       /* its lines of output are status lines too */

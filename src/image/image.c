@@ -11,6 +11,7 @@
 #include "image/manifest.h"
 #include "image/resource.h"
 #include "image/store.h"
+#include "image/tree_dir.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -190,14 +191,16 @@ static json_t *image_same_disk(const struct image_store *s, const struct image_r
     return json_incref(json_object_get(old, "disk"));
 }
 
-static int image_second_stage(struct image_store *s, const struct image_request *q, struct err *err)
+static int image_second_stage(struct image_store *s, const struct image_request *q,
+                              const struct image_plan *plan, struct err *err)
 {
     CLEANUP(free) char *files = NULL;
     char *path[4];
     static const char *const names[] = {BUILD_KERNEL, BUILD_INITRD, BUILD_STAGE, BUILD_ROOT};
     size_t room = strlen(s->temp) + 32;
     struct image_stage stage = {.arch = q->arch,
-                                .script = build_second_stage,
+                                .plan = *plan,
+                                .script = plan->here ? build_second_stage_here : build_second_stage,
                                 .temp = s->temp,
                                 .progress = q->options->progress};
 
@@ -210,22 +213,27 @@ static int image_second_stage(struct image_store *s, const struct image_request 
     }
     stage.kernel = path[0];
     stage.initrd = path[1];
-    stage.image = path[2];
+    stage.image = stage.dir = path[2];
     stage.disk = path[3];
-    return q->options->run_stage(q->arch, &stage, err);
+    return q->options->run_stage(&stage, err);
 }
 
 static int image_make_disk(struct image_store *s, const struct image_request *q, struct build *b,
                            json_t **ret_disk, struct err *err)
 {
+    struct image_plan plan = {0};
+    struct tree_owner owner;
     int r;
 
     *ret_disk = image_same_disk(s, q, b);
     if (*ret_disk)
         return 0;
-    r = build_stage(b, err);
+    r = q->options->plan_stage(q->arch, &plan, err);
+    owner = (struct tree_owner){plan.uid, plan.gid};
     if (r == 0)
-        r = image_second_stage(s, q, err);
+        r = build_stage(b, plan.here ? &owner : NULL, err);
+    if (r == 0)
+        r = image_second_stage(s, q, &plan, err);
     return r < 0 ? r : image_store_take(s, BUILD_ROOT, ret_disk, err);
 }
 
@@ -274,18 +282,17 @@ static int image_make(struct image_store *s, const struct image_request *q, stru
 /* Packages configure themselves, on a processor of their own kind. */
 static int image_can_make(const struct image_request *q, struct err *err)
 {
-    struct err why;
-    int r;
+    struct err why = {.text = "this program builds none"};
+    struct image_plan plan;
 
     if (!q->recipe.package_count)
         return 0;
-    r = q->options->run_stage ? q->options->run_stage(q->arch, NULL, &why) : -EOPNOTSUPP;
-    if (r == 0)
+    if (q->options->plan_stage && q->options->plan_stage(q->arch, &plan, &why) == 0)
         return 0;
     return err_set(err, -EOPNOTSUPP,
-                   "image %s (%s): its packages are configured in a guest of that architecture, "
-                   "and this version of Posada has no engine that runs one",
-                   q->name, vm_arch_debian_name(q->arch));
+                   "image %s (%s): its packages are configured by their own programs, which "
+                   "nothing runs here: %s",
+                   q->name, vm_arch_debian_name(q->arch), why.text);
 }
 
 static int image_request(const char *name, enum vm_arch arch, const struct image_options *options,

@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <posada/err.h>
 #include <posada/vm.h>
+#include <sys/types.h>
 
 /* Tells a person how a build goes; any member may be NULL. */
 struct image_progress {
@@ -66,11 +67,20 @@ struct image {
 
 void image_done(struct image *image);
 
-/* The second stage of a build (image/build_root.h), for a caller who can run guests. */
+/* Where the second stage of a build (image/build_root.h) is done: in a guest, or here, by programs
+ * of the host's own architecture in a chamber (container/chamber.h). */
+struct image_plan {
+    bool here;
+    uid_t uid; /* here: who has to own the files */
+    gid_t gid;
+};
+/* The second stage, for a caller who can run guests and chambers. */
 struct image_stage {
     enum vm_arch arch;
+    struct image_plan plan;
     const char *kernel, *initrd;
-    const char *image;  /* first disk, raw, read-only */
+    const char *image;  /* in a guest: first disk, raw, read-only */
+    const char *dir;    /* here: the chamber's directory; its disk is still to be made */
     const char *disk;   /* the disk to make: qcow2 */
     const char *script; /* for sh */
     const char *temp;   /* a directory for what is needed meanwhile */
@@ -82,8 +92,9 @@ struct image_options {
     const char *mirror; /* NULL: the host's */
     bool force;         /* build again, with the archive's newest packages */
     const struct image_progress *progress;
-    /* -EOPNOTSUPP with a sentence: no engine runs that architecture. With stage NULL: only asks. */
-    int (*run_stage)(enum vm_arch arch, const struct image_stage *stage, struct err *err);
+    /* -EOPNOTSUPP with a sentence: neither this host nor an engine runs that architecture. */
+    int (*plan_stage)(enum vm_arch arch, struct image_plan *ret_plan, struct err *err);
+    int (*run_stage)(const struct image_stage *stage, struct err *err);
 };
 
 /* The image, built first when it is not there (or was made from other ingredients than today's).

@@ -202,7 +202,7 @@ int layer_make_dir(const struct layer *layers, unsigned count, int dir_fd,
     if (r == 0)
         r = make_lay(&m, &t, err);
     if (r == 0)
-        r = tree_write_dir(&t, dir_fd, err);
+        r = tree_write_dir(&t, dir_fd, NULL, err);
     tree_done(&t);
     return r;
 }

@@ -17,7 +17,8 @@
 
 struct tree_dir {
     struct tree *tree;
-    bool root; /* we are */
+    const struct tree_owner *owner; /* of everything; NULL: as the tree says */
+    bool root;                      /* we are */
     int base;
     char path[TREE_DEPTH_MAX * (TREE_NAME_MAX + 1)];
     uint8_t copy[256 * 1024];
@@ -55,12 +56,22 @@ static int dir_copy(struct tree_dir *d, const struct tree_inode *i, int fd)
     return ftruncate(fd, (off_t)i->size) < 0 ? -errno : 0;
 }
 
+static uid_t dir_uid(const struct tree_dir *d, const struct tree_inode *i)
+{
+    return d->owner ? d->owner->uid : i->uid;
+}
+
+static gid_t dir_gid(const struct tree_dir *d, const struct tree_inode *i)
+{
+    return d->owner ? d->owner->gid : i->gid;
+}
+
 /* Owner before mode: a change of owner clears set-user-ID. */
 static int dir_attributes(struct tree_dir *d, const struct tree_inode *i, int fd)
 {
     const struct timespec times[2] = {{i->mtime, i->mtime_nsec}, {i->mtime, i->mtime_nsec}};
 
-    if (d->root && fchown(fd, i->uid, i->gid) < 0)
+    if (d->root && fchown(fd, dir_uid(d, i), dir_gid(d, i)) < 0)
         return -errno;
     for (const struct tree_xattr *x = i->xattrs; x; x = x->next) {
         char name[TREE_NAME_MAX + 1];
@@ -90,7 +101,7 @@ static int dir_symlink(struct tree_dir *d, const struct tree_inode *i, int at, c
     (void)snprintf(target, sizeof(target), "%.*s", (int)i->tail_len, (const char *)i->tail);
     if (symlinkat(target, at, name) < 0)
         return -errno;
-    if (d->root && fchownat(at, name, i->uid, i->gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (d->root && fchownat(at, name, dir_uid(d, i), dir_gid(d, i), AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     return 0;
 }
@@ -174,7 +185,7 @@ static int dir_fill(struct tree_dir *d, struct tree_inode *dir, int fd, struct e
     return r;
 }
 
-int tree_write_dir(struct tree *t, int dir_fd, struct err *err)
+int tree_write_dir(struct tree *t, int dir_fd, const struct tree_owner *owner, struct err *err)
 {
     struct tree_dir *d = calloc(1, sizeof(*d));
     struct err local = {0};
@@ -183,6 +194,7 @@ int tree_write_dir(struct tree *t, int dir_fd, struct err *err)
     if (!d)
         return err_set(err, -ENOMEM, "out of memory");
     d->tree = t;
+    d->owner = owner;
     d->base = dir_fd;
     d->root = geteuid() == 0;
     r = dir_fill(d, t->root, dir_fd, &local);

@@ -83,7 +83,7 @@ static int unpack_packages(const char *out, const char *arch, char **debs, struc
     if (r == 0)
         r = dpkg_close(d, err);
     if (r == 0)
-        r = tree_write_dir(&t, dir, err);
+        r = tree_write_dir(&t, dir, NULL, err);
     dpkg_free(d);
     tree_done(&t);
     return r;

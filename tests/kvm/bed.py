@@ -140,10 +140,11 @@ def libraries(program):
 
 
 class Bed:
-    """extra: {path in the bed: path here}, programs among them with their libraries."""
+    """extra: {path in the bed: path here}, programs among them with their libraries. megabytes: of
+    the bed's disk."""
 
-    def __init__(self, folder, extra=None):
-        self.folder = folder
+    def __init__(self, folder, extra=None, megabytes=512):
+        self.folder, self.megabytes = folder, megabytes
         self.qemu = os.environ.get('POSADA_BED_QEMU') or need('qemu-system-x86_64',
                                                               'qemu-system-x86')
         mke2fs = need('mke2fs', 'e2fsprogs')
@@ -224,7 +225,7 @@ class Bed:
         self._make_root(extra)
         self.disk = os.path.join(self.folder, 'bed.img')
         subprocess.run([mke2fs, '-q', '-t', 'ext4', '-O', '^has_journal', '-d', self.root,
-                        self.disk, '512M'], check=True, stdout=subprocess.DEVNULL)
+                        self.disk, '%dM' % self.megabytes], check=True, stdout=subprocess.DEVNULL)
         shutil.rmtree(self.root)
 
     def _put_script(self, script):

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The second stage of an image of the host's own architecture. Contract: cli/image_stage.h. */
+#include "cli/image_stage.h"
+
+#include "base/cleanup.h"
+#include "container/chamber.h"
+#include "image/child.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+struct stage_here {
+    const struct image_stage *stage;
+    struct chamber_ids ids;
+};
+
+int image_plan_here(enum vm_arch arch, struct image_plan *ret_plan, struct err *err)
+{
+    struct chamber_ids ids;
+    struct utsname host;
+    int r;
+
+    if (uname(&host) < 0 || strcmp(host.machine, vm_arch_name(arch)) != 0)
+        return err_set(err, -EOPNOTSUPP, "this host is of another architecture");
+    r = chamber_ids(&ids, err);
+    if (r == 0)
+        r = chamber_check(&ids, err);
+    if (r < 0)
+        return err_wrap(err, r, "not contained on this host");
+    *ret_plan = (struct image_plan){.here = true, .uid = ids.uid, .gid = ids.gid};
+    return 0;
+}
+
+/* In a process of its own (child_run). */
+static int here_run(void *arg)
+{
+    const struct stage_here *h = arg;
+    const char *const argv[] = {"/bin/sh", "-c", h->stage->script, NULL};
+    CLEANUP(fd) int dir = open(h->stage->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct err err;
+    int r = dir < 0 ? err_set(&err, -errno, "%s: %s", h->stage->dir, strerror(errno))
+                    : chamber_run(&h->ids, dir, argv, &err);
+
+    if (r < 0)
+        fprintf(stderr, "%s\n", err.text);
+    return r < 0 ? 125 : r;
+}
+
+int image_run_here(const struct image_stage *stage, char *ret_raw, size_t size, struct err *err)
+{
+    static const char *const argv[] = {"second stage", NULL};
+    struct stage_here here = {.stage = stage};
+    struct child c = {.argv = argv, .run = here_run, .run_arg = &here};
+    int r = chamber_ids(&here.ids, err);
+
+    (void)snprintf(ret_raw, size, "%s/share/disk", stage->dir);
+    if (r == 0)
+        r = image_stage_empty_disk(ret_raw, err);
+    if (r == 0 && geteuid() == 0 && chown(ret_raw, here.ids.uid, here.ids.gid) < 0)
+        r = err_set(err, -errno, "%s: %s", ret_raw, strerror(errno));
+    return r < 0 ? r : image_stage_run(stage, &c, err);
+}
