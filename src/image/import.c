@@ -440,17 +440,47 @@ static int import_registry(struct image_store *s, const struct image_import *imp
     return r < 0 ? r : import_dir(s, dir, false, NULL, import, err);
 }
 
+/* The image's manifest in the store; NULL: there is none. */
+static json_t *import_manifest(const struct image_store *s, const struct image_import *import)
+{
+    json_t *manifest = NULL;
+    struct err ignored;
+
+    return image_store_read(s, import->arch, import->name, &manifest, &ignored) < 0 ? NULL
+                                                                                    : manifest;
+}
+
+/* Whether somebody pulled the same while we waited for him. */
+static bool import_came_meanwhile(const struct image_store *s, const struct image_import *import,
+                                  const json_t *before)
+{
+    CLEANUP(json) json_t *now = NULL;
+    const char *reference;
+
+    if (!s->waited || import->source != IMAGE_FROM_REGISTRY)
+        return false;
+    now = import_manifest(s, import);
+    reference = json_string_value(json_object_get(now, "reference"));
+    return reference && strcmp(reference, import->path) == 0 &&
+           !(before && json_equal(now, (json_t *)(uintptr_t)before));
+}
+
 int image_import_oci(const struct image_import *import, struct image *ret_image, struct err *err)
 {
     CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
+    CLEANUP(json) json_t *before = NULL;
     int r = image_check_name(import->name, err);
 
     if (r == 0)
         r = image_store_open(&s, err);
-    if (r == 0)
-        r = image_store_lock(&s, import->progress, err);
     if (r < 0)
         return r;
+    before = import_manifest(&s, import);
+    r = image_store_lock(&s, import->progress, err);
+    if (r < 0)
+        return r;
+    if (import_came_meanwhile(&s, import, before))
+        return manifest_open(&s, import->name, import->arch, NULL, ret_image, err);
     switch (import->source) {
     case IMAGE_FROM_LAYOUT: r = import_layout(&s, import, err); break;
     case IMAGE_FROM_OCI_ARCHIVE:

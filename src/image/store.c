@@ -173,7 +173,7 @@ int image_store_lock(struct image_store *s, const struct image_progress *progres
     while ((r = file_lock(s->lock_fd)) == -EAGAIN) {
         if (!said && progress && progress->step)
             progress->step(progress->arg, "waiting for another build of images to end");
-        said = true;
+        said = s->waited = true;
         (void)nanosleep(&pause, NULL);
     }
     return r < 0 ? image_store_path_error(s->root, r, err) : image_store_new_temp(s, err);

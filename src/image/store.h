@@ -13,6 +13,7 @@
 struct image_store {
     char *root;
     int root_fd, lock_fd; /* lock_fd -1: not held */
+    bool waited;          /* for somebody else's lock */
     char *temp;           /* while locked: an empty directory of ours */
     pid_t sweeper;
     int sweeper_fd; /* it waits for this to close */
