@@ -19,7 +19,7 @@ static int create_run(const struct cli_args *args)
     struct err err;
     int r = run_configure(args, &config, &err);
 
-    store_tidy();
+    guests_tidy();
     if (!r)
         r = store_create(&config, &guest, &err);
     if (!r)
@@ -72,6 +72,8 @@ static int rename_run(const struct cli_args *args)
 
     if (!r)
         r = rename_check(&guest, &err);
+    if (!r)
+        guests_see_out(&guest);
     if (!r)
         r = store_rename(&guest, args->operands[1], &err);
     if (!r && guest_is_alive(&guest))

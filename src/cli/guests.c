@@ -4,15 +4,33 @@
 
 #include "base/cleanup.h"
 #include "cli/cli.h"
+#include "ctr/ctr.h"
 #include "vm/client.h"
 #include "vm/config.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+enum { SEE_OUT_MS = 2000 };
+
+void guests_tidy(void)
+{
+    ctr_tidy(); /* first: what goes on must not be taken for dead */
+    store_tidy();
+}
+
+void guests_see_out(const struct guest *guest)
+{
+    struct guest_record record;
+
+    if (guest_is_alive(guest) && !guest_read_record(guest, &record, NULL) &&
+        vm_state_is_final(record.state))
+        (void)!guest_wait_gone(guest, SEE_OUT_MS);
+}
+
 int guests_open(const char *name, struct guest *ret_guest, struct err *err)
 {
-    store_tidy();
+    guests_tidy();
     return store_open(name, ret_guest, err);
 }
 

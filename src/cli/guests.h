@@ -12,6 +12,10 @@ struct cli_args;
         "detach-keys", 0, "KEYS", "keys that detach (default: ctrl-p,ctrl-q)"                      \
     }
 
+/* Puts right whatever processes that were killed have left. */
+void guests_tidy(void);
+/* One that has ended, while what is left of it is still being cleared away: waits for that. */
+void guests_see_out(const struct guest *guest);
 /* Tidies the store, then opens the guest. */
 int must_use guests_open(const char *name, struct guest *ret_guest, struct err *err);
 /* Runs fn for each operand; failures are printed, the first one's exit code is returned. done:

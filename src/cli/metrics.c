@@ -150,7 +150,7 @@ int stats_metrics(void)
     char **names = NULL;
     struct err err;
 
-    store_tidy();
+    guests_tidy();
     if (store_list(&names, &err) < 0) {
         json_decref(families);
         return cli_fail(&err);

@@ -70,7 +70,7 @@ static int ps_run(const struct cli_args *args)
 
     if (cli_listing_check(args, &err) < 0)
         return cli_fail(&err);
-    store_tidy();
+    guests_tidy();
     if (store_list(&names, &err) < 0)
         return cli_fail(&err);
     rows = json_array();

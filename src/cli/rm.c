@@ -23,6 +23,8 @@ static int rm_guest(const char *name, bool force, struct err *err)
             r = 0;
     }
     if (!r)
+        guests_see_out(&guest);
+    if (!r)
         r = store_remove(&guest, err);
     if (!r)
         printf("%s\n", guest.name);

@@ -89,7 +89,7 @@ static int run_create(struct run *run, struct err *err)
     struct guest locked = GUEST_NONE;
     int r;
 
-    store_tidy();
+    guests_tidy();
     r = store_create(&run->config, &locked, err);
     if (r < 0)
         return r;

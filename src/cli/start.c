@@ -125,8 +125,10 @@ static const struct cli_option start_options[] = {
 int guests_start(struct guest *guest, struct err *err)
 {
     struct started started;
-    int r = store_lock_guest(guest, err);
+    int r;
 
+    guests_see_out(guest);
+    r = store_lock_guest(guest, err);
     if (r < 0)
         return err_set(err, r, "guest '%s' is running already", guest->name);
     r = start_guest(guest, &started, err);
@@ -171,6 +173,8 @@ static int start_foreground_open(const struct cli_args *args, struct guest *gues
     if (!r && config->tty && cli_has(args, "interactive") && !isatty(STDIN_FILENO))
         r = err_set(err, -EINVAL, "guest '%s' wants a terminal, but standard input is none",
                     guest->name);
+    if (!r)
+        guests_see_out(guest);
     if (!r && store_lock_guest(guest, err) < 0)
         r = err_set(err, -EBUSY, "guest '%s' is running already; posada attach %s", guest->name,
                     guest->name);
@@ -222,7 +226,7 @@ static int start_boot(void)
     int code = EXIT_OK;
     struct err err;
 
-    store_tidy();
+    guests_tidy();
     if (store_list(&names, &err) < 0)
         return cli_fail(&err);
     for (char **name = names; *name; name++) {

@@ -126,7 +126,7 @@ static int stats_all(const struct cli_args *args, json_t *rows)
     char **names = NULL;
     struct err err;
 
-    store_tidy();
+    guests_tidy();
     if (store_list(&names, &err) < 0)
         return cli_fail(&err);
     for (char **name = names; *name; name++) {

@@ -164,7 +164,7 @@ static int top_run(const struct cli_args *args)
         r = cli_parse_number("--interval", text, 1, 3600, &seconds, &err);
     if (r < 0)
         return cli_fail(&err);
-    store_tidy();
+    guests_tidy();
     pause = (struct timespec){.tv_sec = (time_t)seconds};
     return top_watch(args, &pause, &err);
 }

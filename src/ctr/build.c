@@ -25,6 +25,11 @@ static int build_write(int dir_fd, const char *name, const char *text, mode_t mo
     return r < 0 ? err_set(err, r, "%s: cannot write: %s", name, strerror(-r)) : 0;
 }
 
+int ctr_write_run(int dir_fd, const char *name, const char *text, struct err *err)
+{
+    return build_write(dir_fd, name, text, 0600, err);
+}
+
 int ctr_write_json(int dir_fd, const char *name, json_t *json, struct err *err)
 {
     CLEANUP(free) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;

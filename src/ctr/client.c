@@ -36,6 +36,14 @@ static int client_start_monitor(int dir_fd, struct err *err)
     return r;
 }
 
+int ctr_start_monitor(struct err *err)
+{
+    CLEANUP(fd) int dir_fd = -1;
+    int r = ctr_files_open(&dir_fd, err);
+
+    return r ? r : client_start_monitor(dir_fd, err);
+}
+
 static int client_connect_monitor(int *ret_fd, struct err *err)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NS};

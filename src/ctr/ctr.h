@@ -18,5 +18,8 @@ int must_use ctr_spawn(const struct guest *guest, int *ret_owner_fd, struct err 
  * before store_tidy(). Cheap when there are none. */
 void ctr_tidy(void);
 
+/* Starts a monitor where there is none, and waits until it is ready. */
+int must_use ctr_start_monitor(struct err *err);
+
 /* The monitor: the exit code. Descriptor 3, when open, is closed once it listens. */
 int ctr_main(void);

@@ -92,8 +92,11 @@ struct ctr {
 /* Takes the guest over, with its descriptors, and owner_fd (-1: none). Says to the owner how it
  * went. */
 void ctr_new(struct ctrs *all, struct guest *guest, int owner_fd);
-/* Takes over a container that a killed monitor left running. False: nothing of it is left. */
-bool ctr_adopt(struct ctrs *all, struct guest *guest);
+/* Takes over what a killed monitor left of a guest, whose lock we hold now: listed, with a stream,
+ * but without a process. NULL: it cannot be, and has been said to have failed. */
+struct ctr *ctr_take(struct ctrs *all, struct guest *guest);
+/* It runs on no more, or must not: killed, said to have failed, deleted. */
+void ctr_end_lost(struct ctr *c, const char *why);
 void ctr_begin(struct ctr *c);
 void ctr_stop(struct ctr *c, unsigned seconds);
 void ctr_kill(struct ctr *c);
@@ -106,6 +109,8 @@ unsigned ctr_failure_code(const struct err *err);
 
 /* --- building (build.c) --- */
 int must_use ctr_build(struct ctr *c, struct err *err);
+/* A file of a run directory; not synced, for it is gone with the host. */
+int must_use ctr_write_run(int dir_fd, const char *name, const char *text, struct err *err);
 int must_use ctr_write_json(int dir_fd, const char *name, json_t *json, struct err *err);
 int must_use ctr_open_root(const struct ctr *c, int *ret_fd, struct err *err);
 /* A user of the container by name, NULL: the container's own; refused where there is only root. */
@@ -121,6 +126,10 @@ void ctr_questions_free(struct ctr *c);
 /* Asks posada-oci for a client; resources: of an update, stolen, NULL: none. */
 void ctr_ask(struct ctr *c, struct conn *conn, const char *const *words, bool output,
              void (*answer)(struct ctr_question *q, const struct buf *out));
+
+/* --- after a kill -9 (adopt.c) --- */
+void ctrs_adopt(struct ctrs *all);
+void ctr_note_init(const struct ctr *c); /* for the next monitor */
 
 /* --- the monitor (monitor.c) --- */
 void ctrs_forget(struct ctrs *all, struct ctr *c); /* it is over: freed by the caller */

@@ -289,6 +289,7 @@ static void ctr_fail(struct ctr *c, const struct err *err)
 static void ctr_running(struct ctr *c)
 {
     c->phase = CTR_RUNNING;
+    ctr_note_init(c);
     event_add(EVENT_RUNNING, &c->guest, NULL);
     ctr_state(c, VM_RUNNING, "%s", "");
     if (c->starter) {
@@ -581,23 +582,6 @@ static int ctr_open(struct ctr *c, struct err *err)
     return r ? r : control_new(c->all->loop, listen_fd, &events, &c->control, err);
 }
 
-static int ctr_set_up(struct ctr *c, struct err *err)
-{
-    int r = ctr_open(c, err);
-
-    if (r < 0)
-        return r;
-    c->record = (struct guest_record){.created = c->record.created,
-                                      .started = (uint64_t)time(NULL),
-                                      .state = VM_STARTING,
-                                      .engine = "container"};
-    event_add(EVENT_STARTING, &c->guest, NULL);
-    r = ctr_build(c, err);
-    if (!r && !(c->proc = ctr_first_proc(c)))
-        r = err_set(err, -ENOMEM, "out of memory");
-    return r;
-}
-
 static struct ctr *ctr_alloc(struct ctrs *all, struct guest *guest)
 {
     struct ctr *c = calloc(1, sizeof(*c));
@@ -631,6 +615,49 @@ static void ctr_refuse(struct ctr *c, int owner_fd, const struct err *err)
         control_refuse_fd(owner_fd, err);
         close(owner_fd);
     }
+}
+
+struct ctr *ctr_take(struct ctrs *all, struct guest *guest)
+{
+    struct ctr *c = ctr_alloc(all, guest);
+    struct err err = {0};
+    int r;
+
+    if (!c)
+        return NULL;
+    r = ctr_open(c, &err);
+    if (!r && !(c->proc = ctr_first_proc(c)))
+        r = err_set(&err, -ENOMEM, "out of memory");
+    if (r < 0) {
+        ctr_refuse(c, -1, &err);
+        return NULL;
+    }
+    c->next = all->list;
+    all->list = c;
+    return c;
+}
+
+void ctr_end_lost(struct ctr *c, const char *why)
+{
+    ctr_proc_signal(c->proc, SIGKILL);
+    ctr_end(c, VM_FAILED, EXIT_RUN_FAILED, why);
+}
+
+static int ctr_set_up(struct ctr *c, struct err *err)
+{
+    int r = ctr_open(c, err);
+
+    if (r < 0)
+        return r;
+    c->record = (struct guest_record){.created = c->record.created,
+                                      .started = (uint64_t)time(NULL),
+                                      .state = VM_STARTING,
+                                      .engine = "container"};
+    event_add(EVENT_STARTING, &c->guest, NULL);
+    r = ctr_build(c, err);
+    if (!r && !(c->proc = ctr_first_proc(c)))
+        r = err_set(err, -ENOMEM, "out of memory");
+    return r;
 }
 
 void ctr_new(struct ctrs *all, struct guest *guest, int owner_fd)

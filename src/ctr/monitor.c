@@ -262,6 +262,7 @@ int ctr_main(void)
         log_warn("the monitor of containers cannot start: %s", err.text);
         return EXIT_FAILED;
     }
+    ctrs_adopt(&all);
     close(CTR_READY_FD);
     ctrs_look_idle(&all);
     r = loop_run(all.loop, &err);

@@ -138,6 +138,8 @@ static void op_detach(struct ctr *c, struct conn *conn, const json_t *request)
         ctr_begin(c);
         return;
     }
+    if (conn == c->owner && c->phase == CTR_RUNNING)
+        ctr_note_init(c);
     ctr_sync(c); /* who asks next must not read of an older state */
     conn_answer(conn, NULL);
 }
@@ -389,6 +391,8 @@ void ctr_gone(void *arg, struct conn *conn, bool detached)
     if (conn != c->owner)
         return;
     c->owner = NULL;
+    if (detached && c->phase == CTR_RUNNING)
+        ctr_note_init(c);
     if (detached || c->phase >= CTR_CLEANING)
         return;
     c->record.by_request = true;
