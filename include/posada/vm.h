@@ -80,6 +80,7 @@ struct vm_config {
     bool open_stdin;      /* the command's standard input stays open */
     bool auto_remove;
     char *file, *spec; /* the guest file it is from, and a digest of what that says; NULL: none */
+    char *net_rate;    /* limits of each network as text (net/limit.h); NULL: none */
     char *restart;     /* its restart policy as text (vm/restart.h); NULL: no */
     /* Containers only: EROFS files of the root, lowest first; or the unpacked root instead. */
     char **layers, *tree;

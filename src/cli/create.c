@@ -101,6 +101,7 @@ const struct cli_verb cli_rename_verb = {
 
 static const struct cli_option set_options[] = {
     RUN_SIZE_OPTIONS,
+    RUN_RATE_OPTION,
     RUN_RESTART_OPTION,
     CLI_OPTIONS_END,
 };
@@ -111,10 +112,29 @@ static int set_apply(const void *arg, struct vm_config *config, struct err *err)
     int r = run_size_options(args, config, err);
 
     if (!r)
+        r = run_rate_option(args, config, err);
+    if (!r)
         r = run_restart_option(args, config, err);
     if (!r && config->auto_remove && config->restart)
         r = err_set(err, -EINVAL, "guest '%s' is removed when it ends (--rm), so it cannot restart",
                     config->name);
+    return r;
+}
+
+/* The networks of a guest that runs get the limits that its configuration has now. */
+static int set_rate(const struct guest *guest, struct err *err)
+{
+    json_t *request = guests_request("rate");
+    struct vm_config config = {0};
+    int r = guest_read_config(guest, &config, err);
+
+    if (!r && config.net_rate)
+        json_object_set_new(request, "rate", json_string(config.net_rate));
+    if (!r)
+        r = guests_ask_request(guest, request, err);
+    else
+        json_decref(request);
+    vm_config_done(&config);
     return r;
 }
 
@@ -123,6 +143,8 @@ static int set_guest(const struct cli_args *args, struct guest *guest, struct er
     bool sizes = cli_has(args, "memory") || cli_has(args, "cpus") || cli_has(args, "pids");
     int r = store_change(guest, set_apply, args, err);
 
+    if (!r && cli_has(args, "net-rate") && guest_is_alive(guest))
+        r = set_rate(guest, err);
     if (!r && sizes && guest_is_alive(guest) && guests_is_container(guest))
         return guests_ask(guest, "update", err);
     if (!r && sizes && guest_is_alive(guest))
@@ -145,8 +167,9 @@ static int set_run(const struct cli_args *args)
 const struct cli_verb cli_set_verb = {
     .name = "set",
     .operands = "GUEST...",
-    .summary = "Change guests: memory, processors, restart policy",
-    .details = "A restart policy counts at once, also of a guest that runs; memory and processors "
+    .summary = "Change guests: memory, processors, network rates, restart policy",
+    .details = "A restart policy and network rates count at once, also of a guest that runs; "
+               "memory and processors "
                "of a VM from its\nnext start on, limits of a container at once.",
     .options = set_options,
     .min = 1,

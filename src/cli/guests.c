@@ -62,15 +62,22 @@ json_t *guests_request(const char *op)
     return json_pack("{s:s}", "op", op);
 }
 
-int guests_ask(const struct guest *guest, const char *op, struct err *err)
+int guests_ask_request(const struct guest *guest, json_t *request, struct err *err)
 {
     CLEANUP(fd) int fd = -1;
     int r = client_connect(guest, &fd, err);
 
-    if (r < 0)
+    if (r < 0) {
+        json_decref(request);
         return r;
-    r = client_ask(fd, guests_request(op), NULL, err);
+    }
+    r = client_ask(fd, request, NULL, err);
     return r < 0 ? err_wrap(err, r, "guest '%s'", guest->name) : 0;
+}
+
+int guests_ask(const struct guest *guest, const char *op, struct err *err)
+{
+    return guests_ask_request(guest, guests_request(op), err);
 }
 
 bool guests_is_container(const struct guest *guest)

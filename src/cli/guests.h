@@ -32,6 +32,8 @@ int must_use guests_kill(struct guest *guest, struct err *err);
 
 /* Sends a request that has no further keys, to one that runs. */
 int must_use guests_ask(const struct guest *guest, const char *op, struct err *err);
+/* The same with a request of more than its name; steals it. */
+int must_use guests_ask_request(const struct guest *guest, json_t *request, struct err *err);
 bool guests_is_container(const struct guest *guest);
 
 /* {"op": op}; add further keys. */

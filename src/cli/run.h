@@ -23,6 +23,11 @@ extern const struct cli_option run_guest_options[];
     {                                                                                              \
         "pids", 0, "N", "a container: at most so many processes and threads"                       \
     }
+#define RUN_RATE_OPTION                                                                            \
+    {                                                                                              \
+        "net-rate", 0, "RATE[:RATE]",                                                              \
+            "bits a second to and from the guest, on each network: 10M, 1G:50M; 0: no limit"       \
+    }
 #define RUN_RESTART_OPTION                                                                         \
     {                                                                                              \
         "restart", 0, "no|on-failure[:N]|always|unless-stopped",                                   \
@@ -32,6 +37,8 @@ extern const struct cli_option run_guest_options[];
 /* Read these; an option that is not given changes nothing. */
 int must_use run_size_options(const struct cli_args *args, struct vm_config *config,
                               struct err *err);
+int must_use run_rate_option(const struct cli_args *args, struct vm_config *config,
+                             struct err *err);
 int must_use run_restart_option(const struct cli_args *args, struct vm_config *config,
                                 struct err *err);
 /* Reads RUN_COMMAND_OPTIONS into config. */

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "net/forward.h"
+#include "net/limit.h"
 #include "net/user.h"
 #include "net/vsock_path.h"
 #include "vm/network.h"
@@ -114,6 +115,23 @@ static int option_nets(const struct cli_args *args, struct vm_config *config, st
     return r;
 }
 
+int run_rate_option(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *text = cli_value(args, "net-rate");
+    struct net_rates rates;
+    int r = text ? net_rates_parse("--net-rate", text, &rates, err) : 0;
+
+    if (r < 0 || !text)
+        return r;
+    if (config->technique == TECHNIQUE_CONTAINER)
+        return err_set(err, -EOPNOTSUPP, "--net-rate: networks of containers have no limits yet");
+    free(config->net_rate);
+    config->net_rate = rates.to_guest || rates.from_guest ? strdup(text) : NULL;
+    return (rates.to_guest || rates.from_guest) && !config->net_rate
+               ? err_set(err, -ENOMEM, "out of memory")
+               : 0;
+}
+
 /* PATH[,cid=N]: the path absolute, as the guest's process lives in another directory. */
 static int option_vsock(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
@@ -140,6 +158,8 @@ int run_net_options(const struct cli_args *args, struct vm_config *config, struc
 {
     int r = option_nets(args, config, err);
 
+    if (!r)
+        r = run_rate_option(args, config, err);
     if (!r)
         r = option_ports(args, config, err);
     return r ? r : option_vsock(args, config, err);

@@ -34,6 +34,7 @@ const struct cli_option run_guest_options[] = {
      "size of the disk that an image gives (default: the image's, 8G at least)"},
     {"net", 0, "NETWORK",
      "user, none, a name (shared with guests), or tap:IFNAME[,BRIDGE]; repeatable", CLI_REPEAT},
+    RUN_RATE_OPTION,
     {"port", 'p', "[IP:]HOST:GUEST[/udp]",
      "forward a port of this host, or a range (80-89:80-89); repeatable", CLI_REPEAT},
     {"vsock", 0, "PATH[,cid=N]", "a vsock by this Unix socket; the guest's programs: PATH_PORT"},

@@ -161,6 +161,7 @@ static const struct field config_fields[] = {
     FIELD(vm_config, FIELD_BOOL, tty),
     FIELD(vm_config, FIELD_BOOL, open_stdin),
     FIELD(vm_config, FIELD_BOOL, auto_remove),
+    FIELD(vm_config, FIELD_TEXT, net_rate),
     FIELD(vm_config, FIELD_TEXT, restart),
     FIELD(vm_config, FIELD_TEXT, file),
     FIELD(vm_config, FIELD_TEXT, spec),

@@ -205,11 +205,22 @@ static void op_renamed(struct monitor *m, struct conn *conn, const json_t *reque
     conn_answer(conn, NULL);
 }
 
+/* Its networks have other limits. */
+static void op_rate(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    struct err err;
+
+    if (networks_set_rate(&m->net, json_string_value(json_object_get(request, "rate")), &err) < 0)
+        conn_refuse(conn, &err);
+    else
+        conn_answer(conn, NULL);
+}
+
 static const struct op ops[] = {
-    {"attach", op_attach}, {"console", op_console}, {"detach", op_detach},   {"exec", op_exec},
-    {"kill", op_kill},     {"pause", op_pause},     {"renamed", op_renamed}, {"resume", op_resume},
-    {"signal", op_signal}, {"stats", op_stats},     {"status", op_status},   {"stop", op_stop},
-    {"wait", op_wait},
+    {"attach", op_attach}, {"console", op_console}, {"detach", op_detach}, {"exec", op_exec},
+    {"kill", op_kill},     {"pause", op_pause},     {"rate", op_rate},     {"renamed", op_renamed},
+    {"resume", op_resume}, {"signal", op_signal},   {"stats", op_stats},   {"status", op_status},
+    {"stop", op_stop},     {"wait", op_wait},
 };
 
 void monitor_request(void *arg, struct conn *conn, const json_t *request)

@@ -4,6 +4,7 @@
 #include "base/bits.h"
 #include "base/net_frame.h"
 #include "net/hub.h"
+#include "net/limit.h"
 #include "net/port.h"
 #include "net/tap.h"
 #include "net/user.h"
@@ -128,7 +129,7 @@ static int network_open_user(struct network *net, struct loop *loop, const struc
 
     user.lost = network_lost;
     user.arg = net;
-    return net_user_new(loop, &user, &net->dev, err);
+    return net_user_new(loop, &user, &net->port, err);
 }
 
 /* A segment could meet a guest that cannot take it, so frames are whole packets, as large as all
@@ -146,7 +147,7 @@ static int network_open_named(struct network *net, struct loop *loop, struct err
     if (fd < 0)
         return err_set(err, net->place.err.code, "%s", net->place.err.text);
     net->place.fd = -1;
-    return net_port_new(loop, fd, &port, &net->dev, err);
+    return net_port_new(loop, fd, &port, &net->port, err);
 }
 
 static int network_open_tap(struct network *net, struct loop *loop, struct err *err)
@@ -161,7 +162,7 @@ static int network_open_tap(struct network *net, struct loop *loop, struct err *
         .arg = net};
     int fd = -1, r = net_tap_open(net->name + strlen(network_tap), &fd, err);
 
-    return r ? r : net_port_new(loop, fd, &port, &net->dev, err);
+    return r ? r : net_port_new(loop, fd, &port, &net->port, err);
 }
 
 static int network_open(struct network *net, struct loop *loop, const struct vm_config *config,
@@ -173,10 +174,18 @@ static int network_open(struct network *net, struct loop *loop, const struct vm_
                                      : network_open_named(net, loop, err);
 }
 
+/* NULL: no limits. */
+static int network_rates(const char *text, struct net_rates *ret, struct err *err)
+{
+    *ret = (struct net_rates){0};
+    return text ? net_rates_parse("net_rate", text, ret, err) : 0;
+}
+
 int networks_open(struct networks *n, struct loop *loop, const struct vm_config *config,
                   const struct networks_events *events, int log_fd, struct err *err)
 {
-    int r = 0;
+    struct net_rates rates;
+    int r = network_rates(config->net_rate, &rates, err);
 
     n->events = *events;
     for (unsigned i = 0; !r && i < config->net_count; i++) {
@@ -186,14 +195,27 @@ int networks_open(struct networks *n, struct loop *loop, const struct vm_config 
         net->name = config->net[i].network;
         net->number = i;
         r = network_open(net, loop, config, config->net[i].mac, log_fd, err);
+        if (!r)
+            r = net_limit_new(loop, net->port, &rates, &net->dev, err);
     }
+    return r;
+}
+
+int networks_set_rate(struct networks *n, const char *rate, struct err *err)
+{
+    struct net_rates rates;
+    int r = network_rates(rate, &rates, err);
+
+    for (unsigned i = 0; !r && i < VM_NETS_MAX; i++)
+        if (n->net[i].dev)
+            net_limit_set(n->net[i].dev, &rates);
     return r;
 }
 
 int networks_reconnect(struct networks *n, unsigned number, int fd)
 {
-    if (number < VM_NETS_MAX && n->net[number].dev && !network_is_tap(n->net[number].name))
-        return net_port_reconnect(n->net[number].dev, fd);
+    if (number < VM_NETS_MAX && n->net[number].port && !network_is_tap(n->net[number].name))
+        return net_port_reconnect(n->net[number].port, fd);
     close(fd);
     return -EINVAL;
 }

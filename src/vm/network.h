@@ -28,7 +28,8 @@ struct network_place {
 };
 
 struct network {
-    struct netdev *dev;
+    struct netdev *port; /* the back end */
+    struct netdev *dev;  /* what the guest's device has: the back end behind its limits */
     struct network_place place;
     const struct networks_events *events;
     const char *name;
@@ -55,6 +56,8 @@ int must_use networks_open(struct networks *n, struct loop *loop, const struct v
 /* In the monitor: with what network_start() gave, which is taken over; -EINVAL: there is none such
  * that could be connected again. */
 int must_use networks_reconnect(struct networks *n, unsigned number, int fd);
+/* New limits for all of them: text of net/limit.h, NULL for none. */
+int must_use networks_set_rate(struct networks *n, const char *rate, struct err *err);
 void networks_close(struct networks *n);
 /* After the guest's end: nothing of its networks, and of its vsock, is left behind. */
 void networks_tidy(const struct vm_config *config);
