@@ -173,17 +173,11 @@ int loader_open_initrd(struct loader_image *ret_image, const char *path, struct 
     return loader_open(ret_image, &blank, path, err);
 }
 
-static bool loader_same_time(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-/* Removing a file, or renaming another over it, changes its ctime and link count only: the bytes
- * behind the descriptor are still the same. */
+/* Not by ctime, which changes with the links to a file as well: each guest of an image has one. */
 static bool loader_is_unchanged(const struct stat *a, const struct stat *b)
 {
-    return a->st_size == b->st_size && loader_same_time(&a->st_mtim, &b->st_mtim) &&
-           (a->st_nlink != b->st_nlink || loader_same_time(&a->st_ctim, &b->st_ctim));
+    return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 /* Brings the bytes back. What was planned with the image (places, lengths) must hold for them. */

@@ -262,6 +262,15 @@ static void reset_reads_the_same_file_only(void **state)
     assert_int_equal(loader_write(&image, mem, 0, &err), 0);
     assert_int_equal(mem_read(mem, GPA(ELF_BASE + 0xff), back, 1), 0);
     assert_int_equal(back[0], 0x13);
+    for (unsigned i = 0; i < 2; i++) { /* guests of the same image come and go */
+        char other[sizeof(test_path) + 8];
+
+        snprintf(other, sizeof(other), "%s.link", test_path);
+        assert_int_equal(link(path, other), 0);
+        assert_int_equal(i ? loader_write(&image, mem, 0, &err) : 0, 0);
+        assert_int_equal(unlink(other), 0);
+        assert_int_equal(loader_write(&image, mem, 0, &err), 0);
+    }
     elf[ELF_TEXT] ^= 1;
     (void)write_file(elf, ELF_LEN); /* in place, to the same length; the clock may not have moved */
     assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[2]){{0}, {0}}, 0), 0);
