@@ -13,74 +13,16 @@ import threading
 import time
 import urllib.request
 
-POSADA = os.environ['POSADA']
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..'))
+import realhouse  # pylint: disable=wrong-import-position
+from realhouse import POSADA, equal, has, until  # pylint: disable=wrong-import-position,unused-import
 
 
-class House:
-    """Guests, images and run files of our own; the user's cache."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.env = dict(os.environ, POSADA_DATA_DIR=folder + '/data', POSADA_RUN_DIR=folder + '/run')
-        self.env.pop('POSADA_DEBUG', None)
-
-    def __call__(self, *words, timeout=120):
-        p = subprocess.run([POSADA, *words], env=self.env, stdin=subprocess.DEVNULL, timeout=timeout,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-        return p.returncode, p.stdout, p.stderr
-
-    def start(self, name, *words):
-        code, _, err = self('run', '-d', '--name', name, *words, 'tiny')
-        if code:
-            raise AssertionError('%s does not start: %s' % (name, err))
-
+class House(realhouse.House):
     def put(self, name, path, where):
         """Copies a program of ours into a guest."""
-        with open(path, 'rb') as f:
-            p = subprocess.run([POSADA, 'exec', '-i', name, 'sh', '-c', 'cat > "$0" && chmod +x "$0"', where],
-                               env=self.env, stdin=f, timeout=60, check=False)
-        equal(p.returncode, 0)
-
-    def exec(self, name, command):
-        return self('exec', name, 'sh', '-c', command)
-
-    def processes(self, word):
-        """Processes of this house whose command line has that word."""
-        found, mark = [], ('POSADA_DATA_DIR=' + self.env['POSADA_DATA_DIR']).encode()
-        for path in glob.glob('/proc/[0-9]*'):
-            try:
-                with open(path + '/environ', 'rb') as f:
-                    ours = mark in f.read().split(b'\0')
-                with open(path + '/cmdline', 'rb') as f:
-                    line = f.read().split(b'\0')
-            except OSError:
-                continue
-            if ours and word.encode() in line:
-                found.append(int(path[6:]))
-        return found
-
-    def leftovers(self):
-        """Processes of ours that should be gone, and files of networks; waits for the last ones."""
-        for _ in range(100):
-            left = [p for word in ('net-user', 'net-hub', 'net-vsock', 'monitor') for p in self.processes(word)]
-            left += os.listdir(self.folder + '/run/networks') if os.path.exists(
-                self.folder + '/run/networks') else []
-            if not left:
-                return []
-            time.sleep(0.05)
-        return left
-
-
-def has(text, *words):
-    for word in words:
-        if word not in text:
-            raise AssertionError('%r not in %r' % (word, text))
-
-
-def equal(got, wanted, about=''):
-    if got != wanted:
-        raise AssertionError('%s: got %r, wanted %r' % (about, got, wanted))
+        equal(self('cp', path, '%s:%s' % (name, where))[0], 0)
 
 
 def free_port():
@@ -171,15 +113,10 @@ def isolate():
 
 def main(*tests, prepare=None):
     """Builds tiny for the occasion: without an archive in reach all is skipped."""
-    folder = tempfile.mkdtemp(prefix='posada-net-')
-    os.chmod(folder, 0o755)
-    house = House(folder)
-    code, _, err = house('image', 'build', 'tiny', timeout=600)
-    if code:
-        print('tiny cannot be built: ' + (err.splitlines() or [''])[-1])
-        sys.exit(77)
+    house = House('net')
+    house.build()
     if prepare:
         prepare()
     failed = [test for test in tests if verdict(house, test)]
-    shutil.rmtree(folder, ignore_errors=True)
+    house.end()
     sys.exit(1 if failed else 0)
