@@ -21,7 +21,7 @@ struct ir_block;
 struct mem;
 struct mmu;
 
-enum { CPU_SLOTS = 256 };
+enum { CPU_SLOTS = 256, CPU_HOT_BITS = 10, CPU_TRIAL_BITS = 8, CPU_COVERS = 8 };
 
 enum cpu_access { CPU_FETCH, CPU_LOAD, CPU_STORE };
 
@@ -87,7 +87,15 @@ struct cpu {
         void *places;   /* translations by host address of the guest's code and place_key */
         uint64_t place_key;
         const void *link; /* jump that asked to be linked */
-        uint32_t insn;    /* page offset of the instruction in a stub, length << 16 */
+        uint64_t regions; /* entered */
+        uint32_t failed;  /* slot of the register whose check failed last */
+        uint32_t budget;  /* in lockstep: backward jumps that a region may make */
+        /* Of the region that runs, by register whose accesses it has checked in advance: host less
+         * guest address, and the greatest and least value that may stand at its head. */
+        struct {
+            uint64_t addend, most, least;
+        } cover[CPU_COVERS];
+        uint32_t insn; /* page offset of the instruction in a stub, length << 16 */
     } jit;
 
     const struct cpu_ops *ops;
@@ -98,6 +106,12 @@ struct cpu {
     /* Wakes the thread if it sleeps or runs; set by the vCPU loop. */
     void (*wake)(struct cpu *cpu);
     void *owner; /* the vCPU loop's */
+    /* Translated code's, counted down: backward jumps; of a region: entries and turns, while it is
+     * tried, and checks that failed one after the other. */
+    int32_t hot[1 << CPU_HOT_BITS];
+    struct {
+        int32_t entries, turns, fails;
+    } trial[1 << CPU_TRIAL_BITS];
 };
 
 /* Reads instruction bytes for the decoder: 2 bytes at pc. False: fetch faulted (cpu->fault says

@@ -27,6 +27,8 @@ enum engine_stress {
     STRESS_IRQ = 1 << 3,      /* look for interrupts at every block that can */
     STRESS_FALLBACK = 1 << 4, /* every op by the interpreter */
     STRESS_LOCKSTEP = 1 << 5, /* every block interpreted as well; a difference aborts (one vCPU) */
+    STRESS_TIER2 = 1 << 6,    /* everything in regions, from its first execution on */
+    STRESS_TIER1 = 1 << 7,    /* no regions */
 };
 
 struct engine_config {

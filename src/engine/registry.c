@@ -82,7 +82,8 @@ int engine_choose(const struct engine_wish *wish, const struct engine_ops **ret_
 }
 
 /* --- Stress modes --- */
-static const char *const stress_names[] = {"tlb", "cache", "links", "irq", "fallback", "lockstep"};
+static const char *const stress_names[] = {"tlb",      "cache",    "links", "irq",
+                                           "fallback", "lockstep", "tier2", "tier1"};
 
 /* The bit of the name that [name, name+len) is; 0: none. */
 static unsigned stress_bit(const char *name, size_t len)
@@ -102,7 +103,7 @@ int engine_stress_parse(const char *list, unsigned *ret_stress, struct err *err)
         if (!stress_bit(list, len))
             return err_set(err, -EINVAL,
                            "stress mode '%.*s' does not exist; there are tlb, cache, "
-                           "links, irq, fallback and lockstep",
+                           "links, irq, fallback, lockstep, tier2 and tier1",
                            (int)len, list);
         stress |= stress_bit(list, len);
     }

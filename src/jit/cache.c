@@ -104,19 +104,17 @@ static void cache_unhash(struct cache *cache, struct jit_block *block)
     *b = block->next_hash;
 }
 
-/* From now on whoever enters the block leaves to the dispatcher. */
-static void cache_make_stale(struct jit_block *block)
+void cache_redirect(struct jit_block *block, const uint8_t *target)
 {
     uint8_t code[8];
     uint64_t word;
-    int32_t rel = (int32_t)(block->stale - (block->inner + 5));
+    int32_t rel = (int32_t)(target - (block->inner + 5));
 
     memcpy(code, block->inner, sizeof(code));
     code[0] = 0xe9;
     memcpy(code + 1, &rel, sizeof(rel));
     memcpy(&word, code, sizeof(word));
     __atomic_store_n((uint64_t *)(void *)block->inner, word, __ATOMIC_RELEASE);
-    block->dropped = true;
 }
 
 static void cache_drop(struct cache *cache, struct jit_block *block)
@@ -125,8 +123,14 @@ static void cache_drop(struct cache *cache, struct jit_block *block)
         block = block->primary;
     if (block->dropped)
         return; /* by way of its other page */
+    block->dropped = true;
+    if (block->head) { /* which drops itself */
+        cache->regions--;
+        cache->regions_dropped++;
+        return;
+    }
     cache_unhash(cache, block);
-    cache_make_stale(block);
+    cache_redirect(block, block->stale);
     cache->dropped++;
     cache->blocks--;
 }
@@ -221,6 +225,24 @@ static int cache_add_to_page(struct cache *cache, struct jit_block *block)
     block->next_page = (*link)->blocks;
     (*link)->blocks = block;
     block->segment = cache->current;
+    return 0;
+}
+
+void cache_forget_region(struct cache *cache, struct jit_block *block)
+{
+    if (!block->dropped)
+        cache->regions--;
+    block->dropped = true;
+}
+
+int cache_add_region(struct cache *cache, struct jit_block *block)
+{
+    int r = cache_add_to_page(cache, block);
+
+    if (r)
+        return r;
+    (*cache_page(cache, block->gpa >> GUEST_PAGE_SHIFT))->chunks = UINT64_MAX; /* members' too */
+    cache->regions++;
     return 0;
 }
 

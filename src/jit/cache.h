@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 struct ir_block;
+struct region_kept;
 
 struct jit_block {
     uint64_t gpa; /* of the first byte */
@@ -27,7 +28,16 @@ struct jit_block {
     struct jit_block *primary;
     uint32_t segment;
     bool dropped;
-    const struct ir_block *lifted; /* in lockstep: the IR before it was optimised */
+    /* Second tier (region.h). A region's record stands in its page's list only, and names the
+     * block it stands in for. The head's names the region, enum region_mode, the number of checks
+     * that are made in advance, and which registers (bits) these fail for. */
+    struct jit_block *head, *region;
+    uint64_t wild;
+    uint8_t mode, covers;
+    bool tried; /* whether the block becomes a head has been decided */
+    /* In lockstep: the IR before it was optimised; the region whose head this is. */
+    const struct ir_block *lifted;
+    const struct region_kept *kept;
 };
 
 struct jit_page {
@@ -39,6 +49,7 @@ struct jit_page {
 
 enum {
     CACHE_SEGMENTS = 8,
+    CACHE_INNER_BYTES = 5, /* of a block's start, which cache_redirect() changes */
     CACHE_BLOCK_HASH_BITS = 17,
     CACHE_BLOCK_HASH = 1 << CACHE_BLOCK_HASH_BITS,
     CACHE_PAGE_HASH = 1 << 12
@@ -55,7 +66,7 @@ struct cache {
     unsigned current;
     struct jit_block *hash[CACHE_BLOCK_HASH];
     struct jit_page *pages[CACHE_PAGE_HASH];
-    uint64_t blocks, evictions, dropped;
+    uint64_t blocks, evictions, dropped, regions, regions_dropped;
 };
 
 int must_use cache_init(struct cache *cache, size_t bytes, size_t stub_bytes, struct err *err);
@@ -71,6 +82,12 @@ void cache_evict(struct cache *cache);
 void *cache_keep(struct cache *cache, size_t bytes);
 /* Puts a finished block into the index and its page. -ENOMEM. */
 int must_use cache_add(struct cache *cache, struct jit_block *block);
+/* The same for a region: into its page's list only. */
+int must_use cache_add_region(struct cache *cache, struct jit_block *block);
+/* Another one stands in for its head, or none. */
+void cache_forget_region(struct cache *cache, struct jit_block *block);
+/* From now on whoever enters the block runs the code at target instead. */
+void cache_redirect(struct jit_block *block, const uint8_t *target);
 /* Bytes of a page changed: drops its translations if any was made from them. */
 void cache_written(struct cache *cache, uint64_t gpa, uint64_t len);
 void cache_each(const struct cache *cache, void (*fn)(void *arg, const struct jit_block *block),

@@ -20,8 +20,8 @@ struct gen_cold *gen_cold_new(struct gen *g, unsigned kind)
         g->cold_count--;
     }
     cold = &g->cold[g->cold_count++];
-    *cold =
-        (struct gen_cold){.kind = (uint8_t)kind, .insn_offset = gen_insn_offset(g), .op = g->op};
+    *cold = (struct gen_cold){
+        .kind = (uint8_t)kind, .insn_offset = gen_insn_offset(g), .op = g->op, .block = g->block};
     gen_take_sync(g, &cold->sync);
     return cold;
 }
@@ -40,7 +40,7 @@ static void gen_call_interpreter(struct gen *g, const struct ir_insn *op)
     gen_note_insn(g);
     x86_mov_imm(&g->c, RAX, (uintptr_t)g->keep(g->arg, op));
     x86_mov_imm(&g->c, R15, (uintptr_t)jit_interpret_op);
-    x86_call_to(&g->c, g->stubs->helper);
+    gen_call_stub(g, g->stubs->helper);
 }
 
 void gen_cold_op(struct gen *g, struct gen_cold *cold)
@@ -149,7 +149,7 @@ static void gen_extended_op(struct gen *g, const struct ir_insn *op)
     g->index++;
 }
 
-static void gen_ops(struct gen *g)
+void gen_ops(struct gen *g)
 {
     const struct ir_block *b = g->block;
     int before = 0;
@@ -170,12 +170,14 @@ static void gen_ops(struct gen *g)
     }
 }
 
-static void gen_cold_ends(struct gen *g)
+void gen_cold_ends(struct gen *g)
 {
+    g->index = IR_MAX_OPS; /* behind all ops */
     for (unsigned i = 0; i < g->cold_count && !g->c.full; i++) {
         struct gen_cold *cold = &g->cold[i];
 
         g->op = cold->op;
+        g->block = cold->block;
         for (unsigned k = 0; k < cold->from_count; k++)
             x86_patch(cold->from[k], g->c.at);
         switch (cold->kind) {
@@ -203,12 +205,10 @@ static void gen_entry(struct gen *g)
     x86_nop(&g->c, 5);
 }
 
-bool gen_block(struct gen *g)
+void gen_begin(struct gen *g, const struct ir_block *b)
 {
-    const struct ir_block *b = g->block;
-
-    g->cold_count = 0;
     g->busy = 0;
+    g->block = b;
     g->page_va = b->pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
     for (unsigned r = 0; r < ARRAY_LEN(g->holds); r++)
         g->holds[r] = -1;
@@ -219,6 +219,12 @@ bool gen_block(struct gen *g)
         else if (!(g->slot[s].constant && s < b->global_count))
             g->slot[s] = (struct gen_slot){.reg = -1};
     gen_liveness(g);
+}
+
+bool gen_block(struct gen *g, const struct ir_block *b)
+{
+    g->cold_count = 0;
+    gen_begin(g, b);
     gen_entry(g);
     gen_ops(g);
     gen_cold_ends(g);

@@ -29,6 +29,19 @@ enum {
     GEN_SCRATCH = GEN_CLOBBERED | 1 << R12 | 1 << R13 | 1 << R14,
 };
 
+/* Which guest registers have host registers of their own: the same in all blocks, or those that a
+ * region has chosen for itself. */
+enum { GEN_PINS = 10 };
+struct gen_map {
+    unsigned count;
+    uint8_t reg[GEN_PINS];
+    ir_slot slot[GEN_PINS];
+    uint16_t scratch; /* registers left for everything else */
+    /* By pin: not where all other code has it; written here, so that leaving must store it. */
+    uint16_t moved, written;
+    uint16_t displaced; /* by standard pin: its register is another slot's here */
+};
+
 #define CPU_DISP(field) ((int32_t)offsetof(struct cpu, field) - CPU_BIAS)
 
 static inline int32_t slot_disp(ir_slot slot)
@@ -44,6 +57,9 @@ struct jit_stubs {
     const uint8_t *stale;     /* edx: page offset of the dropped code */
     const uint8_t *changed;  /* called; edx: page offset of the pc to go on at. Returns when code of
                               * the same context may go on: nothing wants attention either */
+    const uint8_t *hot;      /* likewise; this jump back has counted down */
+    const uint8_t *judge;    /* edx: page offset of a head whose region has been tried enough */
+    const uint8_t *body;     /* edx: page offset of a head, whose block is to run */
     const uint8_t *link;     /* edx: page offset of the target; rcx: address of the rel32 */
     const uint8_t *apart;    /* likewise; the target is to be a translation without windows */
     const uint8_t *second;   /* rax: pc; looks in the jump cache's second level */
@@ -60,6 +76,9 @@ enum gen_exit {
     GEN_EXIT_DISPATCH,
     GEN_EXIT_STALE, /* the code was dropped; a jump cache may still lead there */
     GEN_EXIT_LINK,
+    GEN_EXIT_HOT,   /* as LINK, by a backward jump that was made often */
+    GEN_EXIT_JUDGE, /* the region at pc has been tried enough */
+    GEN_EXIT_BODY,  /* in lockstep: not the region at pc, but its head's own code */
     GEN_EXIT_APART, /* as LINK, to code without windows */
     GEN_EXIT_JUMP,
     GEN_EXIT_FAULT,
@@ -88,6 +107,17 @@ struct place_entry {
     const uint8_t *host;
 };
 enum { PLACE_BITS = 15, PLACE_ENTRIES = 1 << PLACE_BITS, PLACE_KEY_BITS = 16 };
+
+/* Backward jumps to the code at this physical address count down in cpu->hot[]. */
+static inline unsigned jit_hot_index(uint64_t gpa)
+{
+    return (uint32_t)(gpa >> 1) * JUMP_SECOND_FACTOR >> (32 - CPU_HOT_BITS);
+}
+
+static inline unsigned jit_trial_index(uint64_t gpa)
+{
+    return (uint32_t)(gpa >> 1) * JUMP_SECOND_FACTOR >> (32 - CPU_TRIAL_BITS);
+}
 
 static inline unsigned place_index(uint64_t code)
 {
@@ -146,9 +176,16 @@ struct gen_cold {
     int64_t value; /* store of a constant; flow: page offset of the target */
     struct gen_sync sync;
     const struct ir_insn *op;
+    const struct ir_block *block; /* of the op */
 };
 
-enum { GEN_COLD_MAX = 384 };
+enum { GEN_COLD_MAX = 768, GEN_FIX_MAX = 256 };
+
+/* A jump to a region's member: where its displacement is. */
+struct gen_fix {
+    uint8_t *rel;
+    unsigned member;
+};
 
 enum { GEN_ROUND_OTHER = 0xff }; /* equal to no enum ir_round: such code goes to the interpreter */
 
@@ -167,12 +204,18 @@ struct gen {
     bool count;        /* keep cpu->instret exact */
     bool apart;        /* each access checks on its own: no windows */
     uint64_t page_va;
+    uint64_t page_gpa;
     uint8_t *outer, *inner, *stale;
     struct gen_slot slot[CPU_SLOTS + GEN_WINDOWS];
     struct gen_window window[GEN_WINDOWS];
-    int16_t holds[16];        /* scratch register -> slot whose value is in it, -1 none */
-    unsigned busy;            /* scratch registers in use by the current op, bit mask */
-    ir_slot home[GEN_PINNED]; /* slots of the pinned registers; 0: none */
+    int16_t holds[16];         /* scratch register -> slot whose value is in it, -1 none */
+    unsigned busy;             /* scratch registers in use by the current op, bit mask */
+    struct gen_map standard;   /* of all blocks */
+    const struct gen_map *map; /* of what is being generated */
+    /* A region: what it is, where jumps between its members are, and which member comes next. */
+    struct region *region;
+    struct gen_fix fix[GEN_FIX_MAX];
+    unsigned fix_count;
     uint8_t kill[IR_MAX_OPS]; /* bit 0..2: a, b, c die here; enum gen_kill */
     bool narrow, pending;     /* of the current op's result; see struct gen_slot */
     bool compare_low;         /* the current comparison needs the low halves only */
@@ -189,7 +232,7 @@ enum gen_kill {
  * outer: where jump caches lead; expects the pc in rax and notes the page;
  * inner: where links inside the page lead; five patchable bytes;
  * stale: where inner must jump once the block is dropped. */
-bool gen_block(struct gen *g);
+bool gen_block(struct gen *g, const struct ir_block *block);
 /* Before it: finds rotations in a block that ir_optimise() has seen. */
 void gen_find_rotations(struct ir_block *b);
 void gen_init(struct gen *g, const struct cpu_ops *ops);
@@ -201,10 +244,19 @@ void gen_jump_entry(struct x86_code *c);
 /* Jump to the pc in rax by way of the jump cache, or to miss. */
 void gen_jump_cached(struct x86_code *c, const uint8_t *miss);
 
+/* --- gen.c --- */
+void gen_begin(struct gen *g, const struct ir_block *block); /* nothing is in scratch registers */
+void gen_ops(struct gen *g);
+void gen_cold_ends(struct gen *g);
+
 /* --- gen_value.c --- */
-unsigned gen_take(struct gen *g);                           /* a scratch register for this op */
-void gen_take_reg(struct gen *g, unsigned reg);             /* this one, spilling what is in it */
-unsigned gen_src(struct gen *g, ir_slot slot);              /* register that holds the value */
+void gen_map_set(struct gen *g, const struct gen_map *map);
+/* Calls a stub that expects the registers of all other code. */
+void gen_call_stub(struct gen *g, const uint8_t *stub);
+bool gen_may_take(const struct gen *g);         /* is any scratch register not the current op's? */
+unsigned gen_take(struct gen *g);               /* a scratch register for this op */
+void gen_take_reg(struct gen *g, unsigned reg); /* this one, spilling what is in it */
+unsigned gen_src(struct gen *g, ir_slot slot);  /* register that holds the value */
 void gen_src_to(struct gen *g, unsigned reg, ir_slot slot); /* copies the value into reg */
 bool gen_const(const struct gen *g, ir_slot slot, int64_t *ret_value);
 unsigned gen_dst(struct gen *g, ir_slot slot);            /* register to compute dst in */
@@ -225,7 +277,18 @@ bool gen_is_global(const struct gen *g, ir_slot slot);
 uint16_t gen_insn_offset(const struct gen *g); /* page offset of the guest insn */
 struct gen_cold *gen_cold_new(struct gen *g, unsigned kind);
 
-enum { COLD_LOAD, COLD_STORE, COLD_ATTENTION, COLD_LINK, COLD_BRANCH, COLD_OP };
+enum {
+    COLD_LOAD,
+    COLD_STORE,
+    COLD_ATTENTION,
+    COLD_LINK,
+    COLD_BRANCH,
+    COLD_OP,
+    COLD_HEAD,
+    COLD_BACK,
+    COLD_JUDGE,
+    COLD_ENTRY
+};
 
 /* --- gen_window.c --- */
 /* The window that covers the access, or NULL. */

@@ -5,7 +5,7 @@
  * a check. After an instruction that called a helper the context or the mappings may have changed:
  * a stub looks, and if so the dispatcher decides.
  */
-#include "jit/gen.h"
+#include "jit/region.h"
 
 static int64_t flow_offset(const struct gen *g, uint64_t pc)
 {
@@ -67,6 +67,16 @@ static void flow_link(struct gen *g, int cc, int64_t off)
     cold->value = off;
 }
 
+/* A backward one: by way of a cold end that counts, until the target has been looked at once. */
+static void flow_link_back(struct gen *g, int64_t off)
+{
+    struct gen_cold *cold = gen_cold_new(g, COLD_BACK);
+
+    x86_align_patch(&g->c, 1);
+    cold->from[cold->from_count++] = x86_jmp(&g->c);
+    cold->value = off;
+}
+
 void gen_jump_entry(struct x86_code *c)
 {
     x86_rorx(c, false, RDX, RAX, 9); /* jump_index() * 16, pc being even */
@@ -108,8 +118,16 @@ static void flow_to(struct gen *g, uint64_t pc)
     int64_t off = flow_offset(g, pc), here = gen_insn_offset(g);
 
     flow_count(g);
+    if (gen_region_jump(g, -1, off))
+        return;
+    if (g->region)
+        gen_map_leave(g);
     if (off <= here)
         flow_check_attention(g, off);
+    if (gen_may_link(off) && off <= here && !g->apart) {
+        flow_link_back(g, off);
+        return;
+    }
     if (gen_may_link(off)) {
         flow_link(g, -1, off);
         return;
@@ -137,6 +155,8 @@ static void flow_exit(struct gen *g, const struct ir_insn *op)
         return;
     }
     flow_count(g);
+    if (g->region)
+        gen_map_leave(g);
     if (off == (int32_t)off) {
         x86_mov_imm(&g->c, RDX, (uint32_t)off);
         x86_jmp_to(&g->c, g->stubs->dispatch);
@@ -158,7 +178,23 @@ static void flow_branch_cold(struct gen *g, unsigned cc, int64_t off)
 void gen_cold_branch(struct gen *g, struct gen_cold *cold)
 {
     gen_emit_sync(g, &cold->sync);
-    flow_link(g, -1, cold->value);
+    if (g->region)
+        flow_to(g, g->page_va + (uint64_t)cold->value);
+    else
+        flow_link(g, -1, cold->value);
+}
+
+/* In a region what leads out is cold; so is what must first bring memory up to date, if forward. */
+static bool flow_branch_region(struct gen *g, unsigned cc, int64_t off)
+{
+    bool inside = region_find(g->region, off) >= 0;
+
+    if (inside && !g->count && gen_is_settled(g))
+        return gen_region_jump(g, (int)cc, off);
+    if (inside && off <= gen_insn_offset(g))
+        return false;
+    flow_branch_cold(g, cc, off);
+    return true;
 }
 
 /* Taken edges that only leave a forward link need one jcc; the others jump around the long form. */
@@ -170,6 +206,8 @@ static void flow_branch(struct gen *g, const struct ir_insn *op)
     uint8_t *around;
 
     gen_compare(g, op);
+    if (g->region && flow_branch_region(g, cc, off))
+        return;
     if (gen_may_link(off) && off > gen_insn_offset(g) && !g->count) {
         if (gen_is_settled(g))
             flow_link(g, (int)cc, off);
@@ -189,6 +227,8 @@ static void flow_jump(struct gen *g, const struct ir_insn *op)
     gen_flush(g);
     gen_src_to(g, RAX, op->a);
     flow_count(g);
+    if (g->region)
+        gen_map_leave(g);
     if (flow_after(g) != FLOW_SAME) {
         x86_jmp_to(&g->c, g->stubs->jump);
         return;
@@ -201,7 +241,7 @@ static void flow_jump(struct gen *g, const struct ir_insn *op)
 static void flow_helper(struct gen *g, const struct ir_insn *op)
 {
     gen_flush(g);
-    gen_release(g, GEN_SCRATCH);
+    gen_release(g, g->map->scratch);
     g->busy = GEN_CLOBBERED;
     gen_src_to(g, RAX, op->a);
     gen_src_to(g, RDX, op->b);
@@ -231,6 +271,8 @@ void gen_cold_apart(struct gen *g, struct gen_cold *cold)
     uint8_t *rel;
 
     gen_emit_sync(g, &cold->sync);
+    if (g->region)
+        gen_map_leave(g);
     x86_align_patch(&g->c, 1);
     rel = x86_jmp(&g->c);
     x86_patch(rel, g->c.at);
@@ -238,13 +280,42 @@ void gen_cold_apart(struct gen *g, struct gen_cold *cold)
     flow_ask(g, rel, g->stubs->apart);
 }
 
+static void flow_cold_back(struct gen *g, const struct gen_cold *cold)
+{
+    const uint8_t *target = g->target(g->arg, (uint32_t)cold->value);
+    unsigned hot = jit_hot_index(g->page_gpa + (uint64_t)cold->value);
+    uint8_t *found, *rel;
+
+    x86_alu_mem_imm(&g->c, X86_SUB, false, RBP, CPU_DISP(hot) + (int32_t)(hot * sizeof(int32_t)),
+                    1);
+    found = x86_jcc(&g->c, X86_S);
+    x86_align_patch(&g->c, 1);
+    rel = x86_jmp(&g->c);
+    x86_patch(rel, target ? target : g->c.at);
+    if (!target) {
+        x86_mov_imm(&g->c, RDX, (uint32_t)cold->value);
+        flow_ask(g, rel, g->stubs->link);
+    }
+    x86_patch(found, g->c.at);
+    x86_mov_imm(&g->c, RDX, (uint32_t)cold->value);
+    flow_ask(g, cold->from[0], g->stubs->hot);
+}
+
 void gen_cold_flow(struct gen *g, struct gen_cold *cold)
 {
+    bool judge = cold->kind == COLD_JUDGE || cold->kind == COLD_ENTRY;
+
+    if (cold->kind == COLD_BACK) {
+        flow_cold_back(g, cold);
+        return;
+    }
+    if (cold->kind == COLD_HEAD || cold->kind == COLD_JUDGE)
+        gen_map_leave(g);
     x86_mov_imm(&g->c, RDX, (uint32_t)cold->value);
     if (cold->kind == COLD_LINK) {
         flow_ask(g, cold->from[0], g->stubs->link);
     } else {
-        x86_jmp_to(&g->c, g->stubs->attention);
+        x86_jmp_to(&g->c, judge ? g->stubs->judge : g->stubs->attention);
     }
 }
 

@@ -5,7 +5,7 @@
  * which covers page crossing too; then rdx = addend, and the host address is rdx + va. The cold end
  * calls a stub (stubs.c) that walks and retries in C.
  */
-#include "jit/gen.h"
+#include "jit/region.h"
 #include <posada/types.h>
 
 enum { GEN_READ, GEN_WRITE };
@@ -127,6 +127,26 @@ static struct gen_cold *gen_cold_access(struct gen *g, unsigned kind, const stru
     return cold;
 }
 
+/* An access whose bytes a region has checked in advance: without miss. */
+static struct gen_access gen_covered_access(struct gen *g, const struct ir_insn *op, unsigned host,
+                                            const struct region_cover *c)
+{
+    x86_rm(&g->c, X86_MOV_LOAD, true, host, RBP, gen_cover_addend(g, c));
+    return (struct gen_access){.off = (int32_t)op->imm, .host = host, .base = gen_src(g, op->a)};
+}
+
+static void gen_load_covered(struct gen *g, const struct ir_insn *op, const struct region_cover *c)
+{
+    static const uint32_t zext[] = {X86_MOVZX8, X86_MOVZX16, X86_MOV_LOAD, X86_MOV_LOAD};
+    static const uint32_t sext[] = {X86_MOVSX8, X86_MOVSX16, X86_MOVSXD, X86_MOV_LOAD};
+    bool sign = (op->aux & IR_MEM_SIGNED) != 0;
+    unsigned size = op->aux & 3, base = gen_src(g, op->a), d = gen_dst(g, op->dst);
+    struct gen_access at = gen_covered_access(g, op, d == base ? gen_take(g) : d, c);
+
+    gen_at(g, sign ? sext[size] : zext[size], sign || size == 3, d, &at);
+    gen_done(g, op->dst, d);
+}
+
 static void gen_load(struct gen *g, const struct ir_insn *op)
 {
     static const uint32_t zext[] = {X86_MOVZX8, X86_MOVZX16, X86_MOV_LOAD, X86_MOV_LOAD};
@@ -160,6 +180,22 @@ static void gen_store_imm(struct gen *g, const struct gen_access *at, unsigned s
     gen_at(g, store[size], size == 3, 0, at);
     for (unsigned i = 0; i < (size == 3 ? 4u : 1u << size); i++)
         x86_byte(&g->c, (uint8_t)(value >> (8 * i)));
+}
+
+static void gen_store_covered(struct gen *g, const struct ir_insn *op, const struct region_cover *c)
+{
+    static const uint32_t store[] = {X86_MOV8_STORE, X86_MOV16_STORE, X86_MOV_STORE, X86_MOV_STORE};
+    int64_t value = 0;
+    bool is_imm = gen_const(g, op->b, &value) && value == (int32_t)value;
+    unsigned size = op->aux & 3, from = is_imm ? 0 : gen_src(g, op->b);
+    struct gen_access at;
+
+    (void)gen_src(g, op->a); /* keep it, whatever is given up for the addend */
+    at = gen_covered_access(g, op, gen_take(g), c);
+    if (is_imm)
+        gen_store_imm(g, &at, size, value);
+    else
+        gen_at(g, store[size], size == 3, from, &at);
 }
 
 static void gen_store(struct gen *g, const struct ir_insn *op)
@@ -277,7 +313,7 @@ void gen_cold_mem(struct gen *g, struct gen_cold *cold)
     else
         gen_cold_operands(g, cold);
     x86_mov_imm(&g->c, RDX, cold->insn_offset);
-    x86_call_to(&g->c, load ? g->stubs->load[cold->size] : g->stubs->store[cold->size]);
+    gen_call_stub(g, load ? g->stubs->load[cold->size] : g->stubs->store[cold->size]);
     if (load) {
         static const uint32_t sext[] = {X86_MOVSX8 | X86_BYTE, X86_MOVSX16, X86_MOVSXD};
 
@@ -456,12 +492,18 @@ bool gen_mem(struct gen *g, const struct ir_insn *op)
     case IR_LD:
         if (op->imm != (int32_t)op->imm)
             return false;
-        gen_load(g, op);
+        if (gen_covered(g))
+            gen_load_covered(g, op, gen_covered(g));
+        else
+            gen_load(g, op);
         return true;
     case IR_ST:
         if (op->imm != (int32_t)op->imm)
             return false;
-        gen_store(g, op);
+        if (gen_covered(g))
+            gen_store_covered(g, op, gen_covered(g));
+        else
+            gen_store(g, op);
         return true;
     case IR_BZERO: gen_bzero(g, op); return true;
     case IR_AMO: return gen_amo(g, op);

@@ -20,10 +20,22 @@ void gen_init(struct gen *g, const struct cpu_ops *ops)
         g->slot[s] = (struct gen_slot){.reg = -1};
     if (ops->slot_0_is_zero)
         g->slot[0].constant = true;
+    g->standard.scratch = GEN_SCRATCH;
     for (unsigned i = 0; i < GEN_PINNED && i < ops->hot_global_count; i++) {
-        g->home[i] = ops->hot_globals[i];
-        g->slot[g->home[i]] = (struct gen_slot){.reg = (int8_t)gen_pinned[i], .pinned = true};
+        g->standard.slot[i] = ops->hot_globals[i];
+        g->standard.reg[i] = gen_pinned[i];
+        g->standard.count++;
     }
+    gen_map_set(g, &g->standard);
+}
+
+void gen_map_set(struct gen *g, const struct gen_map *map)
+{
+    for (unsigned i = 0; g->map && i < g->map->count; i++)
+        g->slot[g->map->slot[i]] = (struct gen_slot){.reg = -1};
+    g->map = map;
+    for (unsigned i = 0; i < map->count; i++)
+        g->slot[map->slot[i]] = (struct gen_slot){.reg = (int8_t)map->reg[i], .pinned = true};
 }
 
 bool gen_is_global(const struct gen *g, ir_slot slot)
@@ -90,21 +102,21 @@ void gen_take_sync(const struct gen *g, struct gen_sync *ret_sync)
         sync.dirty |= (uint16_t)(g->slot[g->holds[r]].dirty << r);
         sync.pending |= (uint16_t)(g->slot[g->holds[r]].pending << r);
     }
-    for (unsigned i = 0; i < GEN_PINNED; i++)
-        if (g->home[i] && g->slot[g->home[i]].pending)
-            sync.pending |= (uint16_t)(1u << gen_pinned[i]);
+    for (unsigned i = 0; i < g->map->count; i++)
+        if (g->slot[g->map->slot[i]].pending)
+            sync.pending |= (uint16_t)(1u << g->map->reg[i]);
     *ret_sync = sync;
 }
 
-static bool sync_is_empty(const struct gen_sync *sync)
+static bool sync_is_empty(const struct gen *g, const struct gen_sync *sync)
 {
-    return !sync->dirty && !(sync->pending & ~GEN_SCRATCH);
+    return !sync->dirty && !(sync->pending & ~g->map->scratch);
 }
 
 void gen_emit_sync(struct gen *g, const struct gen_sync *sync)
 {
     for (unsigned r = 0; r < ARRAY_LEN(sync->holds); r++) {
-        bool dirty = sync->dirty >> r & 1, pinned = !(GEN_SCRATCH >> r & 1);
+        bool dirty = sync->dirty >> r & 1, pinned = !(g->map->scratch >> r & 1);
 
         if (sync->pending >> r & 1 && (dirty || pinned))
             gen_extend_reg(g, r);
@@ -118,7 +130,7 @@ bool gen_is_settled(const struct gen *g)
     struct gen_sync sync;
 
     gen_take_sync(g, &sync);
-    return sync_is_empty(&sync);
+    return sync_is_empty(g, &sync);
 }
 
 void gen_flush(struct gen *g)
@@ -130,8 +142,8 @@ void gen_flush(struct gen *g)
     for (unsigned r = 0; r < ARRAY_LEN(g->holds); r++)
         if (sync.dirty >> r & 1)
             g->slot[g->holds[r]].dirty = g->slot[g->holds[r]].pending = false;
-    for (unsigned i = 0; i < GEN_PINNED; i++)
-        g->slot[g->home[i]].pending = false;
+    for (unsigned i = 0; i < g->map->count; i++)
+        g->slot[g->map->slot[i]].pending = false;
 }
 
 /* --- Taking registers --- */
@@ -144,7 +156,12 @@ void gen_take_reg(struct gen *g, unsigned reg)
 
 static bool gen_is_takable(const struct gen *g, unsigned r)
 {
-    return GEN_SCRATCH >> r & 1 && !(g->busy >> r & 1);
+    return g->map->scratch >> r & 1 && !(g->busy >> r & 1);
+}
+
+bool gen_may_take(const struct gen *g)
+{
+    return g->map->scratch & ~g->busy;
 }
 
 /* A free register: those first that memory accesses leave alone. */
@@ -319,7 +336,7 @@ static bool gen_is_only_home(const struct gen *g, unsigned reg)
 void gen_done(struct gen *g, ir_slot slot, unsigned reg)
 {
     struct gen_slot *s = &g->slot[slot];
-    bool scratch = GEN_SCRATCH >> reg & 1;
+    bool scratch = g->map->scratch >> reg & 1;
 
     if (s->pinned) {
         gen_window_drop(g, slot);

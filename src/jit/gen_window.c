@@ -98,7 +98,7 @@ struct gen_window *gen_window_open(struct gen *g, const struct ir_insn *op)
         gen_window_lose(g, (unsigned)n);
     g->busy |= 1u << RAX; /* calls would lose it */
     reg = gen_find_free(g);
-    if (reg < 0 && served > 2)
+    if (reg < 0 && served > 2 && gen_may_take(g))
         reg = (int)gen_take(g);
     g->busy = busy;
     if (reg < 0)

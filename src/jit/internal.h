@@ -17,6 +17,10 @@
 struct lockstep;
 struct perf_map;
 
+/* Backward jumps to a place before it is looked at as a region's head; how many places count. */
+enum { JIT_HOT = 8000 };
+/* How many turns an entry of a region must have made on trial for what it then becomes. */
+enum { JIT_TURNS_FULL = 10, JIT_TURNS_PLAIN = 3 };
 enum { JIT_CONTEXTS = 16, JIT_STUB_BYTES = 16384, JIT_BLOCK_ROOM = 160 * 1024 };
 /* Generator flags beside the context key. */
 enum { JIT_KEY_COUNT = 1u << GEN_KEY_COUNT_BIT, JIT_KEY_APART = 1u << GEN_KEY_APART_BIT };
@@ -43,6 +47,7 @@ struct jit_vcpu {
     uint64_t compared;         /* blocks executed twice */
     uint64_t tick, cleared;    /* evictions this vCPU has cleared its jump caches for */
     uint64_t apart;            /* at this pc, code without windows is to go on; odd: nowhere */
+    uint64_t body; /* in lockstep: at this pc, the head's own code is to run; odd: nowhere */
     _Atomic bool inside;
     uint64_t enters, links, switches, interpreted;
     uint64_t exits[GEN_EXITS];
@@ -64,6 +69,9 @@ struct jit {
     uint32_t target_key; /* of the block being generated */
     uint64_t target_page;
     uint64_t translated, translated_insns, translated_bytes;
+    struct region *region; /* room to make one; NULL until then */
+    uint64_t left;         /* cache.regions_dropped that vCPUs have been told of */
+    uint64_t regions_discarded, regions_made, regions_refused, region_ns;
 };
 
 /* --- context.c --- */
@@ -80,5 +88,23 @@ void jit_fill_jump(struct jit_vcpu *v, uint64_t pc, const struct jit_block *bloc
 /* The translation at pc, with JIT_KEY_APART or 0 in its key. NULL: none can be made, or cpu->fault
  * is pending. */
 struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc, uint32_t apart);
+/* Lifts what lies at pc into jit->ir. False: nothing that fits in the page. */
+bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa, gpa_t gpa2);
+/* A copy of jit->ir, in memory that goes when its translation does. */
+struct ir_block *jit_keep_ir(struct jit *jit);
+/* Tells the generator about the context that code in the page of gpa is made for. */
+void jit_set_gen(struct jit_vcpu *v, uint64_t gpa);
+void jit_make_room(struct jit *jit);
+void jit_name_block(struct jit *jit, const struct jit_block *block);
+
+/* --- region.c --- */
+/* Makes a region of the loop at head, once, if it is one. */
+void jit_make_region_locked(struct jit_vcpu *v, struct jit_block *head);
+/* The code at pc was jumped back to often: the same. judge: its region has been tried enough, or
+ * its checks keep failing, which may end it or change its kind. */
+void jit_heat(struct jit_vcpu *v, uint64_t pc, bool judge);
+/* A trial's counters start anew. */
+void jit_reset_trial(struct cpu *cpu, unsigned n);
+
 /* For perf maps. */
 void jit_name_stubs(const struct jit *jit, size_t bytes);

@@ -4,6 +4,7 @@
 #include "jit/internal.h"
 #include "jit/lockstep.h"
 #include "jit/perf_map.h"
+#include "jit/region.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -31,6 +32,15 @@ static const struct ir_insn *jit_keep(void *arg, const struct ir_insn *op)
     *copy = *op;
     jit->gen.c.end = jit->cache.segment[jit->cache.current].top;
     return copy;
+}
+
+/* Who is inside a dropped region leaves it at the next backward jump. */
+static void jit_leave_regions(struct jit *jit)
+{
+    for (struct jit_vcpu *v = jit->vcpus; v && jit->left != jit->cache.regions_dropped; v = v->next)
+        if (atomic_load(&v->inside))
+            cpu_attend(v->cpu, ATTENTION_CODE);
+    jit->left = jit->cache.regions_dropped;
 }
 
 static const uint8_t *jit_target(void *arg, uint32_t page_offset)
@@ -98,9 +108,17 @@ void jit_free(struct jit *jit)
     if (!jit)
         return;
     perf_map_free(jit->perf_map);
+    free(jit->region);
     cache_done(&jit->cache);
     pthread_mutex_destroy(&jit->lock);
     free(jit);
+}
+
+void jit_reset_trial(struct cpu *cpu, unsigned n)
+{
+    cpu->trial[n].entries = REGION_TRIAL_ENTRIES;
+    cpu->trial[n].turns = REGION_TRIAL_TURNS;
+    cpu->trial[n].fails = REGION_TRIAL_FAILS;
 }
 
 int jit_vcpu_new(struct jit *jit, struct cpu *cpu, const struct jit_pages *pages,
@@ -121,7 +139,11 @@ int jit_vcpu_new(struct jit *jit, struct cpu *cpu, const struct jit_pages *pages
     v->jit = jit;
     v->cpu = cpu;
     v->pages = *pages;
-    v->apart = 1;
+    v->apart = v->body = 1;
+    for (unsigned i = 0; i < ARRAY_LEN(cpu->hot); i++)
+        cpu->hot[i] = JIT_HOT;
+    for (unsigned i = 0; i < ARRAY_LEN(cpu->trial); i++)
+        jit_reset_trial(cpu, i);
     for (unsigned i = 0; i < JIT_CONTEXTS; i++)
         v->context[i].jumps = v->tables + i * JUMP_TABLE;
     pthread_mutex_lock(&jit->lock);
@@ -155,12 +177,14 @@ void jit_code_written(struct jit *jit, gpa_t gpa, uint64_t len)
 {
     pthread_mutex_lock(&jit->lock);
     cache_written(&jit->cache, gpa.v, len);
+    jit_leave_regions(jit);
     pthread_mutex_unlock(&jit->lock);
 }
 
 void jit_drop_page_locked(struct jit *jit, gpa_t page)
 {
     cache_drop_page(&jit->cache, page.v >> GUEST_PAGE_SHIFT);
+    jit_leave_regions(jit);
 }
 
 static void jit_add_vcpu_stats(const struct jit_vcpu *v, uint64_t sum[])
@@ -170,13 +194,14 @@ static void jit_add_vcpu_stats(const struct jit_vcpu *v, uint64_t sum[])
     sum[2] += v->switches;
     sum[3] += v->interpreted;
     sum[4] += v->compared;
+    sum[5] += v->cpu->jit.regions;
     for (unsigned i = 0; i < GEN_EXITS; i++)
-        sum[5 + i] += v->exits[i];
+        sum[6 + i] += v->exits[i];
 }
 
 unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
 {
-    uint64_t sum[5 + GEN_EXITS] = {0};
+    uint64_t sum[6 + GEN_EXITS] = {0};
     unsigned n = 0;
 
     for (struct jit_vcpu *v = jit->vcpus; v; v = v->next)
@@ -195,14 +220,22 @@ unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
         {"jit_context_switches", sum[2], false},
         {"jit_interpreted_blocks", sum[3], false},
         {"jit_lockstep_blocks", sum[4], false},
-        {"jit_exits_attention", sum[5 + GEN_EXIT_ATTENTION], false},
-        {"jit_exits_dispatch", sum[5 + GEN_EXIT_DISPATCH], false},
-        {"jit_exits_stale", sum[5 + GEN_EXIT_STALE], false},
-        {"jit_exits_link", sum[5 + GEN_EXIT_LINK], false},
-        {"jit_exits_apart", sum[5 + GEN_EXIT_APART], false},
-        {"jit_exits_jump", sum[5 + GEN_EXIT_JUMP], false},
-        {"jit_exits_fault", sum[5 + GEN_EXIT_FAULT], false},
-        {"jit_exits_cpu", sum[5 + GEN_EXIT_CPU], false},
+        {"jit_regions", jit->cache.regions, true},
+        {"jit_regions_made", jit->regions_made, false},
+        {"jit_regions_refused", jit->regions_refused, false},
+        {"jit_regions_discarded", jit->regions_discarded, false},
+        {"jit_regions_dropped", jit->cache.regions_dropped, false},
+        {"jit_region_entries", sum[5], false},
+        {"jit_region_nanoseconds", jit->region_ns, false},
+        {"jit_exits_attention", sum[6 + GEN_EXIT_ATTENTION], false},
+        {"jit_exits_dispatch", sum[6 + GEN_EXIT_DISPATCH], false},
+        {"jit_exits_stale", sum[6 + GEN_EXIT_STALE], false},
+        {"jit_exits_link", sum[6 + GEN_EXIT_LINK], false},
+        {"jit_exits_apart", sum[6 + GEN_EXIT_APART], false},
+        {"jit_exits_hot", sum[6 + GEN_EXIT_HOT], false},
+        {"jit_exits_jump", sum[6 + GEN_EXIT_JUMP], false},
+        {"jit_exits_fault", sum[6 + GEN_EXIT_FAULT], false},
+        {"jit_exits_cpu", sum[6 + GEN_EXIT_CPU], false},
     };
     for (; n < room && n < ARRAY_LEN(all); n++)
         stats[n] = all[n];

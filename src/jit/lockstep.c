@@ -5,6 +5,7 @@
 #include "interp/interp.h"
 #include "ir/eval.h"
 #include "ir/fp.h"
+#include "jit/region.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
 #include <immintrin.h>
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WRITES_MAX = 512, WRITE_BYTES = 64 };
+enum { WRITES_MAX = 512, WRITE_BYTES = 64, TURNS_MAX = 16 };
 
 /* The part of a CPU that a block without helpers changes. */
 struct snapshot {
@@ -27,13 +28,18 @@ struct snapshot {
 struct write {
     uint8_t *host;
     unsigned len;
-    uint8_t before[WRITE_BYTES], after[WRITE_BYTES];
+    /* Its bytes before and behind the op, and as the translation left them. */
+    uint8_t before[WRITE_BYTES], after[WRITE_BYTES], jit[WRITE_BYTES];
 };
 
 struct lockstep {
     struct snapshot before, after;
     struct write write[WRITES_MAX];
-    unsigned writes;
+    unsigned writes, runs;
+    /* A region may be left where it jumps back, if what it wanted to check in advance fails. */
+    struct snapshot turn[TURNS_MAX];
+    unsigned turn_writes[TURNS_MAX];
+    unsigned budget;
 };
 
 struct lockstep *lockstep_new(void)
@@ -95,6 +101,12 @@ static bool lockstep_touch(struct lockstep *l, struct cpu *cpu, uint64_t va, uns
     return !write || lockstep_note_write(l, page + (t.gpa.v & (GUEST_PAGE_SIZE - 1)), len);
 }
 
+static void lockstep_undo(struct lockstep *l)
+{
+    for (unsigned i = l->writes; i-- > 0;)
+        memcpy(l->write[i].host, l->write[i].before, l->write[i].len);
+}
+
 static bool lockstep_access(struct lockstep *l, struct cpu *cpu, uint64_t va, unsigned len,
                             bool write)
 {
@@ -146,6 +158,8 @@ static enum step lockstep_op(struct lockstep *l, struct cpu *cpu, const struct i
     uint64_t *slot = cpu->slot, a = slot[op->a], imm = (uint64_t)op->imm;
     uint64_t b = op->flags & IR_B_IMM ? imm : slot[op->b];
     uint64_t here = block->pc + block->insn[op->insn].pc_offset + distance;
+    unsigned noted = l->writes;
+    bool went;
 
     if (op->op == IR_PC) {
         slot[op->dst] = imm + distance;
@@ -173,49 +187,100 @@ static enum step lockstep_op(struct lockstep *l, struct cpu *cpu, const struct i
     }
     if (!lockstep_allows(l, cpu, op))
         return STEP_REFUSED;
-    return interp_effect(cpu, op) ? STEP_NEXT : lockstep_leave(cpu, op, here, false);
+    went = interp_effect(cpu, op);
+    for (; noted < l->writes; noted++)
+        memcpy(l->write[noted].after, l->write[noted].host, l->write[noted].len);
+    return went ? STEP_NEXT : lockstep_leave(cpu, op, here, false);
 }
 
-static bool lockstep_run(struct lockstep *l, struct cpu *cpu, const struct ir_block *block)
+/* The op it was left by; NULL: it may not be executed twice. */
+static const struct ir_insn *lockstep_run(struct lockstep *l, struct cpu *cpu,
+                                          const struct ir_block *block)
 {
     uint64_t distance = cpu->pc - block->pc;
-    enum step step = STEP_NEXT;
+    const struct ir_insn *op = block->op;
+    enum step step;
 
-    for (const struct ir_insn *op = block->op; step == STEP_NEXT; op++)
-        step = lockstep_op(l, cpu, block, op, distance);
-    return step == STEP_LEFT;
+    while ((step = lockstep_op(l, cpu, block, op, distance)) == STEP_NEXT)
+        op++;
+    return step == STEP_LEFT ? op : NULL;
 }
 
-bool lockstep_expect(struct lockstep *l, struct cpu *cpu, const struct ir_block *block)
+/* Where a region goes on that member `from` left by this op; -1: it is left, too. */
+static int lockstep_next(const struct region_kept *r, const struct cpu *cpu, unsigned from,
+                         const struct ir_insn *op, uint64_t page)
 {
-    unsigned csr;
+    if (cpu->fault.pending || (op->op != IR_BR && op->op != IR_EXIT) ||
+        (op->op == IR_EXIT && r->member[from].indirect))
+        return -1;
+    for (unsigned i = 0; i < r->count; i++)
+        if (cpu->pc == page + r->member[i].offset)
+            return (int)i;
+    return -1;
+}
+
+static bool lockstep_run_region(struct lockstep *l, struct cpu *cpu, const struct region_kept *r)
+{
+    uint64_t page = cpu->pc & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    unsigned turns = 0;
+    int member = 0;
+
+    snapshot_take(&l->turn[0], cpu, CPU_SLOTS);
+    l->turn_writes[0] = 0;
+    for (;;) {
+        const struct ir_insn *op = lockstep_run(l, cpu, r->member[member].lifted);
+
+        if (!op)
+            return false;
+        member = lockstep_next(r, cpu, (unsigned)member, op, page);
+        if (member < 0 || (r->member[member].target && turns++ == l->budget))
+            return true;
+        if (!r->member[member].target)
+            continue;
+        snapshot_take(&l->turn[turns], cpu, CPU_SLOTS);
+        l->turn_writes[turns] = l->writes;
+    }
+}
+
+bool lockstep_expect(struct lockstep *l, struct cpu *cpu, const struct ir_block *block,
+                     const struct region_kept *region)
+{
+    unsigned csr, slots = region ? CPU_SLOTS : block->slot_count;
     bool done;
 
     cpu_sync_fp(cpu);
     csr = _mm_getcsr();
-    snapshot_take(&l->before, cpu, block->slot_count);
+    snapshot_take(&l->before, cpu, slots);
     l->writes = 0;
-    done = lockstep_run(l, cpu, block);
-    snapshot_take(&l->after, cpu, block->slot_count);
-    snapshot_put(&l->before, cpu, block->slot_count);
+    cpu->jit.budget = l->budget = l->runs++ % TURNS_MAX;
+    done = region ? lockstep_run_region(l, cpu, region) : lockstep_run(l, cpu, block) != NULL;
+    snapshot_take(&l->after, cpu, slots);
+    snapshot_put(&l->before, cpu, slots);
     _mm_setcsr(csr);
-    for (unsigned i = 0; i < l->writes; i++)
-        memcpy(l->write[i].after, l->write[i].host, l->write[i].len);
-    for (unsigned i = l->writes; i-- > 0;)
-        memcpy(l->write[i].host, l->write[i].before, l->write[i].len);
+    lockstep_undo(l);
     return done;
 }
 
 /* --- Comparison --- */
 
-static bool lockstep_same(const struct lockstep *l, const struct cpu *cpu,
-                          const struct ir_block *block)
+/* Puts memory as it must be after so many writes; false: it is not. */
+static bool lockstep_same_memory(struct lockstep *l, unsigned writes)
 {
-    const struct snapshot *s = &l->after;
+    bool same = true;
 
     for (unsigned i = 0; i < l->writes; i++)
-        if (memcmp(l->write[i].host, l->write[i].after, l->write[i].len))
-            return false;
+        memcpy(l->write[i].jit, l->write[i].host, l->write[i].len);
+    lockstep_undo(l);
+    for (unsigned i = 0; i < writes; i++)
+        memcpy(l->write[i].host, l->write[i].after, l->write[i].len);
+    for (unsigned i = 0; i < l->writes; i++)
+        same &= !memcmp(l->write[i].host, l->write[i].jit, l->write[i].len);
+    return same;
+}
+
+static bool lockstep_same(const struct snapshot *s, const struct cpu *cpu,
+                          const struct ir_block *block)
+{
     return !memcmp(s->slot, cpu->slot, block->global_count * sizeof(s->slot[0])) &&
            s->pc == cpu->pc && s->instret == cpu->instret && s->fp_flags == cpu->fp_flags &&
            s->reserved_host == cpu->reserved_host && s->fault.pending == cpu->fault.pending &&
@@ -237,19 +302,21 @@ static void lockstep_print_writes(const struct lockstep *l)
         const struct write *w = &l->write[i];
 
         fprintf(stderr, "write %u of %u bytes:%s", i, w->len,
-                memcmp(w->host, w->after, w->len) ? " differs:" : "");
+                memcmp(w->host, w->jit, w->len) ? " differs:" : "");
         for (unsigned k = 0; k < w->len; k++)
-            fprintf(stderr, " %02x/%02x", w->after[k], w->host[k]);
+            fprintf(stderr, " %02x/%02x", w->host[k], w->jit[k]);
         fputc('\n', stderr);
     }
 }
 
-void lockstep_check(const struct lockstep *l, struct cpu *cpu, const struct ir_block *block)
+void lockstep_check(struct lockstep *l, struct cpu *cpu, const struct ir_block *block, bool turned)
 {
-    const struct snapshot *b = &l->before, *a = &l->after;
+    unsigned turns = l->budget - cpu->jit.budget;
+    const struct snapshot *b = &l->before, *a = turned ? &l->turn[turns] : &l->after;
+    bool same = lockstep_same_memory(l, turned ? l->turn_writes[turns] : l->writes);
 
     cpu_sync_fp(cpu);
-    if (likely(lockstep_same(l, cpu, block)))
+    if (likely(same && lockstep_same(a, cpu, block)))
         return;
     fprintf(stderr, "lockstep: the translation of this block differs:\n");
     ir_print(block, cpu->ops->globals, stderr);

@@ -76,12 +76,13 @@ void perf_map_add_named(struct perf_map *map, const void *code, size_t size, con
     (void)!write(map->fd, line, (size_t)n); /* a full disk costs names, not the guest */
 }
 
-void perf_map_add(struct perf_map *map, const void *code, size_t size, uint64_t guest_va)
+void perf_map_add(struct perf_map *map, const void *code, size_t size, uint64_t guest_va,
+                  const char *kind)
 {
     const char *symbol = map->symbols ? symbols_find(map->symbols, guest_va) : NULL;
     char name[200];
 
-    snprintf(name, sizeof(name), "%.160s%sguest:0x%" PRIx64, symbol ? symbol : "",
+    snprintf(name, sizeof(name), "%s%.150s%sguest:0x%" PRIx64, kind, symbol ? symbol : "",
              symbol ? " " : "", guest_va);
     perf_map_add_named(map, code, size, name);
 }

@@ -17,6 +17,8 @@ struct perf_map;
 /* symbols: a file for symbols_load(), NULL: none. */
 int must_use perf_map_new(const char *symbols, struct perf_map **ret_map, struct err *err);
 void perf_map_free(struct perf_map *map); /* the file stays; NULL is fine */
-void perf_map_add(struct perf_map *map, const void *code, size_t size, uint64_t guest_va);
+/* kind: what stands before the name: "", "region ". */
+void perf_map_add(struct perf_map *map, const void *code, size_t size, uint64_t guest_va,
+                  const char *kind);
 void perf_map_add_named(struct perf_map *map, const void *code, size_t size, const char *name);
 void perf_map_clear(struct perf_map *map);

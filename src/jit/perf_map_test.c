@@ -121,9 +121,9 @@ static void test_map(void **state)
     char path[64];
 
     assert_int_equal(perf_map_new(put_text("80001000 T main\n"), &map, NULL), 0);
-    perf_map_add(map, (const void *)0x7000, 0x20, 0x80001010);
-    perf_map_add(map, (const void *)0x7020, 0x40, 0x1000);
-    expect_map("7000 20 main guest:0x80001010\n7020 40 guest:0x1000\n");
+    perf_map_add(map, (const void *)0x7000, 0x20, 0x80001010, "");
+    perf_map_add(map, (const void *)0x7020, 0x40, 0x1000, "region ");
+    expect_map("7000 20 main guest:0x80001010\n7020 40 region guest:0x1000\n");
     perf_map_clear(map);
     perf_map_add_named(map, (const void *)0x7000, 1, "[stubs]");
     expect_map("7000 1 [stubs]\n");

@@ -65,6 +65,10 @@ static void jit_run_host(struct jit_vcpu *v, const uint8_t *host, int *ret_code)
         return;
     if (*ret_code == GEN_EXIT_STALE)
         jit_forget_jump(v, cpu->pc);
+    else if (*ret_code == GEN_EXIT_BODY)
+        v->body = cpu->pc;
+    else if (*ret_code == GEN_EXIT_JUDGE)
+        jit_heat(v, cpu->pc, true); /* at once: it would come back here without a step forward */
     else if (*ret_code == GEN_EXIT_APART)
         v->apart = cpu->pc; /* may be served after an interrupt only */
     else if (*ret_code == GEN_EXIT_FAULT)
@@ -77,13 +81,19 @@ static void jit_run_host(struct jit_vcpu *v, const uint8_t *host, int *ret_code)
  * middle for code that is compared then. */
 static void jit_run_block(struct jit_vcpu *v, const struct jit_block *block, int *ret_code)
 {
-    bool expect = v->lockstep && lockstep_expect(v->lockstep, v->cpu, block->lifted);
+    bool body = v->body == v->cpu->pc;
+    const uint8_t *host =
+        body ? block->inner + CACHE_INNER_BYTES : block->outer; /* the page is the same */
+    bool expect = v->lockstep &&
+                  lockstep_expect(v->lockstep, v->cpu, block->lifted, body ? NULL : block->kept);
 
-    jit_run_host(v, codemem_exec(&v->jit->cache.mem, block->outer), ret_code);
+    v->body = 1;
+    jit_run_host(v, codemem_exec(&v->jit->cache.mem, host), ret_code);
     if (!expect || *ret_code == GEN_EXIT_APART)
         return;
     v->compared++;
-    lockstep_check(v->lockstep, v->cpu, block->lifted);
+    lockstep_check(v->lockstep, v->cpu, block->lifted,
+                   *ret_code == GEN_EXIT_BODY || *ret_code == GEN_EXIT_JUDGE);
 }
 
 /* One entry into translated code: *code is the last way out, then the next. False: *ret_exit is the
@@ -91,7 +101,8 @@ static void jit_run_block(struct jit_vcpu *v, const struct jit_block *block, int
 static bool jit_step(struct jit_vcpu *v, uint64_t evicted, int *code, enum jit_exit *ret_exit)
 {
     struct cpu *cpu = v->cpu;
-    bool apart = v->apart == cpu->pc, link = *code == (apart ? GEN_EXIT_APART : GEN_EXIT_LINK);
+    bool apart = v->apart == cpu->pc, hot = *code == GEN_EXIT_HOT;
+    bool link = hot || *code == (apart ? GEN_EXIT_APART : GEN_EXIT_LINK);
     const uint8_t *host = link || apart ? NULL : jit_find_jump(v, cpu->pc);
     struct jit_block *block;
 
@@ -99,6 +110,8 @@ static bool jit_step(struct jit_vcpu *v, uint64_t evicted, int *code, enum jit_e
         jit_run_host(v, host, code);
         return true;
     }
+    if (hot)
+        jit_heat(v, cpu->pc, false);
     v->apart = apart ? 1 : v->apart;
     block = jit_find(v, cpu->pc, apart ? JIT_KEY_APART : 0);
     if (!block) {

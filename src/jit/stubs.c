@@ -69,7 +69,7 @@ static const uint8_t *stub_offset(struct x86_code *c, const struct cpu_ops *ops,
 {
     const uint8_t *at = c->at;
 
-    if (code == GEN_EXIT_LINK || code == GEN_EXIT_APART)
+    if (code == GEN_EXIT_LINK || code == GEN_EXIT_HOT || code == GEN_EXIT_APART)
         x86_rm(c, X86_MOV_STORE, true, RCX, RBP, CPU_DISP(jit.link));
     x86_rr(c, X86_MOVSXD, true, RDX, RDX);
     x86_alu_rm(c, X86_ADD, true, RDX, RBP, CPU_DISP(jit.page));
@@ -288,6 +288,9 @@ void stubs_emit(struct x86_code *c, struct jit_stubs *s, const struct cpu_ops *o
     s->stale = stub_offset(c, ops, GEN_EXIT_STALE, leave);
     s->changed = stub_changed(c, s->dispatch);
     s->link = stub_offset(c, ops, GEN_EXIT_LINK, leave);
+    s->hot = stub_offset(c, ops, GEN_EXIT_HOT, leave);
+    s->judge = stub_offset(c, ops, GEN_EXIT_JUDGE, leave);
+    s->body = stub_offset(c, ops, GEN_EXIT_BODY, leave);
     s->apart = stub_offset(c, ops, GEN_EXIT_APART, leave);
     s->jump = stub_jump(c, ops, leave);
     s->place = stub_place(c, s->jump);

@@ -19,7 +19,14 @@ static void jit_name(void *arg, const struct jit_block *block)
     enum { STALE_BYTES = 10 }; /* the block's last piece */
 
     perf_map_add(jit->perf_map, codemem_exec(&jit->cache.mem, block->outer),
-                 (size_t)(block->stale + STALE_BYTES - block->outer), block->va);
+                 (size_t)(block->stale + STALE_BYTES - block->outer), block->va,
+                 block->head ? "region " : "");
+}
+
+void jit_name_block(struct jit *jit, const struct jit_block *block)
+{
+    if (jit->perf_map)
+        jit_name(jit, block);
 }
 
 void jit_name_stubs(const struct jit *jit, size_t bytes)
@@ -36,7 +43,7 @@ static bool jit_is_full(const struct jit *jit)
 }
 
 /* Waits until no other vCPU runs translated code, evicts, lets them go on. */
-static void jit_make_room(struct jit *jit)
+void jit_make_room(struct jit *jit)
 {
     atomic_fetch_add(&jit->halting, 1);
     pthread_mutex_lock(&jit->lock);
@@ -126,8 +133,7 @@ static bool jit_note(const struct jit_vcpu *v, const struct jit_fetch *f, bool l
     return kept;
 }
 
-/* Lifts what lies at pc into jit->ir. False: nothing that fits in the page. */
-static bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa, gpa_t gpa2)
+bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa, gpa_t gpa2)
 {
     struct jit *jit = v->jit;
     struct jit_fetch f = {.fetch = {.half = jit_fetch_half, .cpu = v->cpu},
@@ -143,12 +149,25 @@ static bool jit_lift(struct jit_vcpu *v, uint64_t pc, gpa_t gpa, gpa_t gpa2)
     return jit_note(v, &f, lifted) && lifted;
 }
 
-/* The block as it is now, in memory that goes when its translation does. */
-static const struct ir_block *jit_keep_ir(struct jit *jit)
+struct ir_block *jit_keep_ir(struct jit *jit)
 {
     size_t bytes = offsetof(struct ir_block, op) + jit->ir.op_count * sizeof(jit->ir.op[0]);
 
     return memcpy(cache_keep(&jit->cache, bytes), &jit->ir, bytes);
+}
+
+void jit_set_gen(struct jit_vcpu *v, uint64_t gpa)
+{
+    struct jit *jit = v->jit;
+    struct gen *g = &jit->gen;
+
+    /* SSE has no RMM: nothing is inline then, except what names a mode of its own (RTZ). */
+    g->rounding = v->current->rounding == IR_RMM ? GEN_ROUND_OTHER : v->current->rounding;
+    g->count = (v->current->key & JIT_KEY_COUNT) != 0;
+    g->apart = false;
+    jit->target_key = v->current->key;
+    jit->target_page = gpa & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    g->page_gpa = jit->target_page;
 }
 
 static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, gpa_t gpa,
@@ -180,15 +199,10 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
         block->gpa2 = gpa2.v;
         block->length = first_page_left;
     }
-    g->block = &jit->ir;
     g->c = (struct x86_code){.at = s->bottom, .end = s->top};
-    /* SSE has no RMM: nothing is inline then, except what names a mode of its own (RTZ). */
-    g->rounding = v->current->rounding == IR_RMM ? GEN_ROUND_OTHER : v->current->rounding;
-    g->count = (v->current->key & JIT_KEY_COUNT) != 0;
+    jit_set_gen(v, gpa.v);
     g->apart = apart != 0;
-    jit->target_key = v->current->key;
-    jit->target_page = gpa.v & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
-    if (!gen_block(g)) {
+    if (!gen_block(g, &jit->ir)) {
         s->top = top;
         return NULL;
     }
@@ -197,8 +211,7 @@ static struct jit_block *jit_translate_locked(struct jit_vcpu *v, uint64_t pc, g
     block->stale = g->stale;
     if (cache_add(&jit->cache, block))
         return NULL;
-    if (jit->perf_map)
-        jit_name(jit, block);
+    jit_name_block(jit, block);
     jit->translated_bytes += (uint64_t)(g->c.at - s->bottom);
     s->bottom = g->c.at;
     jit->translated++;
@@ -237,6 +250,8 @@ struct jit_block *jit_find(struct jit_vcpu *v, uint64_t pc, uint32_t apart)
     }
     if (!block)
         block = jit_translate_locked(v, pc, gpa, gpa2, apart);
+    if (block && jit->stress & STRESS_TIER2 && !cache_full(&jit->cache, JIT_BLOCK_ROOM))
+        jit_make_region_locked(v, block);
     pthread_mutex_unlock(&jit->lock);
     return block;
 }
