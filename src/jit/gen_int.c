@@ -94,12 +94,31 @@ static bool gen_add_lea(struct gen *g, const struct ir_insn *op, bool is_imm, in
     return true;
 }
 
+/* 0 - b */
+static bool gen_negate(struct gen *g, const struct ir_insn *op)
+{
+    enum { NEG = 3 };
+    int64_t a;
+    unsigned b, d;
+
+    if (op->flags & IR_B_IMM || !gen_const(g, op->a, &a) || a)
+        return false;
+    b = gen_src(g, op->b);
+    d = gen_dst(g, op->dst);
+    x86_mov_rr(&g->c, d, b);
+    x86_mul_group(&g->c, NEG, gen_w(op), d);
+    gen_done(g, op->dst, d);
+    return true;
+}
+
 static void gen_alu(struct gen *g, const struct ir_insn *op, enum x86_alu alu)
 {
     int32_t imm = 0;
     bool is_imm = gen_b_imm32(g, op, &imm);
     unsigned d;
 
+    if (alu == X86_SUB && gen_negate(g, op))
+        return;
     if (alu == X86_ADD && gen_add_lea(g, op, is_imm, imm))
         return;
     if (is_imm) {

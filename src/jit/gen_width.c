@@ -96,6 +96,11 @@ static void width_wide(struct gen *g, const struct ir_insn *op)
         if (!(op->flags & IR_B_IMM) || (op->imm & 63) < 32)
             width_settle(g, op);
         break;
+    case IR_SHR:
+    case IR_SAR:
+        width_settle(g, op);
+        g->narrow = op->flags & IR_B_IMM && (op->imm & 63) >= (op->op == IR_SHR ? 33 : 32);
+        break;
     case IR_ST:
         gen_settle(g, op->a);
         if ((op->aux & 3) == IR_MEM_64)
@@ -109,6 +114,12 @@ static void width_wide(struct gen *g, const struct ir_insn *op)
     }
 }
 
+/* Below 2^31: the host's zero-extension of a 32-bit result is its sign-extension, too. */
+static bool width_is_positive(const struct ir_insn *op)
+{
+    return op->op == IR_SHR && op->flags & IR_B_IMM && op->imm & 31;
+}
+
 void gen_width(struct gen *g, const struct ir_insn *op)
 {
     g->narrow = g->pending = g->compare_low = false;
@@ -116,8 +127,10 @@ void gen_width(struct gen *g, const struct ir_insn *op)
         g->narrow = op->op == IR_EXTS || op->aux < 2;
     } else if (width_is_low(op)) {
         g->narrow = op->op == IR_SETCC;
-        if (g->kill[g->index] & GEN_EXTEND && !g->fallback)
-            g->narrow = g->pending = true;
+        if (g->kill[g->index] & GEN_EXTEND && !g->fallback) {
+            g->narrow = true;
+            g->pending = !width_is_positive(op);
+        }
     } else {
         width_wide(g, op);
     }

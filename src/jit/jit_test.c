@@ -210,7 +210,11 @@ static void random_word(struct ir_block *b)
     ir_slot t = ir_temp(b), x = global(), y = global(), dst = pick(2) ? global() : x;
     int64_t imm = pick(2) ? (int64_t)pick(64) : (int64_t)random_value();
 
-    switch (pick(6)) {
+    switch (pick(7)) {
+    case 6: /* a negation */
+        ir_emit_imm(b, IR_IMM, IR_64, t, 0, 0);
+        ir_emit(b, IR_SUB, pick(2) ? IR_64 : IR_32, dst, t, y);
+        return;
     case 0: ir_emit(b, (enum ir_op)bitwise[pick(4)], IR_64, dst, x, y); return;
     case 1: ir_emit_imm(b, (enum ir_op)bitwise[pick(3)], IR_64, dst, x, imm); return;
     case 2: ir_emit(b, IR_EXTS, IR_64, dst, x, 0)->aux = 2; return;
@@ -228,18 +232,42 @@ static void random_word(struct ir_block *b)
     ir_emit(b, IR_EXTS, IR_64, dst, t, 0)->aux = 2;
 }
 
+static void random_between(struct ir_block *b, ir_slot x, ir_slot y, ir_slot z)
+{
+    ir_slot other = global();
+
+    switch (pick(8)) {
+    case 0: ir_emit_imm(b, IR_ADD, IR_64, pick(2) ? x : z, pick(2) ? y : x, 5); break;
+    case 1: ir_emit_imm(b, IR_ADD, IR_64, y, other, 5); break;
+    default: ir_emit_imm(b, IR_ADD, IR_64, z, other, 5); break;
+    }
+}
+
 /* The same over the whole register: halves of a rotation may be used on their own, too. */
 static void random_rotate(struct ir_block *b)
 {
+    static ir_slot half; /* shifted left by half_count some instructions ago, if at all */
+    static int64_t half_count;
     ir_slot x = global(), y = global(), z = global();
     int64_t n = 1 + (int64_t)pick(63);
 
-    if (!pick(3)) { /* or zero-extension: the left shift, and what is between, may matter */
+    if (pick(2)) {
+        half = pick(2) ? y : half;
+        if (half == y)
+            half_count = 64 - (8 << pick(3));
+        ir_emit_imm(b,
+                    half == y ? IR_SHL
+                    : pick(2) ? IR_SHR
+                              : IR_SAR,
+                    IR_64, half, half == y ? x : half, half_count);
+        return;
+    }
+    if (!pick(3)) { /* or extension: the left shift, and what is between, may matter */
         n = pick(8) ? 64 - (8 << pick(3)) : n;
         ir_emit_imm(b, IR_SHL, IR_64, y, x, n);
-        if (!pick(4))
-            ir_emit_imm(b, IR_ADD, IR_64, pick(2) ? x : z, pick(2) ? y : x, 5);
-        ir_emit_imm(b, IR_SHR, IR_64, pick(2) ? y : z, y, pick(8) ? n : 3);
+        for (unsigned between = pick(4); between; between--)
+            random_between(b, x, y, z);
+        ir_emit_imm(b, pick(2) ? IR_SHR : IR_SAR, IR_64, pick(8) ? y : z, y, pick(8) ? n : 3);
         return;
     }
     ir_emit_imm(b, IR_SHL, IR_64, y, x, n);

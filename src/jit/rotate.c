@@ -6,7 +6,8 @@
  * else wants them, are dead then; so is the rotation if the halves never meet.
  * The temporary outlives its guest instruction: only the generator, which numbers no two of them
  * alike, sees such blocks.
- * Likewise a left and a right shift of one register, one behind the other: zero-extension.
+ * Likewise a left and a right shift of one register, with nothing between them that could see the
+ * one's result: an extension. Compilers move other instructions between the two.
  */
 #include "jit/gen.h"
 #include <string.h>
@@ -21,7 +22,7 @@ struct half {
     bool raw; /* IR_32, not sign-extended yet */
 };
 
-enum { RECENT = 8 };
+enum { RECENT = 8, EXTEND_AHEAD = 8 };
 
 struct rotate {
     struct ir_block *block;
@@ -115,22 +116,41 @@ static void rotate_join(const struct rotate *r, struct ir_insn *op)
     op->b = 0;
 }
 
-/* y = x << n, y = y >> n: nothing can see y between the two. */
+/* May y = x << n wait behind the op: it neither uses y nor changes x or y, and nothing can leave?
+ */
+static bool rotate_passes(const struct ir_insn *op, ir_slot x, ir_slot y)
+{
+    const struct ir_op_info *info = &ir_op_info[op->op];
+
+    return (info->pure || op->op == IR_NOP) && !(info->has_a && op->a == y) &&
+           !(info->has_b && !(op->flags & IR_B_IMM) && op->b == y) &&
+           !(info->has_c && op->c == y) && !(info->has_dst && (op->dst == x || op->dst == y));
+}
+
+static bool rotate_is_shift(const struct ir_insn *op)
+{
+    return op->width == IR_64 && op->flags & IR_B_IMM;
+}
+
+/* y = x << n ... y = y >> n, and nobody can see y between the two. */
 static void rotate_extend(const struct ir_block *b, struct ir_insn *op)
 {
-    struct ir_insn *next = op + 1;
+    const struct ir_insn *end = b->op + b->op_count;
     unsigned left = 64u - ((unsigned)op->imm & 63);
+    struct ir_insn *back = op + 1;
 
-    if (op + 1 == b->op + b->op_count || op->op != IR_SHL || next->op != IR_SHR ||
-        op->width != IR_64 || next->width != IR_64 || !(op->flags & next->flags & IR_B_IMM) ||
-        next->a != op->dst || next->dst != op->dst || op->imm != next->imm ||
-        (left != 8 && left != 16 && left != 32))
+    if (op->op != IR_SHL || !rotate_is_shift(op) || (left != 8 && left != 16 && left != 32))
         return;
-    next->op = IR_EXTU;
-    next->aux = left == 8 ? 0 : left == 16 ? 1 : 2;
-    next->flags = 0;
-    next->a = op->a;
-    next->imm = 0;
+    while (back < end && back - op <= EXTEND_AHEAD && rotate_passes(back, op->a, op->dst))
+        back++;
+    if (back == end || (back->op != IR_SHR && back->op != IR_SAR) || !rotate_is_shift(back) ||
+        back->a != op->dst || back->dst != op->dst || back->imm != op->imm)
+        return;
+    back->op = back->op == IR_SHR ? IR_EXTU : IR_EXTS;
+    back->aux = left == 8 ? 0 : left == 16 ? 1 : 2;
+    back->flags = 0;
+    back->a = op->a;
+    back->imm = 0;
     op->op = IR_NOP;
     op->flags = 0;
 }
