@@ -241,6 +241,7 @@ static int oci_set_globals(const struct cli_args *args, struct err *err)
     oci.runtime.arena = &oci.arena;
     oci.runtime.groups = &oci.groups;
     oci.runtime.note = oci_note;
+    oci.runtime.criu = cli_value(args, "criu");
     if (cli_has(args, "systemd-cgroup") || (manager && !strcmp(manager, "systemd")))
         oci.runtime.manager = CONTAINER_SYSTEMD;
     else if (manager && !strcmp(manager, "disabled"))
@@ -262,7 +263,7 @@ static int oci_set_globals(const struct cli_args *args, struct err *err)
 static void oci_version(void)
 {
     printf("posada-oci version %s\ncommand line as of runc version 1.1 and crun version 1.27\n"
-           "spec: 1.2.0\n+SYSTEMD +SECCOMP +CGROUP_V1 +CGROUP_V2 +EBPF\n",
+           "spec: 1.2.0\n+SYSTEMD +SECCOMP +CGROUP_V1 +CGROUP_V2 +EBPF +CRIU\n",
            POSADA_VERSION);
 }
 

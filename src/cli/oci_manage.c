@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* posada oci kill, delete, pause, resume, update, checkpoint, restore. */
+/* posada oci kill, delete, pause, resume, update. */
 #include "cli/oci.h"
 
 #include "container/names.h"
@@ -193,35 +193,4 @@ const struct cli_verb oci_update_verb = {
     .min = 1,
     .max = 1,
     .run = oci_update_run,
-};
-
-static int oci_no_criu(const struct cli_args *args)
-{
-    struct err err;
-
-    err_set(&err, -EOPNOTSUPP, "%s: not supported: checkpoints of containers are not made yet",
-            args->verb->name);
-    return oci_fail(&err);
-}
-
-const struct cli_verb oci_checkpoint_verb = {
-    .name = "checkpoint",
-    .operands = "ID",
-    .summary = "Not supported yet",
-    .min = 0,
-    .max = CLI_ANY_NUMBER,
-    .hidden = true,
-    .raw = true,
-    .run = oci_no_criu,
-};
-
-const struct cli_verb oci_restore_verb = {
-    .name = "restore",
-    .operands = "ID",
-    .summary = "Not supported yet",
-    .min = 0,
-    .max = CLI_ANY_NUMBER,
-    .hidden = true,
-    .raw = true,
-    .run = oci_no_criu,
 };

@@ -167,6 +167,29 @@ static void become_own_stdio(const struct become *b)
     }
 }
 
+static bool become_is_null(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+/* The host's /dev/null among the standard descriptors becomes the container's: nothing of the
+ * host's file systems stays open, and a checkpoint finds the file in the container's mounts. */
+static void become_own_null(const struct become *b)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        CLEANUP(fd) int own = -1;
+        int flags = become_is_null(fd) ? fcntl(fd, F_GETFL) : -1;
+
+        if (flags < 0)
+            continue;
+        own = openat(b->root, "dev/null", (flags & O_ACCMODE) | O_NOFOLLOW | O_CLOEXEC);
+        if (own >= 0 && become_is_null(own))
+            (void)dup2(own, fd);
+    }
+}
+
 static int become_filter(struct become *b)
 {
     CLEANUP(fd) int listener = -1;
@@ -290,6 +313,7 @@ int become_exec(struct become *b)
             errno != EPERM && errno != EDQUOT)
             return err_set(b->err, -errno, "session keyring: %s", strerror(errno));
     }
+    become_own_null(b);
     become_own_stdio(b);
     r = become_user(b);
     if (r < 0)

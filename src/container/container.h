@@ -18,6 +18,7 @@ struct container_runtime {
     enum container_manager manager;
     struct cgroup
         *groups;       /* caller's, zeroed: what was found about this host's groups; may be NULL */
+    const char *criu;  /* the program, NULL: the one in PATH */
     spec_note_fn note; /* hears of unknown fields and the like; NULL: nobody */
     void *note_arg;
 };
@@ -75,6 +76,25 @@ int must_use container_exec_template(const struct container_runtime *rt, const c
                                      struct err *err);
 int must_use container_exec(const struct container_runtime *rt, const struct container_exec *e,
                             int *ret_code, struct err *err);
+
+struct container_checkpoint {
+    const char *id, *image_path, *work_path, *parent_path; /* work, parent NULL: not given */
+    int cgroups_mode;                                      /* checkpoint_cgroups_mode() */
+    bool leave_running, pre_dump, ext_unix_sk, tcp_established, tcp_skip_in_flight, tcp_close,
+        shell_job, file_locks, link_remap, auto_dedup;
+};
+/* Writes a running container to files and, unless it is to run on, ends and removes it. Needs a
+ * usable criu: -EOPNOTSUPP says what is wrong with the one there is. */
+int must_use container_checkpoint(const struct container_runtime *rt,
+                                  const struct container_checkpoint *c, struct err *err);
+struct container_restore {
+    struct container_create create;
+    struct container_checkpoint from; /* image_path, work_path, cgroups_mode, flags */
+    const char *lsm_profile;          /* NULL: as it was */
+};
+/* The container that image_path holds, under an id and a bundle of now; then as container_run(). */
+int must_use container_restore(const struct container_runtime *rt,
+                               const struct container_restore *c, int *ret_code, struct err *err);
 
 /* Shared by the files of this part. */
 struct cgroup;

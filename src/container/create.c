@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* create and run. Contract: container/container.h; the process itself: container/init.h. */
+#include "container/create.h"
+
 #include "base/cleanup.h"
 #include "container/cgroup.h"
-#include "container/container.h"
 #include "container/hooks.h"
-#include "container/init.h"
 #include "container/label.h"
 #include "container/links.h"
 #include "container/notify.h"
 #include "container/out.h"
 #include "container/path.h"
-#include "container/systemd.h"
 #include "container/userns.h"
 #include "container/wire.h"
 #include "host/file.h"
@@ -29,24 +28,6 @@
 #include <unistd.h>
 
 enum { CREATE_CONFIG = 64 << 20 };
-
-/* All that a creation holds; create_done() lets go of it. */
-struct create {
-    const struct container_runtime *rt;
-    const struct container_create *c;
-    struct spec spec;
-    struct state state;
-    struct cgroup groups;
-    struct seccomp_filter filter;
-    struct init init;
-    struct systemd_scope scope; /* of the systemd manager; inner "": there is none */
-    struct dbus bus;
-    int root, dir, lock, wire, master, notify;
-    pid_t pid;
-    char *config; /* the text, config_len long */
-    size_t config_len;
-    struct err *err;
-};
 
 /* The bundle's configuration: parsed, and the text as it was, which is kept. */
 static int create_read_config(struct create *m, int bundle)
@@ -221,7 +202,7 @@ static int create_plan_scope(struct create *m)
 }
 
 /* systemd has no scopes without a process: it gets the one that is to make the container's. */
-static int create_enter_scope(void *arg, pid_t pid, int *ret_group, struct err *err)
+int create_enter_scope(void *arg, pid_t pid, int *ret_group, struct err *err)
 {
     struct create *m = arg;
     bool v2 = !cgroup_has_v1(&m->groups);
@@ -386,16 +367,48 @@ static int create_net_devices(struct create *m)
 }
 
 /* While the container's process mounts: its version 1 groups, limits, devices. */
-static int create_groups(struct create *m)
+static bool create_wants_limits(const struct spec_resources *r)
 {
-    int fds[WIRE_FDS], count, r = cgroup_make_v1(&m->groups, m->err);
+    const int64_t limits[] = {r->memory.limit, r->memory.reservation, r->memory.swap,
+                              r->cpu.shares,   r->cpu.quota,          r->pids,
+                              r->block.weight};
+    bool some = r->cpu.cpus || r->cpu.mems || r->huge_count || r->rdma_count || r->unified;
+
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+        some |= limits[i] != SPEC_UNSET && limits[i] != 0;
+    for (unsigned kind = 0; kind < SPEC_THROTTLES; kind++)
+        some |= r->block.throttle_count[kind] != 0;
+    return some;
+}
+
+/* An ordinary user without a group of his own has no limits: to be said, not to fail for. */
+static void create_say_unlimited(const struct create *m)
+{
+    if (create_wants_limits(&m->spec.resources) && m->rt->note)
+        m->rt->note(m->rt->note_arg,
+                    "config.json: linux.resources: not applied: no control group can be made here "
+                    "with this user's rights");
+}
+
+int create_limit(struct create *m)
+{
+    int r = cgroup_make_v1(&m->groups, m->err);
 
     if (*m->scope.inner) /* the process that made ours has left it */
         cgroup_delegate(&m->groups);
+    if (!r && m->groups.rootless && !m->groups.joined)
+        create_say_unlimited(m);
     if (!r)
         r = cgroup_limit(&m->groups, &m->spec.resources, false, m->err);
     if (!r)
         r = cgroup_devices(&m->groups, &m->spec.resources, m->err);
+    return r;
+}
+
+static int create_groups(struct create *m)
+{
+    int fds[WIRE_FDS], count, r = create_limit(m);
+
     if (r < 0 || !m->init.groups)
         return r;
     count = cgroup_open_tasks(&m->groups, fds, WIRE_FDS, m->err);
@@ -407,21 +420,28 @@ static int create_groups(struct create *m)
     return r == -EPIPE ? 0 : r; /* it has failed: the reason is in the queue */
 }
 
-static int create_hooks(struct create *m)
+int create_run_hooks(struct create *m, const char *status)
 {
     const char *state;
     int r;
 
     if (!m->spec.hook_count[SPEC_PRESTART] && !m->spec.hook_count[SPEC_CREATE_RUNTIME])
         return 0;
-    r = wire_expect(m->wire, WIRE_MADE, NULL, NULL, m->err);
-    if (r < 0)
-        return r;
-    state = hooks_state(m->rt->arena, m->spec.version, m->c->id, "created", m->pid, m->state.bundle,
+    state = hooks_state(m->rt->arena, m->spec.version, m->c->id, status, m->pid, m->state.bundle,
                         m->spec.annotations);
     r = hooks_run(&m->spec, SPEC_PRESTART, state, m->err);
+    return r ? r : hooks_run(&m->spec, SPEC_CREATE_RUNTIME, state, m->err);
+}
+
+static int create_hooks(struct create *m)
+{
+    int r;
+
+    if (!m->spec.hook_count[SPEC_PRESTART] && !m->spec.hook_count[SPEC_CREATE_RUNTIME])
+        return 0;
+    r = wire_expect(m->wire, WIRE_MADE, NULL, NULL, m->err);
     if (!r)
-        r = hooks_run(&m->spec, SPEC_CREATE_RUNTIME, state, m->err);
+        r = create_run_hooks(m, "created");
     if (!r)
         r = wire_send(m->wire, WIRE_GO_ON, 0, NULL, NULL, 0);
     return r;
@@ -482,8 +502,7 @@ static int create_make(struct create *m)
     return r == -EPIPE ? 0 : r; /* it has failed: the reason is in the queue */
 }
 
-/* Undoes everything, as delete --force would. */
-static void create_undo(struct create *m)
+void create_undo(struct create *m)
 {
     struct container_info info = {.state = m->state, .status = STATE_STOPPED, .dir = m->dir};
     struct err ignored;
@@ -498,7 +517,7 @@ static void create_undo(struct create *m)
     (void)!container_clean(m->rt, m->root, &info, NULL, &ignored);
 }
 
-static void create_done(struct create *m)
+void create_done(struct create *m)
 {
     free(m->config);
     dbus_close(&m->bus);
@@ -509,12 +528,12 @@ static void create_done(struct create *m)
             close(fds[i]);
 }
 
-/* Up to a container that waits: for "start", or (run) for nothing any more. */
-static int create_all(struct create *m, bool wait_for_start)
+int create_begin(struct create *m, bool *ret_claimed)
 {
     CLEANUP(fd) int bundle = open(m->c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int r;
 
+    *ret_claimed = false;
     if (bundle < 0)
         return err_set(m->err, -errno, "bundle %s: %s", m->c->bundle, strerror(errno));
     r = state_check_id(m->c->id, m->err);
@@ -530,20 +549,27 @@ static int create_all(struct create *m, bool wait_for_start)
         r = state_open_root(m->rt->root, true, &m->root, m->err);
     if (!r)
         r = state_claim(m->root, m->c->id, &m->dir, &m->lock, m->err);
-    if (r < 0)
-        return r;
-    r = create_plan(m);
+    *ret_claimed = !r;
+    return r ? r : create_plan(m);
+}
+
+/* Up to a container that waits: for "start", or (run) for nothing any more. */
+static int create_all(struct create *m, bool wait_for_start)
+{
+    bool claimed;
+    int r = create_begin(m, &claimed);
+
     if (!r)
         r = create_prepare(m, wait_for_start);
     if (!r)
         r = create_make(m);
-    if (r < 0)
+    if (r < 0 && claimed)
         create_undo(m);
     return r;
 }
 
-static void create_init(struct create *m, const struct container_runtime *rt,
-                        const struct container_create *c, struct err *err)
+void create_init(struct create *m, const struct container_runtime *rt,
+                 const struct container_create *c, struct err *err)
 {
     *m = (struct create){.rt = rt,
                          .c = c,
@@ -594,7 +620,7 @@ int container_create(const struct container_runtime *rt, const struct container_
     return r;
 }
 
-static int create_poststart(struct create *m)
+int create_poststart(struct create *m)
 {
     if (!m->spec.hook_count[SPEC_POSTSTART])
         return 0;
@@ -604,7 +630,7 @@ static int create_poststart(struct create *m)
                      m->err);
 }
 
-static int create_finish(struct create *m)
+int create_finish(struct create *m)
 {
     struct container_info info = {.state = m->state, .status = STATE_STOPPED, .dir = m->dir};
 

@@ -10,7 +10,7 @@ import tempfile
 import traceback
 
 BUILD = os.path.abspath(os.environ.get('BUILD', 'build'))
-RUNTIME = os.path.join(BUILD, 'posada-oci')
+RUNTIME = os.environ.get('OCI_RUNTIME', os.path.join(BUILD, 'posada-oci'))
 BUSYBOX = '/bin/busybox'
 
 
