@@ -68,6 +68,9 @@ int must_use run_take_container(struct vm_config *config, struct image *image,
 /* Entrypoint, command, environment, user and directory of an OCI image, what the user gave first.
  */
 int must_use run_take_process(struct vm_config *config, struct image *image, struct err *err);
+/* Whether `auto` means container: an image of this host's architecture that no engine here runs.
+ * Says so, and sets architecture and technique. */
+void run_auto_container(const struct cli_args *args, struct vm_config *config);
 /* Refuses options that only a virtual machine has. */
 int must_use run_check_container(const struct cli_args *args, const struct vm_config *config,
                                  struct err *err);

@@ -2,6 +2,8 @@
 /* From an image to a container: what it is made of, and what a container cannot have. */
 #include "cli/run.h"
 
+#include "base/cleanup.h"
+#include "block/convert.h"
 #include "cli/cli.h"
 #include "ctr/root.h"
 #include "image/image.h"
@@ -9,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -58,19 +61,20 @@ int run_container_sizes(const struct cli_args *args, struct vm_config *config, s
     return r;
 }
 
+/* Options that only a machine has. */
+static const char *const container_never[] = {
+    "append", "cpu-model", "disk",    "disk-size", "engine", "firmware", "gdb",  "initrd",
+    "kernel", "perf-map",  "sandbox", "symbols",   "tohost", "trace",    "vsock"};
+
 int run_check_container(const struct cli_args *args, const struct vm_config *config,
                         struct err *err)
 {
-    static const char *const machine[] = {
-        "append", "cpu-model", "disk",    "disk-size", "engine", "firmware", "gdb",  "initrd",
-        "kernel", "perf-map",  "sandbox", "symbols",   "tohost", "trace",    "vsock"};
-
-    for (size_t i = 0; i < ARRAY_LEN(machine); i++)
-        if (cli_has(args, machine[i]))
+    for (size_t i = 0; i < ARRAY_LEN(container_never); i++)
+        if (cli_has(args, container_never[i]))
             return err_set(err, -EINVAL,
                            "--%s: a container has no machine of its own; leave it out, or choose "
                            "another --technique",
-                           machine[i]);
+                           container_never[i]);
     for (unsigned i = 0; cli_nth(args, "net", i); i++)
         if (!strncmp(cli_nth(args, "net", i), "tap:", 4))
             return err_set(err, -EINVAL,
@@ -84,16 +88,107 @@ int run_check_container(const struct cli_args *args, const struct vm_config *con
     return 0;
 }
 
+/* --- auto --- */
+
+static bool auto_is_there(const char *name, enum vm_arch arch)
+{
+    struct image image;
+    bool there;
+
+    if (image_find(name, arch, &image, NULL) < 0)
+        return false;
+    there = image.kind == IMAGE_ROOT;
+    image_done(&image);
+    return there;
+}
+
+/* A virtual machine isolates better, so it comes first where there can be one. */
+void run_auto_container(const struct cli_args *args, struct vm_config *config)
+{
+    enum vm_arch host = run_host_arch();
+    struct vm_config wanted = {.arch = host, .technique = TECHNIQUE_AUTO};
+    const char *name = args->operand_count ? args->operands[0] : NULL;
+    struct err why;
+
+    for (size_t i = 0; i < ARRAY_LEN(container_never); i++)
+        if (cli_has(args, container_never[i]))
+            return;
+    if (!name || (cli_has(args, "arch") ? config->arch != host : auto_is_there(name, config->arch)))
+        return;
+    if (!auto_is_there(name, host) || run_check_engine(&wanted, &why) == 0)
+        return;
+    fprintf(
+        stderr,
+        "posada: image '%s' runs as a container (--technique container): no engine of this host "
+        "runs %s guests\n",
+        name, vm_arch_debian_name(host));
+    config->arch = host;
+    config->technique = TECHNIQUE_CONTAINER;
+}
+
+/* --- a recipe's disk --- */
+
+/* The disk as a raw one beside the objects, as long as an image or a guest (by a second name) has
+ * it. It appears there whole; whoever makes it at the same time makes the same. */
+static int container_raw_disk(const struct image *image, const struct image_progress *progress,
+                              char **ret_path, struct err *err)
+{
+    const char *slash = strrchr(image->disk, '/');
+    CLEANUP(free) char *dir = NULL;
+    CLEANUP(free) char *path = NULL;
+    struct blk_source source = {
+        .format = image->disk_format, .path = image->disk, .read_only = true};
+    struct disk_target target = {.format = "raw"};
+    struct blk_store *store;
+    int r;
+
+    if (asprintf(&dir, "%.*s/../trees", (int)(slash - image->disk), image->disk) < 0 ||
+        asprintf(&path, "%s/%s.raw", dir, slash + 1) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    if (mkdir(dir, 0711) < 0 && errno != EEXIST)
+        return err_set(err, -errno, "%s: %s", dir, strerror(errno));
+    if (access(path, F_OK) < 0) {
+        if (progress && progress->step)
+            progress->step(progress->arg, "making its disk a raw one");
+        r = blk_store_open(&source, &store, err);
+        if (r < 0)
+            return r;
+        target.path = path;
+        r = disk_make(store, &target, err);
+        (void)blk_store_close(store);
+        if (r < 0)
+            return r;
+    }
+    *ret_path = realpath(path, NULL);
+    return *ret_path ? 0 : err_set(err, -errno, "%s: %s", path, strerror(errno));
+}
+
+/* Nobody's disk but one that a recipe has made here is mounted by this host's kernel. */
+static int container_take_disk(struct vm_config *config, const struct image *image,
+                               const struct image_progress *progress, struct err *err)
+{
+    if (image->kind != IMAGE_DISK || !image->suite)
+        return err_set(err, -EOPNOTSUPP,
+                       "image '%s' is a machine's (%s), not a container's; choose another "
+                       "--technique, or an OCI image",
+                       image->name, image_kind_name(image->kind));
+    if (geteuid())
+        return err_set(err, -EPERM,
+                       "image '%s': its disk can be mounted for a container by root only; an OCI "
+                       "image can be run by everybody",
+                       image->name);
+    config->layers = calloc(2, sizeof(*config->layers));
+    return config->layers ? container_raw_disk(image, progress, &config->layers[0], err)
+                          : err_set(err, -ENOMEM, "out of memory");
+}
+
 int run_take_container(struct vm_config *config, struct image *image,
                        const struct image_progress *progress, struct err *err)
 {
     int r;
 
     if (image->kind != IMAGE_ROOT)
-        return err_set(err, -EOPNOTSUPP,
-                       "image '%s' is a machine's (%s), not a container's; choose another "
-                       "--technique, or an OCI image",
-                       image->name, image_kind_name(image->kind));
+        return container_take_disk(config, image, progress, err);
     r = run_take_process(config, image, err);
     if (!r && image->process.stop_signal && !config->stop_signal)
         config->stop_signal = TAKE(image->process.stop_signal);

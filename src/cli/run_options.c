@@ -336,6 +336,8 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
         r = run_command_options(args, config, err);
     if (!r)
         r = option_arch(args, config, err);
+    if (!r && config->technique == TECHNIQUE_AUTO)
+        run_auto_container(args, config);
     if (!r && config->technique == TECHNIQUE_CONTAINER)
         r = run_check_container(args, config, err);
     if (config->technique != TECHNIQUE_CONTAINER) { /* which has what the host has */

@@ -120,7 +120,9 @@ static int build_config(struct ctr *c, struct err *err)
         .own_user = c->all->own_user,
         .network = c->config.net_count > 0,
     };
-    int r = ctr_find_user(c, NULL, &user, err);
+    int r = c->config.command && c->config.command[0]
+                ? ctr_find_user(c, NULL, &user, err)
+                : err_set(err, -EINVAL, "its image says nothing about what to run; give a command");
 
     if (!r)
         r = build_etc(c, err);

@@ -3,6 +3,7 @@
 #include "ctr/root.h"
 
 #include "base/cleanup.h"
+#include "base/endian.h"
 #include "host/dirs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOP_TRIES = 16 };
+enum { LOOP_TRIES = 16, SUPER_AT = 1024, EXT4_MAGIC_AT = 56, EXT4_MAGIC = 0xef53 };
+
+#define EROFS_MAGIC 0xe0f5e1e2u
 
 struct ctr_layer {
     struct ctr_layer *next;
@@ -74,13 +77,24 @@ static int layer_loop(const char *path, char device[32])
     return -EBUSY;
 }
 
-static int layer_mount_source(const char *source, int to)
+/* A disk of a recipe of ours is ext4; everything else that comes here is EROFS, made by us too. */
+static bool layer_is_disk(const char *path)
 {
-    CLEANUP(fd) int fs = fsopen("erofs", FSOPEN_CLOEXEC);
+    CLEANUP(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint8_t super[EXT4_MAGIC_AT + 2];
+
+    return fd >= 0 && pread(fd, super, sizeof(super), SUPER_AT) == sizeof(super) &&
+           ld_le32(super) != EROFS_MAGIC && ld_le16(super + EXT4_MAGIC_AT) == EXT4_MAGIC;
+}
+
+static int layer_mount_source(const char *type, const char *source, int to)
+{
+    CLEANUP(fd) int fs = fsopen(type, FSOPEN_CLOEXEC);
     CLEANUP(fd) int mounted = -1;
 
     if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0 ||
         fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+        (!strcmp(type, "ext4") && fsconfig(fs, FSCONFIG_SET_FLAG, "norecovery", NULL, 0) < 0) ||
         fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return -errno;
     mounted = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
@@ -92,7 +106,8 @@ static int layer_mount_source(const char *source, int to)
 
 static int layer_mount(const char *path, int to)
 {
-    int r = layer_mount_source(path, to), loop;
+    bool disk = layer_is_disk(path);
+    int r = disk ? -ENOTBLK : layer_mount_source("erofs", path, to), loop;
     char device[32];
 
     if (r != -ENOTBLK)
@@ -100,7 +115,7 @@ static int layer_mount(const char *path, int to)
     loop = layer_loop(path, device);
     if (loop < 0)
         return loop;
-    r = layer_mount_source(device, to);
+    r = layer_mount_source(disk ? "ext4" : "erofs", device, to);
     close(loop);
     return r;
 }

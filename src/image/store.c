@@ -407,7 +407,12 @@ static void image_store_sweep_trees(const struct image_store *s, const json_t *u
         char mark[NAME_MAX + 8];
         struct stat st = {0};
 
-        if (e->d_name[0] == '.' || strchr(e->d_name, '.') || json_object_get(used, e->d_name))
+        (void)snprintf(mark, sizeof(mark), "%.*s", (int)strcspn(e->d_name, "."), e->d_name);
+        if (!*mark || json_object_get(used, mark))
+            continue;
+        if (strcmp(e->d_name + strlen(mark), ".raw") == 0)
+            (void)unlinkat(fd, e->d_name, 0); /* guests have it by a name of their own */
+        if (strchr(e->d_name, '.'))
             continue;
         (void)snprintf(mark, sizeof(mark), "%s.used", e->d_name);
         if (fstatat(fd, mark, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink > 1)
