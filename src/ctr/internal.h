@@ -88,23 +88,45 @@ struct ctr {
     bool begun, stop_wanted, kill_wanted, ended_early;
 };
 
-/* --- life (life.c) --- */
-/* Takes the guest over, with its descriptors, and owner_fd (-1: none). Says to the owner how it
- * went. */
+/* --- birth (birth.c) --- */
+/* Takes the guest over, with its descriptors, and owner_fd. Says to the owner how it went. */
 void ctr_new(struct ctrs *all, struct guest *guest, int owner_fd);
 /* Takes over what a killed monitor left of a guest, whose lock we hold now: listed, with a stream,
  * but without a process. NULL: it cannot be, and has been said to have failed. */
 struct ctr *ctr_take(struct ctrs *all, struct guest *guest);
 /* It runs on no more, or must not: killed, said to have failed, deleted. */
 void ctr_end_lost(struct ctr *c, const char *why);
+
+/* --- start (start.c) --- */
 void ctr_begin(struct ctr *c);
+void ctr_run_again(struct ctr *c);                   /* the next run, by its restart policy */
+void ctr_fail(struct ctr *c, const struct err *err); /* this run cannot be */
+/* A stream for the first process of the next run; NULL: no memory. */
+struct ctr_proc *ctr_first_proc(struct ctr *c);
+/* One posada-oci as the step that is being done. fds NULL: /dev/null. */
+int must_use ctr_step(struct ctr *c, const char *const *words, const int fds[3],
+                      void (*done)(void *arg, int code, const struct buf *out,
+                                   const struct err *err),
+                      struct err *err);
+
+/* --- life and its end (life.c) --- */
 void ctr_stop(struct ctr *c, unsigned seconds);
 void ctr_kill(struct ctr *c);
+/* This run is over: told to everybody, deleted behind. Later calls change nothing. */
+void ctr_end(struct ctr *c, enum vm_state state, unsigned code, const char *reason);
+/* Asked to end before it began, or between two runs: then the last run's end stands. */
+void ctr_end_unborn(struct ctr *c, const char *why);
+bool ctr_is_due(struct ctr *c); /* once more, by its restart policy */
 void ctr_state(struct ctr *c, enum vm_state state, const char *fmt, ...) printf_fn(3, 4);
 void ctr_sync(struct ctr *c); /* writes the record down now */
+void ctr_on_sync(void *arg);
+void ctr_on_timer(void *arg);
+/* Nothing of the run is left but the record. */
+void ctr_clear(struct ctr *c);
+void ctr_free(struct ctr *c);
 /* posada-oci for this container. */
 struct ctr_oci ctr_oci_of(const struct ctr *c, const char *log_path);
-/* The exit code and the sentence of a start that failed. */
+/* The exit code of a start that failed. */
 unsigned ctr_failure_code(const struct err *err);
 
 /* --- building (build.c) --- */

@@ -11,17 +11,15 @@
 #include "host/signals.h"
 #include "vm/config.h"
 #include "vm/network.h"
-#include "vm/own.h"
 #include "vm/restart.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <posada/log.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
 
-enum { SETTLE_NS = 1000000, PID_FILE_MAX = 32 };
+enum { SETTLE_NS = 1000000 };
 
 /* --- the record --- */
 
@@ -44,7 +42,7 @@ void ctr_state(struct ctr *c, enum vm_state state, const char *fmt, ...)
     loop_timer_set(c->sync, 0);
 }
 
-static void ctr_on_sync(void *arg)
+void ctr_on_sync(void *arg)
 {
     ctr_sync(arg);
 }
@@ -71,7 +69,7 @@ struct ctr_oci ctr_oci_of(const struct ctr *c, const char *log_path)
 
 /* --- the last of it --- */
 
-static void ctr_free(struct ctr *c)
+void ctr_free(struct ctr *c)
 {
     ctr_exec_free_all(c);
     ctr_questions_free(c);
@@ -93,7 +91,7 @@ static void ctr_free(struct ctr *c)
 }
 
 /* Nothing of the run is left but the record; the guest goes too, where it asked for that. */
-static void ctr_clear(struct ctr *c)
+void ctr_clear(struct ctr *c)
 {
     int r = ctr_root_unmount(&c->all->layers, &c->root, c->root_path);
 
@@ -131,7 +129,7 @@ static void ctr_settle(struct ctr *c)
 
 /* --- once more --- */
 
-static bool ctr_is_due(struct ctr *c)
+bool ctr_is_due(struct ctr *c)
 {
     struct restart_policy policy = {RESTART_NO, 0};
     struct vm_config config;
@@ -213,7 +211,7 @@ static void ctr_tell_end(void *arg, struct conn *conn)
     conn_finish(conn);
 }
 
-static void ctr_end(struct ctr *c, enum vm_state state, unsigned code, const char *reason)
+void ctr_end(struct ctr *c, enum vm_state state, unsigned code, const char *reason)
 {
     if (c->phase >= CTR_CLEANING)
         return;
@@ -242,7 +240,7 @@ static void ctr_end(struct ctr *c, enum vm_state state, unsigned code, const cha
 }
 
 /* Asked to end before it began, or between two runs: then the last run's end stands. */
-static void ctr_end_unborn(struct ctr *c, const char *why)
+void ctr_end_unborn(struct ctr *c, const char *why)
 {
     if (c->phase == CTR_BUILT) {
         ctr_end(c, VM_STOPPED, EXIT_SIGNAL_BASE + SIGKILL, why);
@@ -255,232 +253,6 @@ static void ctr_end_unborn(struct ctr *c, const char *why)
     control_each(c->control, ctr_tell_end, c);
     c->phase = CTR_OVER;
     ctr_settle(c);
-}
-
-/* Its first process has ended and all it printed has been passed on. */
-static void ctr_on_ended(void *arg, int status)
-{
-    struct ctr *c = arg;
-
-    if (c->phase == CTR_STARTING) { /* the step that is being done may know better why */
-        c->ended_early = true;
-        c->early_status = status;
-        return;
-    }
-    if (status == CTR_STATUS_UNKNOWN)
-        ctr_end(c, VM_FAILED, EXIT_RUN_FAILED,
-                "ended while its monitor had been killed; its exit code is not known");
-    else
-        ctr_end(c, VM_STOPPED, ctr_exit_code(status), c->kill_wanted ? "killed by request" : NULL);
-}
-
-static void ctr_on_abandoned(void *arg)
-{
-    (void)arg; /* it lives on without clients */
-}
-
-/* --- starting --- */
-
-static void ctr_fail(struct ctr *c, const struct err *err)
-{
-    ctr_end(c, VM_FAILED, ctr_failure_code(err), err->text);
-}
-
-static void ctr_running(struct ctr *c)
-{
-    c->phase = CTR_RUNNING;
-    ctr_note_init(c);
-    event_add(EVENT_RUNNING, &c->guest, NULL);
-    ctr_state(c, VM_RUNNING, "%s", "");
-    if (c->starter) {
-        ctr_sync(c); /* who asks next must not read of an older state */
-        conn_answer(c->starter, NULL);
-        c->starter = NULL;
-    }
-    if (c->ended_early)
-        ctr_on_ended(c, c->early_status);
-    else if (c->kill_wanted)
-        ctr_kill(c);
-    else if (c->stop_wanted)
-        ctr_stop(c, CTR_STOP_SECONDS);
-}
-
-static void ctr_on_started(void *arg, int code, const struct buf *out, const struct err *err)
-{
-    struct ctr *c = arg;
-
-    if (code)
-        ctr_fail(c, err);
-    else
-        ctr_running(c);
-}
-
-static int ctr_step(struct ctr *c, const char *const *words, const int fds[3],
-                    void (*done)(void *arg, int code, const struct buf *out, const struct err *err),
-                    struct err *err)
-{
-    struct ctr_oci oci = ctr_oci_of(c, c->log_path);
-    struct ctr_job_config config = {.loop = c->all->loop,
-                                    .oci = &oci,
-                                    .words = words,
-                                    .in = fds ? fds[0] : -1,
-                                    .out = fds ? fds[1] : -1,
-                                    .err_fd = fds ? fds[2] : -1,
-                                    .done = done,
-                                    .arg = c};
-
-    return ctr_job_start(&c->job, &config, err);
-}
-
-/* The pid in its file, and when that process began: a later one of the same number is another. */
-static int ctr_read_pid(const struct ctr *c, pid_t *ret, struct err *err)
-{
-    CLEANUP(free) char *text = NULL;
-    int r = file_read(c->run_fd, "pid", PID_FILE_MAX, &text, NULL, err);
-    long pid;
-
-    if (r < 0)
-        return r;
-    pid = strtol(text, NULL, 10);
-    if (pid <= 1 || pid > INT32_MAX)
-        return err_set(err, -EIO, "guest '%s': its pid file makes no sense", c->guest.name);
-    *ret = (pid_t)pid;
-    return 0;
-}
-
-static void ctr_on_net(void *arg, const struct err *err)
-{
-    struct ctr *c = arg;
-    const char *const words[] = {"start", c->guest.name, NULL};
-    struct err mine;
-
-    if (err->code)
-        ctr_fail(c, err);
-    else if (c->phase == CTR_STARTING && ctr_step(c, words, NULL, ctr_on_started, &mine) < 0)
-        ctr_fail(c, &mine);
-}
-
-/* create or run has been done: its process is there. */
-static void ctr_on_created(void *arg, int code, const struct buf *out, const struct err *err)
-{
-    struct ctr *c = arg;
-    struct err mine;
-    int r;
-
-    if (code) {
-        ctr_fail(c, err);
-        return;
-    }
-    r = ctr_read_pid(c, &c->pid, &mine);
-    if (!r)
-        r = ctr_proc_started(c->proc, c->pid, &mine);
-    if (!r)
-        r = guest_write_pid(&c->guest, c->pid, &mine);
-    if (!r && c->config.net_count) {
-        const struct ctr_net_config net = {.loop = c->all->loop,
-                                           .self = c->all->self,
-                                           .guest = c->guest.name,
-                                           .pid = c->pid,
-                                           .done = ctr_on_net,
-                                           .arg = c};
-
-        r = ctr_net_up(&c->net, &net, &mine);
-        if (!r)
-            return;
-    }
-    if (r < 0)
-        ctr_fail(c, &mine);
-    else
-        ctr_running(c);
-}
-
-static struct ctr_proc *ctr_first_proc(struct ctr *c)
-{
-    const struct ctr_proc_config config = {
-        .loop = c->all->loop,
-        .log = c->log,
-        .lives_on = true,
-        .tty_dir = c->run_fd,
-        .tty_name = c->config.tty ? "tty" : NULL,
-        .open_stdin = c->config.open_stdin,
-        .ended = ctr_on_ended,
-        .abandoned = ctr_on_abandoned,
-        .arg = c,
-    };
-
-    return ctr_proc_new(&config);
-}
-
-static int ctr_launch(struct ctr *c, struct err *err)
-{
-    CLEANUP(free) char *pid_path = NULL;
-    CLEANUP(free) char *tty_path = NULL;
-    const char *words[12];
-    unsigned n = 0;
-    int fds[3], r = ctr_proc_open_fifos(c->proc, c->run_fd, fds, err);
-
-    if (r < 0)
-        return r;
-    if (asprintf(&pid_path, "%s/pid", c->run_path) < 0 ||
-        asprintf(&tty_path, "%s/tty", c->run_path) < 0)
-        return err_set(err, -ENOMEM, "out of memory");
-    words[n++] = c->config.net_count ? "create" : "run";
-    if (!c->config.net_count)
-        words[n++] = "--detach";
-    words[n++] = "--bundle";
-    words[n++] = c->run_path;
-    words[n++] = "--pid-file";
-    words[n++] = pid_path;
-    if (c->config.tty) {
-        words[n++] = "--console-socket";
-        words[n++] = tty_path;
-    }
-    words[n++] = c->guest.name;
-    words[n] = NULL;
-    r = ctr_step(c, words, fds, ctr_on_created, err);
-    ctr_proc_close_ends(fds);
-    return r;
-}
-
-/* The next run, by its restart policy. */
-static void ctr_run_again(struct ctr *c)
-{
-    struct err err = {0};
-    int r;
-
-    if (!ctr_is_due(c)) {
-        ctr_end_unborn(c, "");
-        return;
-    }
-    c->tries++;
-    c->begun = c->stop_wanted = c->kill_wanted = c->ended_early = false;
-    c->record = (struct guest_record){.created = c->record.created,
-                                      .started = (uint64_t)time(NULL),
-                                      .restarts = c->tries,
-                                      .state = VM_STARTING,
-                                      .engine = "container"};
-    c->phase = CTR_BUILT;
-    event_add(EVENT_STARTING, &c->guest, NULL);
-    r = ctr_build(c, &err);
-    if (!r && !(c->proc = ctr_first_proc(c)))
-        r = err_set(&err, -ENOMEM, "out of memory");
-    if (r < 0)
-        ctr_fail(c, &err);
-    else
-        ctr_begin(c);
-}
-
-void ctr_begin(struct ctr *c)
-{
-    struct err err;
-
-    if (c->begun)
-        return;
-    c->begun = true;
-    c->phase = CTR_STARTING;
-    ctr_state(c, VM_STARTING, "starting its process");
-    if (ctr_launch(c, &err) < 0)
-        ctr_fail(c, &err);
 }
 
 /* --- the end by request --- */
@@ -541,7 +313,7 @@ void ctr_stop(struct ctr *c, unsigned seconds)
 
 /* --- the timer --- */
 
-static void ctr_on_timer(void *arg)
+void ctr_on_timer(void *arg)
 {
     struct ctr *c = arg;
 
@@ -551,136 +323,4 @@ static void ctr_on_timer(void *arg)
     case CTR_OVER: ctr_settle(c); break;
     default: break;
     }
-}
-
-/* --- birth --- */
-
-/* With the guest's descriptors and its files; its root is not mounted yet. */
-static int ctr_open(struct ctr *c, struct err *err)
-{
-    struct control_events events = {ctr_request, ctr_gone, c};
-    int listen_fd = -1, r = guest_read_config(&c->guest, &c->config, err);
-
-    if (!r)
-        r = own_resolve(c->guest.dir_fd, &c->config, err);
-    if (!r)
-        r = guest_read_own_record(&c->guest, &c->record, err);
-    if (!r)
-        r = guest_run_dir(&c->guest, &c->run_fd, err);
-    if (!r && (asprintf(&c->run_path, "%s/%s", c->all->run_dir, c->guest.uuid) < 0 ||
-               asprintf(&c->root_path, "%s/root", c->run_path) < 0 ||
-               asprintf(&c->log_path, "%s/log", c->run_path) < 0))
-        r = err_set(err, -ENOMEM, "out of memory");
-    if (!r)
-        r = guest_log_open(c->guest.dir_fd, "output.log", &c->log, err);
-    c->timer = loop_timer_new(c->all->loop, ctr_on_timer, c);
-    c->sync = loop_timer_new(c->all->loop, ctr_on_sync, c);
-    if (!r && (!c->timer || !c->sync))
-        r = err_set(err, -ENOMEM, "out of memory");
-    if (!r)
-        r = control_listen(c->run_fd, &listen_fd, err);
-    return r ? r : control_new(c->all->loop, listen_fd, &events, &c->control, err);
-}
-
-static struct ctr *ctr_alloc(struct ctrs *all, struct guest *guest)
-{
-    struct ctr *c = calloc(1, sizeof(*c));
-
-    if (!c) {
-        guest_close(guest);
-        return NULL;
-    }
-    c->all = all;
-    c->guest = *guest;
-    *guest = GUEST_NONE;
-    c->run_fd = -1;
-    c->job.child.pidfd = c->job.out_fd = -1;
-    ctr_net_init(&c->net);
-    return c;
-}
-
-/* Nothing is left of it before its owner hears why: who removes the guest then need not wait. */
-static void ctr_refuse(struct ctr *c, int owner_fd, const struct err *err)
-{
-    c->record.state = VM_FAILED;
-    c->record.exit_code = EXIT_RUN_FAILED;
-    c->record.ended = (uint64_t)time(NULL);
-    snprintf(c->record.reason, sizeof(c->record.reason), "%.299s", err->text);
-    ctr_sync(c);
-    event_add(EVENT_FAILED, &c->guest,
-              json_pack("{s:i, s:s}", "exit_code", EXIT_RUN_FAILED, "reason", c->record.reason));
-    ctr_clear(c);
-    ctr_free(c);
-    if (owner_fd >= 0) {
-        control_refuse_fd(owner_fd, err);
-        close(owner_fd);
-    }
-}
-
-struct ctr *ctr_take(struct ctrs *all, struct guest *guest)
-{
-    struct ctr *c = ctr_alloc(all, guest);
-    struct err err = {0};
-    int r;
-
-    if (!c)
-        return NULL;
-    r = ctr_open(c, &err);
-    if (!r && !(c->proc = ctr_first_proc(c)))
-        r = err_set(&err, -ENOMEM, "out of memory");
-    if (r < 0) {
-        ctr_refuse(c, -1, &err);
-        return NULL;
-    }
-    c->next = all->list;
-    all->list = c;
-    return c;
-}
-
-void ctr_end_lost(struct ctr *c, const char *why)
-{
-    ctr_proc_signal(c->proc, SIGKILL);
-    ctr_end(c, VM_FAILED, EXIT_RUN_FAILED, why);
-}
-
-static int ctr_set_up(struct ctr *c, struct err *err)
-{
-    int r = ctr_open(c, err);
-
-    if (r < 0)
-        return r;
-    c->record = (struct guest_record){.created = c->record.created,
-                                      .started = (uint64_t)time(NULL),
-                                      .state = VM_STARTING,
-                                      .engine = "container"};
-    event_add(EVENT_STARTING, &c->guest, NULL);
-    r = ctr_build(c, err);
-    if (!r && !(c->proc = ctr_first_proc(c)))
-        r = err_set(err, -ENOMEM, "out of memory");
-    return r;
-}
-
-void ctr_new(struct ctrs *all, struct guest *guest, int owner_fd)
-{
-    struct ctr *c = ctr_alloc(all, guest);
-    struct err err = {0};
-
-    if (!c) {
-        close(owner_fd);
-        return;
-    }
-    if (ctr_set_up(c, &err) < 0) {
-        ctr_refuse(c, owner_fd, &err);
-        return;
-    }
-    c->next = all->list;
-    all->list = c;
-    c->owner = control_adopt(c->control, owner_fd);
-    if (!c->owner) {
-        ctr_kill(c);
-        return;
-    }
-    c->owner->owner = true;
-    ctr_state(c, VM_STARTING, "waiting for its owner");
-    conn_answer(c->owner, NULL);
 }

@@ -149,6 +149,29 @@ static void test_subnets(void **state)
             fail_msg("'%s' was taken", bad[i]);
 }
 
+/* What one side asks the other answers, and nothing else is taken for it. */
+static void test_dhcp_asked(void **state)
+{
+    static const uint8_t mac[6] = {2, 1, 2, 3, 4, 5}, other[6] = {2, 1, 2, 3, 4, 6};
+    struct net_subnet subnet;
+    uint8_t question[NET_DHCP_FRAME], answer[NET_DHCP_FRAME];
+    uint32_t address = 0;
+
+    assert_true(net_subnet_parse("10.88.0.0/24", &subnet));
+    net_dhcp_discover(mac, 77, question);
+    assert_int_equal(net_dhcp_answer(&subnet, question, sizeof(question), 3, answer),
+                     NET_DHCP_FRAME);
+    assert_true(net_dhcp_is_offer(answer, sizeof(answer), mac, 77, &address));
+    assert_int_equal(address, 0x0a58000d);
+    assert_false(net_dhcp_is_offer(answer, sizeof(answer), other, 77, &address));
+    assert_false(net_dhcp_is_offer(answer, sizeof(answer), mac, 78, &address));
+    assert_false(net_dhcp_is_offer(question, sizeof(question), mac, 77, &address));
+    for (size_t len = 0; len < sizeof(answer); len++)
+        assert_false(net_dhcp_is_offer(answer, len, mac, 77, &address));
+    answer[6] ^= 1; /* from somebody else on the network */
+    assert_false(net_dhcp_is_offer(answer, sizeof(answer), mac, 77, &address));
+}
+
 static void test_dhcp(void **state)
 {
     const struct net_subnet subnet = {0x0a580000, 24};
@@ -368,7 +391,8 @@ static void test_port_goes_on_with_another_peer(void **state)
 
 RUN_TESTS(cmocka_unit_test(test_forwards), cmocka_unit_test(test_switch),
           cmocka_unit_test(test_switch_is_not_filled_by_one), cmocka_unit_test(test_subnets),
-          cmocka_unit_test(test_dhcp), cmocka_unit_test(test_port_with_a_hostile_peer),
+          cmocka_unit_test(test_dhcp), cmocka_unit_test(test_dhcp_asked),
+          cmocka_unit_test(test_port_with_a_hostile_peer),
           cmocka_unit_test(test_port_waits_for_a_slow_guest),
           cmocka_unit_test(test_port_tells_when_it_is_full_and_when_it_is_over),
           cmocka_unit_test(test_port_goes_on_with_another_peer))
