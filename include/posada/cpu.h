@@ -33,6 +33,7 @@ enum cpu_attention {
     /* Code that runs from here on is what all stores before made it, those of other CPUs included.
      */
     ATTENTION_FENCE = 1 << 3,
+    ATTENTION_YIELD = 1 << 4, /* it waits in a loop: another vCPU may need this host CPU */
 };
 
 /* A synchronous exception on its way to the guest: set by whoever finds it, delivered by

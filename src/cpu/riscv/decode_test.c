@@ -120,6 +120,25 @@ static void test_lift_is_short(void **state)
     test_cpu_free(rv);
 }
 
+/* A loop that waits for another hart gives up its host CPU, but not at once. */
+static void test_pause_yields(void **state)
+{
+    static const uint32_t pause = 0x0100000f;
+    struct riscv_cpu *rv = test_cpu_new("max");
+    static struct ir_block block;
+    ir_helper helper;
+
+    test_lift(rv, &pause, 1, &block);
+    assert_int_equal(block.op[0].op, IR_HELPER);
+    helper = (ir_helper)(uintptr_t)block.op[0].imm;
+    for (unsigned i = 1; i < 32; i++)
+        (void)helper(&rv->cpu, 0, 0, 0);
+    assert_int_equal(rv->cpu.attention, 0);
+    (void)helper(&rv->cpu, 0, 0, 0);
+    assert_int_equal(rv->cpu.attention, ATTENTION_YIELD);
+    test_cpu_free(rv);
+}
+
 /* Whatever the bits, the block has the right form (test_lift asserts it): every 16-bit word, and
  * 32-bit ones of each major opcode, under each state of floating point. */
 static void test_any_bits(void **state)
@@ -165,4 +184,5 @@ static void test_model(void **state)
 
 RUN_TESTS(cmocka_unit_test(test_text), cmocka_unit_test(test_text_is_cut),
           cmocka_unit_test(test_reserved), cmocka_unit_test(test_lift_is_short),
-          cmocka_unit_test(test_any_bits), cmocka_unit_test(test_model))
+          cmocka_unit_test(test_pause_yields), cmocka_unit_test(test_any_bits),
+          cmocka_unit_test(test_model))

@@ -11,6 +11,7 @@
 #include "mmu/mmu.h"
 
 #include <posada/trace.h>
+#include <stdatomic.h>
 
 static bool fence_match_asid(void *arg, const uint64_t key[2])
 {
@@ -64,6 +65,16 @@ void riscv_fence_vma(struct cpu *cpu, uint64_t start, uint64_t size, bool has_as
     last >>= GUEST_PAGE_SHIFT;
     for (uint64_t page = start >> GUEST_PAGE_SHIFT; page <= last; page++)
         fence_page(rv, page << GUEST_PAGE_SHIFT, has_asid, asid);
+}
+
+/* Zihintpause. A loop that finds what it waits for at once shall not lose its host CPU. */
+uint64_t riscv_pause_helper(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c)
+{
+    enum { PATIENCE = 32 };
+
+    if (++riscv_of(cpu)->pauses % PATIENCE == 0)
+        atomic_fetch_or_explicit(&cpu->attention, ATTENTION_YIELD, memory_order_relaxed);
+    return 0;
 }
 
 /* menvcfg governs S and U, senvcfg U (volume I, CMO). */

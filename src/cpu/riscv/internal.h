@@ -123,6 +123,7 @@ int riscv_translate(struct cpu *cpu, gva_t va, enum cpu_access access, bool prob
 uint64_t riscv_sfence_helper(struct cpu *cpu, uint64_t insn, uint64_t va, uint64_t asid);
 /* The rights to use cbo.inval (0), clean (1), flush (2) and zero (4) now. */
 bool riscv_cbo_enabled(const struct riscv_cpu *rv, unsigned which);
+uint64_t riscv_pause_helper(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c);
 uint64_t riscv_cbo_helper(struct cpu *cpu, uint64_t insn, uint64_t va, uint64_t c);
 uint64_t riscv_fs_dirty_helper(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c);
 

@@ -39,8 +39,13 @@ void lift_amo(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
  * reads need more than x86 gives anyway. */
 void lift_fence(struct lift *l, const struct riscv_insn *i, const uint8_t *arg)
 {
+    enum { PAUSE = 0x0100000f };
     bool writes_before = i->imm & 0x50, reads_after = i->imm & 0x0a;
 
+    if (i->bits == PAUSE) {
+        ir_call(l->b, riscv_pause_helper, ir_temp(l->b), 0, 0, 0);
+        return;
+    }
     ir_emit(l->b, IR_FENCE, IR_64, 0, 0, 0)->aux =
         writes_before && reads_after ? IR_FENCE_FULL : IR_FENCE_TSO;
 }

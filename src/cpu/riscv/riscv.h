@@ -52,6 +52,7 @@ struct riscv_cpu {
     /* Derived; settled by riscv_settle(). */
     bool pmp_open;   /* entry 0 lets everything pass everywhere */
     bool pmp_locked; /* some entry binds M mode too */
+    uint32_t pauses; /* PAUSE executed so far: no state, only paces the engine */
 
     /* Sstc: the time at which the board shall raise pin STI; ~0 is never. Called on the vCPU's
      * thread without the machine lock, after each change and after a state load. */

@@ -8,6 +8,7 @@
 
 #include "mmu/mmu.h"
 #include <posada/trace.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@ static bool run_kicked(struct soft_vcpu *v)
         soft_fence(v);
     else if (bits & ATTENTION_CODE)
         soft_read_mail(v);
+    if (bits & ATTENTION_YIELD)
+        sched_yield();
     if (bits & ATTENTION_IRQ)
         (void)cpu->ops->interrupt(cpu);
     return bits & ATTENTION_KICK;

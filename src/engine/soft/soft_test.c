@@ -192,7 +192,7 @@ static void test_attention(void **state)
     struct rig *r = rig_new(1, 0);
 
     PUT(r, FAKE_RAM, 0x0000);
-    r->cpu->attention = ATTENTION_KICK | ATTENTION_IRQ;
+    r->cpu->attention = ATTENTION_KICK | ATTENTION_IRQ | ATTENTION_YIELD | ATTENTION_FENCE;
     assert_int_equal(run_at(r, 0, FAKE_RAM), ENGINE_EXIT_KICK);
     assert_int_equal(r->cpu->slot[15], 1);
     assert_int_equal(run_at(r, 0, FAKE_RAM), ENGINE_EXIT_HALT);
