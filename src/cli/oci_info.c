@@ -229,7 +229,7 @@ static void oci_put_linux(struct out *o)
     oci_put_seccomp(o);
     oci_enabled(o, "apparmor", label_usable(LABEL_APPARMOR));
     oci_enabled(o, "selinux", label_usable(LABEL_SELINUX));
-    oci_enabled(o, "intelRdt", false);
+    oci_enabled(o, "intelRdt", true);
     out_begin(o, "mountExtensions", '{');
     oci_enabled(o, "idmap", true);
     out_end(o, '}');

@@ -113,8 +113,6 @@ static int create_check(struct create *m)
         return err_set(m->err, -EPERM,
                        "config.json: linux.namespaces: without root rights a "
                        "container needs a user namespace");
-    if (s->intel_rdt)
-        return err_set(m->err, -EOPNOTSUPP, "config.json: linux.intelRdt: not supported");
     if (handler)
         return err_set(m->err, -EOPNOTSUPP, "annotation run.oci.handler: there is no handler '%s'",
                        handler);
@@ -126,11 +124,22 @@ static int create_check(struct create *m)
     return 0;
 }
 
-static int create_check_labels(struct create *m)
+/* What depends on this host's kernel and processor. */
+static int create_check_host(struct create *m)
 {
     int r = label_check(&m->spec.process, m->err);
 
-    return r ? r : label_check_mounts(m->spec.mount_label, m->rt->note, m->rt->note_arg, m->err);
+    if (r < 0)
+        return r;
+    label_check_mounts(m->spec.mount_label, m->rt->note, m->rt->note_arg);
+    if (!m->spec.intel_rdt)
+        return 0;
+    m->rdt_root = rdt_find(m->rt->arena);
+    if (!m->rdt_root)
+        return err_set(m->err, -EOPNOTSUPP,
+                       "config.json: linux.intelRdt: no resctrl file system is mounted on this "
+                       "host; leave it out, or mount one, which takes a CPU with RDT");
+    return rdt_parse(m->rt->arena, m->spec.intel_rdt, m->c->id, &m->rdt, m->err);
 }
 
 int container_connect(const char *path, struct err *err)
@@ -489,6 +498,8 @@ static int create_make(struct create *m)
         m->state.cgroup_made = m->groups.made;
         r = state_update(m->lock, &m->state, m->err);
     }
+    if (!r && m->rdt_root)
+        r = rdt_apply(m->rdt_root, &m->rdt, m->c->id, m->pid, m->err);
     if (!r)
         r = create_net_devices(m);
     if (!r)
@@ -542,7 +553,7 @@ int create_begin(struct create *m, bool *ret_claimed)
     if (!r)
         r = create_check(m);
     if (!r)
-        r = create_check_labels(m);
+        r = create_check_host(m);
     if (!r)
         r = create_paths(m);
     if (!r)

@@ -5,6 +5,7 @@
 
 #include "container/container.h"
 #include "container/init.h"
+#include "container/rdt.h"
 #include "container/systemd.h"
 
 /* All that a creation holds; create_done() lets go of it. */
@@ -18,6 +19,8 @@ struct create {
     struct init init;
     struct systemd_scope scope; /* of the systemd manager; inner "": there is none */
     struct dbus bus;
+    const char *rdt_root; /* NULL: no linux.intelRdt */
+    struct rdt rdt;
     int root, dir, lock, wire, master, notify;
     pid_t pid;
     char *config; /* the text, config_len long */

@@ -88,13 +88,5 @@ static void test_mounts(void **state)
     arena_done(&arena);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_bad_answers),
-        cmocka_unit_test(test_mounts),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+RUN_TESTS(cmocka_unit_test(test_answers), cmocka_unit_test(test_bad_answers),
+          cmocka_unit_test(test_mounts))

@@ -66,24 +66,31 @@ int label_check(const struct spec_process *process, struct err *err)
     return 0;
 }
 
-int label_check_mounts(const char *label, spec_note_fn note, void *arg, struct err *err)
+void label_check_mounts(const char *label, spec_note_fn note, void *arg)
 {
     char text[LABEL_PATH];
 
-    if (!label_wanted(label))
-        return 0;
-    if (label_usable(LABEL_SELINUX))
-        return err_set(err, -EOPNOTSUPP,
-                       "config.json: linux.mountLabel: '%s' cannot be applied: posada does not "
-                       "label mounts yet, and SELinux would miss it",
-                       label);
+    if (!label_wanted(label) || label_usable(LABEL_SELINUX) || !note)
+        return;
     snprintf(text, sizeof(text),
              "config.json: linux.mountLabel: '%.100s' is not applied: SELinux is not enabled on "
              "this host, or has no policy",
              label);
-    if (note)
-        note(arg, text);
-    return 0;
+    note(arg, text);
+}
+
+/* selinux(8) "context=" gives a whole file system one label. What the kernel makes up, and shares
+ * with others, has labels of its own. */
+const char *label_mount_data(struct arena *arena, const char *type, const char *data,
+                             const char *label)
+{
+    static const char *const others[] = {"proc", "sysfs", "mqueue", "cgroup", "cgroup2"};
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (!strcmp(type, others[i]))
+            return data ? data : "";
+    return arena_text(arena, "%s%scontext=\"%s\"", data ? data : "", data && *data ? "," : "",
+                      label);
 }
 
 int label_open(const struct spec_process *process, int proc, int *ret_fd, struct err *err)

@@ -18,9 +18,11 @@ bool label_usable(enum label_module module);
 /* -EOPNOTSUPP when the process wants a label of a module that is not usable, -EINVAL when it wants
  * two: a process has one attribute for its exec. */
 int must_use label_check(const struct spec_process *process, struct err *err);
-/* linux.mountLabel is not applied to mounts: where SELinux is on that is -EOPNOTSUPP, else note
- * (may be NULL) hears of it. */
-int must_use label_check_mounts(const char *label, spec_note_fn note, void *arg, struct err *err);
+/* Where linux.mountLabel cannot be applied note (may be NULL) hears of it. */
+void label_check_mounts(const char *label, spec_note_fn note, void *arg);
+/* The file system's options with the label among them, NULL: no memory. */
+const char *label_mount_data(struct arena *arena, const char *type, const char *data,
+                             const char *label);
 
 /* Opens the attribute of this thread below proc, the runtime's own /proc; -1 in *ret_fd when there
  * is no label to set. */

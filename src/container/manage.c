@@ -5,6 +5,7 @@
 #include "container/container.h"
 #include "container/hooks.h"
 #include "container/notify.h"
+#include "container/rdt.h"
 #include "container/systemd.h"
 #include "container/wire.h"
 #include "host/file.h"
@@ -289,6 +290,17 @@ static bool manage_wait_end(int pidfd, int ms)
     return poll(&at, 1, ms) == 1;
 }
 
+static void manage_remove_rdt(const struct container_runtime *rt, const struct spec *spec,
+                              const char *id)
+{
+    const char *root = rdt_find(rt->arena);
+    struct err ignored;
+    struct rdt rdt;
+
+    if (root && rdt_parse(rt->arena, spec->intel_rdt, id, &rdt, &ignored) == 0)
+        rdt_remove(root, &rdt, id);
+}
+
 static int manage_poststop(const struct container_runtime *rt, struct container_info *c,
                            struct err *err)
 {
@@ -298,6 +310,8 @@ static int manage_poststop(const struct container_runtime *rt, struct container_
     if (!c->state.pid) /* it never had a process */
         return 0;
     r = container_read_spec(rt, c->dir, c->state.id, &spec, err);
+    if (!r && spec.intel_rdt)
+        manage_remove_rdt(rt, &spec, c->state.id);
     if (r < 0 || !spec.hook_count[SPEC_POSTSTOP])
         return r;
     return hooks_run(&spec, SPEC_POSTSTOP,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounts of the configuration, one after the other. Contract: container/mounts.h. */
 #include "container/mounts.h"
+#include "container/label.h"
 
 #include "base/cleanup.h"
 #include "container/names.h"
@@ -318,8 +319,13 @@ static int mounts_fs(struct mounts *m, const struct spec_mount *s, int target, b
 {
     uint64_t flags = s->flags & ~(uint64_t)(MS_REC | (late ? MS_RDONLY : 0));
     const char *source = s->source ? s->source : s->type;
-    const char *data = s->data;
+    const char *data = s->data, *label = m->spec->mount_label;
 
+    if (label && *label && label_usable(LABEL_SELINUX)) {
+        data = label_mount_data(m->spec->arena, s->type, data, label);
+        if (!data)
+            return mounts_fail(m, s, -ENOMEM, "");
+    }
     if (mounts_on(target, source, s, flags, data) == 0)
         return 0;
     if (errno == EPERM && !strcmp(s->type, "sysfs") && m->in_userns)

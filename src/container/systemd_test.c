@@ -192,13 +192,6 @@ static void test_properties(void **state)
     dbus_body_done(&b);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_message),         cmocka_unit_test(test_message_is_cut),
-        cmocka_unit_test(test_message_is_bent), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_lists),           cmocka_unit_test(test_properties),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+RUN_TESTS(cmocka_unit_test(test_message), cmocka_unit_test(test_message_is_cut),
+          cmocka_unit_test(test_message_is_bent), cmocka_unit_test(test_names),
+          cmocka_unit_test(test_lists), cmocka_unit_test(test_properties))
