@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+enum { CHILD_TICK_MS = 200 };
 enum { OUT, ERRORS, STATUS, FAILED, STREAMS }; /* FAILED: errno of an exec that failed */
 
 struct child_streams {
@@ -136,8 +137,10 @@ static int child_listen(struct child *c, struct child_streams *s)
     int r = 0;
 
     while (r == 0 && child_has_streams(s)) {
-        if (poll(s->end, STREAMS, -1) < 0 && errno != EINTR)
+        if (poll(s->end, STREAMS, c->tick ? CHILD_TICK_MS : -1) < 0 && errno != EINTR)
             return -errno;
+        if (c->tick)
+            c->tick(c->arg);
         for (int i = 0; r == 0 && i < STREAMS; i++)
             if (s->end[i].fd >= 0 && s->end[i].revents)
                 r = child_read(c, s, i);

@@ -20,6 +20,7 @@ struct child {
     size_t output_cap;
     void (*status)(void *arg, const char *line); /* NULL: no status descriptor */
     bool output_is_status;                       /* its lines of output are status lines too */
+    void (*tick)(void *arg); /* NULL, or called five times a second while it runs */
     void *arg;
     char errors[CHILD_ERRORS]; /* end of what it wrote to stderr */
 };

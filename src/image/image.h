@@ -22,6 +22,7 @@
 struct image_progress {
     void (*step)(void *arg, const char *text);   /* a step begins */
     void (*amount)(void *arg, unsigned percent); /* how far the step is, when known */
+    void (*note)(void *arg, const char *text);   /* a word on it that replaces the one before */
     void *arg;
 };
 

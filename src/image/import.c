@@ -10,6 +10,7 @@
 #include "image/layer.h"
 #include "image/manifest.h"
 #include "image/oci.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -402,6 +403,41 @@ static int import_skopeo_error(const struct child *c, struct err *err)
     return err_set(err, -EIO, "cannot be fetched; check the network and the name: %s", line);
 }
 
+struct import_fetch {
+    const struct image_progress *progress;
+    int dir; /* skopeo's layout: blobs lie below blobs/sha256, unfinished ones in itself */
+    uint64_t bytes;
+};
+
+static uint64_t import_bytes_in(int dir_fd, const char *name)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+    uint64_t bytes = 0;
+    struct stat st;
+
+    while (dir && (e = readdir(dir)))
+        if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_size;
+    if (dir)
+        (void)closedir(dir);
+    return bytes;
+}
+
+static void import_fetch_tick(void *arg)
+{
+    struct import_fetch *f = arg;
+    uint64_t bytes = import_bytes_in(f->dir, ".") + import_bytes_in(f->dir, "blobs/sha256");
+    char text[32];
+
+    if (bytes == f->bytes || !f->progress || !f->progress->note)
+        return;
+    f->bytes = bytes;
+    (void)snprintf(text, sizeof(text), "%.1f MB", (double)bytes / 1e6);
+    f->progress->note(f->progress->arg, text);
+}
+
 static int import_registry(struct image_store *s, const struct image_import *import,
                            struct err *err)
 {
@@ -410,7 +446,8 @@ static int import_registry(struct image_store *s, const struct image_import *imp
     CLEANUP(free) char *from = NULL;
     CLEANUP(free) char *to = NULL;
     const char *argv[20];
-    struct child c = {.argv = argv};
+    struct import_fetch fetch = {.progress = import->progress, .dir = dir};
+    struct child c = {.argv = argv, .tick = import_fetch_tick, .arg = &fetch};
     unsigned n = 0;
     int r;
 
