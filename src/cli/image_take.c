@@ -64,6 +64,8 @@ int run_pull_image(const char *reference, const char *name, enum vm_arch arch, b
 
     if (!full || !own)
         return err_set(err, -ENOMEM, "out of memory");
+    if (!*text)
+        return err_set(err, -EINVAL, "image pull: the reference is empty: HOST[:PORT]/NAME[:TAG]");
     import.plain = plain || pull_is_local(full);
     len = strlen(own);
     if (!name && len > 7 && !strcmp(own + len - 7, ":latest"))
@@ -155,6 +157,18 @@ static int import_oci(const struct cli_args *args, enum image_source source, con
     return image_import_oci(&import, ret, err);
 }
 
+/* A file that can be read but is no such disk is bad input, whatever is wrong with it. */
+static int import_disk_code(int r, struct err *err)
+{
+    static const int others[] = {-ENOENT, -EACCES, -EPERM, -ENOMEM, -EIO, -EBUSY, -EAGAIN};
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (r == others[i])
+            return r;
+    err->code = -EINVAL;
+    return err->code;
+}
+
 /* The disk as it is told to be: its size, and that nothing lies behind it. */
 static int import_disk_size(const char *path, const char *format, uint64_t *ret_size,
                             struct err *err)
@@ -164,7 +178,7 @@ static int import_disk_size(const char *path, const char *format, uint64_t *ret_
     int r = blk_store_open(&source, &store, err);
 
     if (r < 0)
-        return r;
+        return import_disk_code(r, err);
     *ret_size = store->info.size;
     (void)blk_store_close(store);
     return 0;

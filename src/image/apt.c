@@ -263,6 +263,9 @@ static int apt_show(struct apt *apt, const char *name, struct buf *out, struct e
         return 0;
     if (r == -ENOENT)
         return apt_run(apt, &c, "cannot make an image", err);
+    if (!apt_has_index(apt))
+        return err_set(err, -EIO, "Debian %s has no %s (mirror %s); choose another suite or --arch",
+                       apt->suite, vm_arch_debian_name(apt->arch), apt->mirror);
     return err_set(err, -EIO, "package %s: not in Debian %s for %s (mirror %s)", name, apt->suite,
                    vm_arch_debian_name(apt->arch), apt->mirror);
 }

@@ -341,9 +341,9 @@ static int import_archive(struct image_store *s, const struct image_import *impo
     int r;
 
     if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(err, -errno, "%s", strerror(errno));
+        return err_set(err, -errno, "%s: %s", import->path, strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return err_set(err, -EINVAL, "is no archive");
+        return err_set(err, -EINVAL, "%s: is no archive", import->path);
     if (pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && magic[0] == 0x1f && magic[1] == 0x8b)
         layer.kind = UNPACK_GZIP;
     layer.size = (uint64_t)st.st_size;
@@ -362,8 +362,10 @@ static int import_layout(struct image_store *s, const struct image_import *impor
 {
     CLEANUP(fd) int dir = open(import->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+    if (dir < 0 && errno == ENOTDIR)
+        return err_set(err, -EINVAL, "%s: is no folder, so no OCI layout", import->path);
     if (dir < 0)
-        return err_set(err, -errno, "%s", strerror(errno));
+        return err_set(err, -errno, "%s: %s", import->path, strerror(errno));
     return import_dir(s, dir, false, import->tag, import, err);
 }
 
