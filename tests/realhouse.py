@@ -4,6 +4,7 @@ import glob
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,12 @@ def until(what, seconds=20):
         if time.monotonic() > end:
             raise AssertionError('in vain')
         time.sleep(0.1)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
 
 
 def digest(path):

@@ -16,19 +16,13 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..'))
 import realhouse  # pylint: disable=wrong-import-position
-from realhouse import POSADA, equal, has, until  # pylint: disable=wrong-import-position,unused-import
+from realhouse import POSADA, equal, free_port, has, until  # pylint: disable=wrong-import-position,unused-import
 
 
 class House(realhouse.House):
     def put(self, name, path, where):
         """Copies a program of ours into a guest."""
         equal(self('cp', path, '%s:%s' % (name, where))[0], 0)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 class Served(http.server.BaseHTTPRequestHandler):

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 import realhouse  # pylint: disable=wrong-import-position
-from realhouse import POSADA, digest, equal, has  # pylint: disable=wrong-import-position,unused-import
+from realhouse import POSADA, digest, equal, free_port, has, until  # pylint: disable=wrong-import-position,unused-import
 
 
 class House(realhouse.House):
