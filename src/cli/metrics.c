@@ -2,7 +2,8 @@
 /*
  * posada stats --metrics: all guests as Prometheus text, exposition format 0.0.4: a family's HELP
  * and TYPE, then all its samples. Names: posada_ before, base units, _total behind counters. The
- * numbers of an engine become families by rule, so a new one needs nothing here.
+ * numbers of an engine become families by rule, and its process says which are present values, so a
+ * new one needs nothing here.
  */
 #include "cli/stats.h"
 
@@ -25,11 +26,6 @@ static const struct family guest_families[] = {
     {"posada_guest_exit_code", "gauge", "The exit code of the last run that has ended"},
     {"posada_guest_restarts", "gauge", "Restarts in a row by its restart policy"},
 };
-
-/* Present values; all other numbers count. */
-static const char *const metric_gauges[] = {
-    "blocks",     "code_bytes",     "guest_ram_bytes",     "guest_ram_resident_bytes",
-    "jit_blocks", "jit_code_bytes", "jit_code_bytes_room", "monitor_resident_bytes"};
 
 /* families: {NAME: {"type", "help", "samples": [TEXT]}}, in order. */
 static json_t *metric_family(json_t *families, const char *name, const char *type, const char *help)
@@ -63,19 +59,20 @@ static void metric_add(json_t *families, const struct family *family, const char
                           json_sprintf("{%s} %.15g", labels, value));
 }
 
-static bool metric_is_gauge(const char *name)
+/* Present values; all other numbers count. */
+static bool metric_is_gauge(const json_t *gauges, const char *name)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(metric_gauges); i++)
-        if (!strcmp(metric_gauges[i], name))
-            return true;
+    const json_t *gauge;
+    size_t i;
+
+    json_array_foreach(gauges, i, gauge) if (!strcmp(json_string_value(gauge), name)) return true;
     return false;
 }
 
 /* vcpu_cpu_ns: 5 -> posada_guest_vcpu_cpu_seconds_total{guest="a"} 5e-09 */
-static void metric_engine_number(json_t *families, const char *name, json_int_t value,
+static void metric_engine_number(json_t *families, const char *name, json_int_t value, bool gauge,
                                  const char *labels)
 {
-    bool gauge = metric_is_gauge(name);
     size_t len = strlen(name);
     bool ns = len > 3 && !strcmp(name + len - 3, "_ns");
     struct family family = {.type = gauge ? "gauge" : "counter"};
@@ -91,13 +88,14 @@ static void metric_engine_number(json_t *families, const char *name, json_int_t 
 
 static void metric_engine(json_t *families, const struct guest *guest, const char *labels)
 {
-    json_t *answer = NULL, *value;
+    json_t *answer = NULL, *value, *gauges;
     const char *name;
 
     if (stats_ask(guest, &answer, NULL) < 0)
         return; /* it has just ended */
-    json_object_foreach(json_object_get(answer, "stats"), name, value)
-        metric_engine_number(families, name, json_integer_value(value), labels);
+    gauges = json_object_get(answer, "gauges");
+    json_object_foreach(json_object_get(answer, "stats"), name, value) metric_engine_number(
+        families, name, json_integer_value(value), metric_is_gauge(gauges, name), labels);
     json_decref(answer);
 }
 

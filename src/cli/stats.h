@@ -5,7 +5,8 @@
 #include "vm/store.h"
 #include <jansson.h>
 
-/* A running guest's answer: {"engine", "stats": {NAME: number}} (docs/stats.md). */
+/* A running guest's answer: {"engine", "stats": {NAME: number}, "gauges": [NAME]} (docs/stats.md).
+ */
 int must_use stats_ask(const struct guest *guest, json_t **ret_answer, struct err *err);
 json_int_t stats_number(const json_t *stats, const char *name);
 

@@ -240,6 +240,13 @@ static json_t *op_numbers(const struct ctr *c, const json_t *data)
     return numbers;
 }
 
+/* Which of all the names below are present values. */
+static json_t *op_gauges(void)
+{
+    return json_pack("[s, s, s, s]", "guest_ram_bytes", "guest_ram_resident_bytes",
+                     "memory_max_bytes", "processes");
+}
+
 static void op_counted(struct ctr_question *q, const struct buf *out)
 {
     /* "No limit" is a number that jansson takes as a real one only. */
@@ -247,8 +254,9 @@ static void op_counted(struct ctr_question *q, const struct buf *out)
                                JSON_DISABLE_EOF_CHECK | JSON_DECODE_INT_AS_REAL, NULL);
 
     if (q->conn)
-        conn_answer(q->conn, json_pack("{s:s, s:o}", "engine", q->ctr->record.engine, "stats",
-                                       op_numbers(q->ctr, json_object_get(event, "data"))));
+        conn_answer(q->conn, json_pack("{s:s, s:o, s:o}", "engine", q->ctr->record.engine, "stats",
+                                       op_numbers(q->ctr, json_object_get(event, "data")), "gauges",
+                                       op_gauges()));
     json_decref(event);
 }
 
@@ -286,11 +294,12 @@ static void op_summed(struct ctr_question *q, const struct buf *out)
     if (q->conn)
         conn_answer(
             q->conn,
-            json_pack(
-                "{s:s, s:{s:I, s:I, s:I}}", "engine", q->ctr->record.engine, "stats", "vcpu_cpu_ns",
-                (json_int_t)(ticks * UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK)),
-                "guest_ram_resident_bytes", (json_int_t)(pages * (uint64_t)sysconf(_SC_PAGESIZE)),
-                "processes", (json_int_t)json_array_size(pids)));
+            json_pack("{s:s, s:{s:I, s:I, s:I}, s:o}", "engine", q->ctr->record.engine, "stats",
+                      "vcpu_cpu_ns",
+                      (json_int_t)(ticks * UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK)),
+                      "guest_ram_resident_bytes",
+                      (json_int_t)(pages * (uint64_t)sysconf(_SC_PAGESIZE)), "processes",
+                      (json_int_t)json_array_size(pids), "gauges", op_gauges()));
     json_decref(pids);
 }
 

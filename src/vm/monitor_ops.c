@@ -18,14 +18,22 @@ struct op {
     void (*run)(struct monitor *m, struct conn *conn, const json_t *request);
 };
 
-static json_t *op_numbers(const struct monitor *m)
+/* gauges: gets the names of those that are present values and do not count; NULL: not wanted. */
+static void op_number(const struct engine_stat *stat, json_t *numbers, json_t *gauges)
+{
+    json_object_set_new(numbers, stat->name, json_integer((json_int_t)stat->value));
+    if (gauges && stat->gauge)
+        json_array_append_new(gauges, json_string(stat->name));
+}
+
+static json_t *op_numbers(const struct monitor *m, json_t *gauges)
 {
     struct engine_stat stats[64];
     unsigned count = machine_stats(m->machine, stats, ARRAY_LEN(stats));
     json_t *numbers = json_object();
 
     for (unsigned i = 0; i < count; i++)
-        json_object_set_new(numbers, stats[i].name, json_integer((json_int_t)stats[i].value));
+        op_number(&stats[i], numbers, gauges);
     return numbers;
 }
 
@@ -34,27 +42,31 @@ static void op_status(struct monitor *m, struct conn *conn, const json_t *reques
     conn_answer(conn, json_pack("{s:s, s:s, s:b, s:b, s:s, s:o}", "state",
                                 vm_state_name(m->record.state), "reason", m->record.reason, "begun",
                                 m->begun, "agent", agent_host_ready(m->agent), "engine",
-                                m->record.engine, "stats", op_numbers(m)));
+                                m->record.engine, "stats", op_numbers(m, NULL)));
 }
 
 /* What the process has resident, as further numbers. */
-static void op_add_memory(const struct monitor *m, json_t *numbers)
+static void op_add_memory(const struct monitor *m, json_t *numbers, json_t *gauges)
 {
     struct memory_use use;
 
     if (m->memory_fd < 0 || memory_use_read(m->memory_fd, MEM_RAM_NAME, &use) < 0)
         return;
-    json_object_set_new(numbers, "guest_ram_bytes", json_integer((json_int_t)m->config.memory));
-    json_object_set_new(numbers, "guest_ram_resident_bytes", json_integer((json_int_t)use.named));
-    json_object_set_new(numbers, "monitor_resident_bytes", json_integer((json_int_t)use.rest));
+    const struct engine_stat stats[] = {{"guest_ram_bytes", m->config.memory, true},
+                                        {"guest_ram_resident_bytes", use.named, true},
+                                        {"monitor_resident_bytes", use.rest, true}};
+
+    for (size_t i = 0; i < ARRAY_LEN(stats); i++)
+        op_number(&stats[i], numbers, gauges);
 }
 
 static void op_stats(struct monitor *m, struct conn *conn, const json_t *request)
 {
-    json_t *numbers = op_numbers(m);
+    json_t *gauges = json_array(), *numbers = op_numbers(m, gauges);
 
-    op_add_memory(m, numbers);
-    conn_answer(conn, json_pack("{s:s, s:o}", "engine", m->record.engine, "stats", numbers));
+    op_add_memory(m, numbers, gauges);
+    conn_answer(conn, json_pack("{s:s, s:o, s:o}", "engine", m->record.engine, "stats", numbers,
+                                "gauges", gauges));
 }
 
 /* The owner's coming also starts the guest. */

@@ -259,5 +259,6 @@ struct clock *machine_clock(struct machine *m)
 unsigned machine_stats(struct machine *m, struct engine_stat *stats, unsigned room)
 {
     stats[0] = (struct engine_stat){.name = "fakes", .value = 1};
-    return 1;
+    stats[1] = (struct engine_stat){.name = "fake_level", .value = 5, .gauge = true};
+    return 2;
 }
