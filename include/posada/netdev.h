@@ -36,6 +36,9 @@ struct netdev_ops {
     int must_use (*send)(struct netdev *dev, const struct net_frame *frame);
     void (*poll)(struct netdev *dev); /* the front end has room again after -EAGAIN */
     void (*close)(struct netdev *dev);
+    /* Optional: a driver has begun, which of the back end's offloads takes these (NET_F_GUEST_*).
+     */
+    void (*driver_takes)(struct netdev *dev, uint32_t offloads);
 };
 
 struct netdev_front {

@@ -170,6 +170,14 @@ static void limit_free(struct net_limit *l)
     free(l);
 }
 
+static void limit_driver_takes(struct netdev *dev, uint32_t offloads)
+{
+    struct net_limit *l = limit_of(dev);
+
+    if (l->inner->ops->driver_takes)
+        l->inner->ops->driver_takes(l->inner, offloads);
+}
+
 static void limit_close(struct netdev *dev)
 {
     struct net_limit *l = limit_of(dev);
@@ -189,7 +197,8 @@ void net_limit_set(struct netdev *dev, const struct net_rates *rates)
 int net_limit_new(struct loop *loop, struct netdev *inner, const struct net_rates *rates,
                   struct netdev **ret_dev, struct err *err)
 {
-    static const struct netdev_ops ops = {"limit", limit_send, limit_poll, limit_close};
+    static const struct netdev_ops ops = {"limit", limit_send, limit_poll, limit_close,
+                                          limit_driver_takes};
     struct net_limit *l = calloc(1, sizeof(*l));
 
     if (l) {

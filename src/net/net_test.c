@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Forwards as text, the switch, addresses by DHCP, and a port whose other side is hostile. */
+#include "base/bits.h"
 #include "base/endian.h"
 #include "base/net_frame.h"
 #include "base/unit_test.h"
@@ -8,8 +9,15 @@
 #include "net/forward.h"
 #include "net/port.h"
 #include "net/switch.h"
+#include "net/tap.h"
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -389,10 +397,42 @@ static void test_port_goes_on_with_another_peer(void **state)
     port_down(&t);
 }
 
+/* --- A tap, in a network namespace of this process's own --- */
+static unsigned tap_segments(int fd)
+{
+    struct ethtool_value value = {.cmd = ETHTOOL_GTSO};
+    struct ifreq r = {0};
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+    assert_int_equal(ioctl(fd, TUNGETIFF, &r), 0);
+    r.ifr_data = (char *)&value;
+    assert_int_equal(ioctl(s, SIOCETHTOOL, &r), 0);
+    close(s);
+    return value.data;
+}
+
+static void test_tap_does_what_the_driver_cannot(void **state)
+{
+    struct err err;
+    int fd;
+
+    if (unshare(CLONE_NEWNET) < 0 || net_tap_open("ptest", &fd, &err) < 0)
+        skip();
+    assert_int_equal(tap_segments(fd), 1);
+    net_tap_offload(fd, 0);
+    assert_int_equal(tap_segments(fd), 0);
+    net_tap_offload(fd, (uint32_t)BIT(NET_F_GUEST_TSO4));
+    assert_int_equal(tap_segments(fd), 1);
+    net_tap_offload(fd, (uint32_t)BIT(NET_F_GUEST_ECN)); /* nothing without segments */
+    assert_int_equal(tap_segments(fd), 0);
+    close(fd);
+}
+
 RUN_TESTS(cmocka_unit_test(test_forwards), cmocka_unit_test(test_switch),
           cmocka_unit_test(test_switch_is_not_filled_by_one), cmocka_unit_test(test_subnets),
           cmocka_unit_test(test_dhcp), cmocka_unit_test(test_dhcp_asked),
           cmocka_unit_test(test_port_with_a_hostile_peer),
           cmocka_unit_test(test_port_waits_for_a_slow_guest),
           cmocka_unit_test(test_port_tells_when_it_is_full_and_when_it_is_over),
-          cmocka_unit_test(test_port_goes_on_with_another_peer))
+          cmocka_unit_test(test_port_goes_on_with_another_peer),
+          cmocka_unit_test(test_tap_does_what_the_driver_cannot))

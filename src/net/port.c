@@ -27,6 +27,7 @@ struct net_port {
     bool full;    /* send() said so: writable() is due */
     bool waiting; /* frame holds one for the guest */
     uint64_t bad; /* messages dropped */
+    void (*offload)(int fd, uint32_t offloads);
     void (*lost)(void *arg);
     void *arg;
     size_t length;
@@ -165,6 +166,14 @@ static void port_event(void *arg, int fd, unsigned events)
     port_watch(p);
 }
 
+static void port_driver_takes(struct netdev *dev, uint32_t offloads)
+{
+    struct net_port *p = port_of(dev);
+
+    if (p->fd >= 0 && p->offload)
+        p->offload(p->fd, offloads);
+}
+
 /* --- Life --- */
 int net_port_reconnect(struct netdev *dev, int fd)
 {
@@ -213,12 +222,13 @@ int net_port_new(struct loop *loop, int fd, const struct net_port_config *config
         free(p);
         return err_set(err, -ENOMEM, "network %s: out of memory", config->name);
     }
-    p->ops = (struct netdev_ops){config->kind, port_send, port_poll, port_close};
+    p->ops = (struct netdev_ops){config->kind, port_send, port_poll, port_close, port_driver_takes};
     p->dev = (struct netdev){.ops = &p->ops, .offloads = config->offloads, .mtu = config->mtu};
     (void)snprintf(p->dev.name, sizeof(p->dev.name), "%s", config->name);
     p->loop = loop;
     p->fd = fd;
     p->watched = EPOLLIN;
+    p->offload = config->offload;
     p->lost = config->lost;
     p->arg = config->arg;
     *ret_dev = &p->dev;

@@ -15,6 +15,8 @@ struct net_port_config {
     const char *name; /* for messages */
     uint32_t offloads;
     uint16_t mtu;
+    /* Optional: has the other side send no more than the guest's driver takes (netdev_ops). */
+    void (*offload)(int fd, uint32_t offloads);
     /* The other side is gone: the cable is out, frames are lost. */
     void (*lost)(void *arg);
     void *arg;

@@ -2,6 +2,7 @@
 /* Taps: Linux Documentation/networking/tuntap.rst. Frames stand behind virtio's 12-byte header. */
 #include "net/tap.h"
 
+#include "base/bits.h"
 #include "base/cleanup.h"
 #include "base/net_frame.h"
 #include <errno.h>
@@ -26,6 +27,26 @@ static int tap_failed(const char *name, const char *what, int code, struct err *
     return err_set(err, -code, "network 'tap:%s': cannot %s: %s", name, what, strerror(code));
 }
 
+const uint32_t net_tap_ioctls[] = {TUNSETOFFLOAD, 0};
+
+static int tap_set_offload(int fd, uint32_t offloads)
+{
+    unsigned long takes = TUN_F_CSUM;
+
+    if (offloads & BIT(NET_F_GUEST_TSO4))
+        takes |= TUN_F_TSO4;
+    if (offloads & BIT(NET_F_GUEST_TSO6))
+        takes |= TUN_F_TSO6;
+    if (takes & (TUN_F_TSO4 | TUN_F_TSO6) && offloads & BIT(NET_F_GUEST_ECN))
+        takes |= TUN_F_TSO_ECN;
+    return ioctl(fd, TUNSETOFFLOAD, takes);
+}
+
+void net_tap_offload(int fd, uint32_t offloads)
+{
+    (void)!tap_set_offload(fd, offloads); /* it took more when it was opened */
+}
+
 static int tap_attach(int fd, const char *name, struct err *err)
 {
     struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
@@ -34,8 +55,7 @@ static int tap_attach(int fd, const char *name, struct err *err)
     (void)snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
     if (ioctl(fd, TUNSETIFF, &r) < 0)
         return tap_failed(name, "open the interface", errno, err);
-    if (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0 ||
-        ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN) < 0)
+    if (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0 || tap_set_offload(fd, UINT32_MAX) < 0)
         return tap_failed(name, "set up its offloads", errno, err);
     return 0;
 }

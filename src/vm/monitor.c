@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+enum { MONITOR_IOCTLS_MAX = 64 };
 enum { TRACE_RECORDS = 1 << 20 }; /* the last so many: 64 MiB */
 #define TRACE_ALL "insn,mem,irq,mmio,mmu,block"
 
@@ -454,6 +455,18 @@ static int monitor_open_trace(const struct monitor *m, struct err *err)
     return trace_open(path, colon ? colon + 1 : TRACE_ALL, TRACE_RECORDS, err);
 }
 
+/* What engine and networks ask of their descriptors, 0-terminated. */
+static void monitor_ioctls(const struct monitor *m, uint32_t ret[MONITOR_IOCTLS_MAX])
+{
+    const struct engine *engine = machine_engine(m->machine); /* NULL: a machine of the tests */
+    const uint32_t *own = engine ? engine->ops->ioctls : NULL;
+    size_t n = networks_ioctls(&m->config, ret, MONITOR_IOCTLS_MAX - 1);
+
+    while (own && *own && n < MONITOR_IOCTLS_MAX - 1)
+        ret[n++] = *own++;
+    ret[n] = 0;
+}
+
 static int monitor_lock_in(struct monitor *m, struct err *err)
 {
     static const char *const own_files[] = {"state.json",
@@ -467,19 +480,20 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
                                             "output.log.1.times",
                                             FIRMWARE_VARS_FILE,
                                             NULL};
-    const struct engine *engine = machine_engine(m->machine); /* NULL: a machine of the tests */
+    uint32_t ioctls[MONITOR_IOCTLS_MAX];
     struct sandbox_missing missing;
     struct sandbox_config sandbox = {
         .own_files = own_files,
         .dir_fd = m->guest->dir_fd,
         .uuid = m->config.uuid,
         .name = m->guest->name,
-        .ioctls = engine ? engine->ops->ioctls : NULL,
+        .ioctls = ioctls,
     };
     int r = sandbox_level_parse(m->config.sandbox, &sandbox.level);
 
     if (r < 0)
         return err_set(err, r, "sandbox '%.20s': expected strict or thin", m->config.sandbox);
+    monitor_ioctls(m, ioctls);
     r = sandbox_enter(&sandbox, &missing, err);
     if (!r && missing.text[0])
         log_warn("guest '%s': its sandbox is thinner than it should be, this host lacks: %s",

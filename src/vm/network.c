@@ -154,6 +154,7 @@ static int network_open_tap(struct network *net, struct loop *loop, struct err *
 {
     const struct net_port_config port = {
         .kind = "tap",
+        .offload = net_tap_offload,
         .name = net->name,
         .offloads = (uint32_t)(BIT(NET_F_CSUM) | BIT(NET_F_GUEST_TSO4) | BIT(NET_F_GUEST_TSO6) |
                                BIT(NET_F_GUEST_ECN) | BIT(NET_F_HOST_TSO4) | BIT(NET_F_HOST_TSO6) |
@@ -218,6 +219,17 @@ int networks_reconnect(struct networks *n, unsigned number, int fd)
         return net_port_reconnect(n->net[number].port, fd);
     close(fd);
     return -EINVAL;
+}
+
+size_t networks_ioctls(const struct vm_config *config, uint32_t *ret, size_t room)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < config->net_count; i++)
+        if (network_is_tap(config->net[i].network) && !n)
+            for (; net_tap_ioctls[n] && n < room; n++)
+                ret[n] = net_tap_ioctls[n];
+    return n;
 }
 
 void networks_close(struct networks *n)

@@ -58,6 +58,8 @@ int must_use networks_open(struct networks *n, struct loop *loop, const struct v
 int must_use networks_reconnect(struct networks *n, unsigned number, int fd);
 /* New limits for all of them: text of net/limit.h, NULL for none. */
 int must_use networks_set_rate(struct networks *n, const char *rate, struct err *err);
+/* Requests of ioctl(2) that the monitor goes on making for its networks; how many. */
+size_t networks_ioctls(const struct vm_config *config, uint32_t *ret, size_t room);
 void networks_close(struct networks *n);
 /* After the guest's end: nothing of its networks, and of its vsock, is left behind. */
 void networks_tidy(const struct vm_config *config);

@@ -404,6 +404,17 @@ static void net_handle(struct virtio_device *v, struct virtq *q)
         net_ask_backend(net);
 }
 
+/* Also behind a load: the back end is another one then. */
+static void net_started(struct virtio_device *v)
+{
+    const uint64_t takes = BIT(NET_F_GUEST_CSUM) | BIT(NET_F_GUEST_TSO4) | BIT(NET_F_GUEST_TSO6) |
+                           BIT(NET_F_GUEST_ECN);
+    struct netdev *backend = net_of(v)->backend;
+
+    if (backend && backend->ops->driver_takes)
+        backend->ops->driver_takes(backend, (uint32_t)(v->driver_features & takes));
+}
+
 static void net_reset(struct virtio_device *v, struct virtq *q)
 {
     struct virtio_net *net = net_of(v);
@@ -430,12 +441,15 @@ static void net_settle(struct device *dev)
         net->active = 1;
     net_fill_config(net);
     virtio_settle(dev);
+    if (virtio_running(&net->v))
+        net_started(&net->v);
 }
 
 static const struct virtio_class net_class = {
     .id = VIRTIO_ID_NET,
     .pci_class = 0x020000, /* Ethernet controller */
     .handle = net_handle,
+    .started = net_started,
     .reset = net_reset,
 };
 

@@ -23,6 +23,7 @@ struct wire {
     bool full, reenters;
     unsigned sent, asked;
     struct net_frame last;
+    uint32_t takes;
     uint8_t bytes[NET_FRAME_MAX];
 };
 
@@ -51,7 +52,13 @@ static void wire_poll(struct netdev *dev)
     container_of(dev, struct wire, dev)->asked++;
 }
 
-static const struct netdev_ops wire_ops = {.kind = "wire", .send = wire_send, .poll = wire_poll};
+static void wire_driver_takes(struct netdev *dev, uint32_t offloads)
+{
+    container_of(dev, struct wire, dev)->takes = offloads;
+}
+
+static const struct netdev_ops wire_ops = {
+    .kind = "wire", .send = wire_send, .poll = wire_poll, .driver_takes = wire_driver_takes};
 
 struct fixture {
     struct drv d;
@@ -512,6 +519,24 @@ static void test_flows_spread_over_pairs(void **state)
     down(&f);
 }
 
+/* The back end hears of each driver what it takes, and of nothing that was not negotiated. */
+static void test_back_end_knows_the_driver(void **state)
+{
+    const uint32_t all = (uint32_t)(BIT(NET_F_GUEST_CSUM) | BIT(NET_F_GUEST_TSO4) |
+                                    BIT(NET_F_GUEST_TSO6) | BIT(NET_F_GUEST_ECN));
+    struct fixture f;
+
+    up(&f, all | BIT(NET_F_HOST_TSO4) | BIT(F_MRG), 1);
+    assert_int_equal(f.w.takes, all);
+    drv_write(&f.d, 20, 1, 0); /* another driver, without large segments */
+    drv_start(&f.d, BIT(NET_F_GUEST_CSUM));
+    assert_int_equal(f.w.takes, BIT(NET_F_GUEST_CSUM));
+    drv_write(&f.d, 20, 1, 0);
+    drv_start(&f.d, 0);
+    assert_int_equal(f.w.takes, 0);
+    down(&f);
+}
+
 RUN_TESTS(cmocka_unit_test(test_sends), cmocka_unit_test(test_full_back_end_keeps_frames),
           cmocka_unit_test(test_headers), cmocka_unit_test(test_hostile_shapes),
           cmocka_unit_test(test_receives), cmocka_unit_test(test_merges),
@@ -519,4 +544,5 @@ RUN_TESTS(cmocka_unit_test(test_sends), cmocka_unit_test(test_full_back_end_keep
           cmocka_unit_test(test_reset_in_traffic), cmocka_unit_test(test_cable),
           cmocka_unit_test(test_control), cmocka_unit_test(test_control_without_an_answer),
           cmocka_unit_test(test_control_queue_moves),
-          cmocka_unit_test(test_flows_spread_over_pairs))
+          cmocka_unit_test(test_flows_spread_over_pairs),
+          cmocka_unit_test(test_back_end_knows_the_driver))
