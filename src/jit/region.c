@@ -12,12 +12,26 @@
 #include <string.h>
 #include <time.h>
 
-static bool region_takes(const struct ir_block *b)
+static bool region_takes(const struct ir_insn *op)
 {
-    for (unsigned i = 0; i < b->op_count; i++)
-        if (b->op[i].op == IR_HELPER || (b->op[i].op == IR_FENCE && b->op[i].aux == IR_FENCE_CODE))
-            return false;
-    return b->insn_count && b->op[b->op_count - 1].op != IR_TRAP;
+    return op->op != IR_HELPER && op->op != IR_TRAP &&
+           !(op->op == IR_FENCE && op->aux == IR_FENCE_CODE);
+}
+
+/* Ends the block before the first instruction that a region does not take: often it only happens to
+ * follow the loop. False: nothing is left. */
+static bool region_trim(struct ir_block *b)
+{
+    unsigned i = 0;
+
+    while (i < b->op_count && region_takes(&b->op[i]))
+        i++;
+    if (i == b->op_count)
+        return b->insn_count;
+    if (!b->op[i].insn)
+        return false;
+    region_cut(b, b->op[i].insn - 1u);
+    return true;
 }
 
 /* Lifts one more member. False: it cannot be one. */
@@ -29,7 +43,7 @@ static bool region_add(struct jit_vcpu *v, const struct jit_block *head, uint32_
     uint64_t page = GUEST_PAGE_SIZE - 1;
 
     if (!jit_lift(v, (head->va & ~page) | offset, GPA((head->gpa & ~page) | offset), GPA(0)) ||
-        !region_takes(&jit->ir))
+        !region_trim(&jit->ir))
         return false;
     memset(m, 0, offsetof(struct region_member, cover));
     m->offset = offset;

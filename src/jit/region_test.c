@@ -198,6 +198,11 @@ static struct insn random_insn(unsigned n)
         i.kind = pick(2) ? BYTE : ANDI;
         i.imm = (1 << pick(10)) - 1;
         i.dst = (uint8_t)(13 + pick(3));
+        if (!pick(3)) {
+            i.kind = pick(2) ? SHLI : SHRI;
+            i.a = i.kind == SHLI ? i.dst : i.a;
+            i.imm = i.kind == SHLI ? 1 + (int)pick(5) : 50 + (int)pick(14);
+        }
         break;
     case 3:
         i.kind = ADD;
@@ -460,6 +465,39 @@ static void test_loops(void **state)
     random_programs(STRESS_TIER2 | (getenv("T2X") ? STRESS_LOCKSTEP : 0));
 }
 
+/* A loop that writes to its own page runs as it was at most until it jumps back: here it would for
+ * hours. */
+static void change_code(void *arg, gpa_t gpa, uint64_t len)
+{
+    jit_code_written(arg, gpa, len);
+    program[3].kind = STOP;
+}
+
+static void test_loop_that_ends_itself(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    program[0] = (struct insn){.kind = ADDI, .dst = 1, .a = 1, .imm = 1};
+    program[1] = (struct insn){.kind = BRANCH, .a = 1, .b = 2, .aux = IR_NE, .target = 3};
+    program[2] = (struct insn){.kind = STORE, .a = 8, .b = 1, .aux = IR_MEM_64};
+    program[3] = (struct insn){.kind = LOOP, .target = 0};
+    program[4] = (struct insn){.kind = STOP};
+    program_insns = 5;
+    pair_init(&p, 0);
+    mem_on_code_write(p.jitted->cpu.mem, change_code, p.jit);
+    start(&p);
+    p.jitted->cpu.slot[1] = 0;
+    p.jitted->cpu.slot[2] = 100000;
+    p.jitted->cpu.slot[8] = pc_of(3);
+    p.jitted->cpu.slot[FUEL] = UINT64_C(1) << 42;
+    run_jitted(&p);
+    assert_int_equal(p.jitted->cpu.exit, CPU_EXIT_DEBUG);
+    assert_int_equal(p.jitted->cpu.slot[1], 100001); /* once more through the head */
+    assert_int_equal(stat_of(p.jit, "jit_regions_dropped"), 1);
+    pair_done(&p);
+}
+
 static void test_hot_loops(void **state)
 {
     (void)state;
@@ -485,5 +523,5 @@ static void test_loops_in_lockstep(void **state)
 }
 
 RUN_TESTS(cmocka_unit_test(test_loops), cmocka_unit_test(test_hot_loops),
-          cmocka_unit_test(test_interrupted_loops), cmocka_unit_test(test_loops_with_tiny_tlb),
-          cmocka_unit_test(test_loops_in_lockstep))
+          cmocka_unit_test(test_loop_that_ends_itself), cmocka_unit_test(test_interrupted_loops),
+          cmocka_unit_test(test_loops_with_tiny_tlb), cmocka_unit_test(test_loops_in_lockstep))
