@@ -227,11 +227,6 @@ static int become_user(struct become *b)
         if (r < 0)
             return err_set(b->err, r, "capabilities: bounding set: %s", strerror(-r));
     }
-    if (!p->no_new_privs) { /* takes CAP_SYS_ADMIN, so before that is gone */
-        r = become_filter(b);
-        if (r < 0)
-            return r;
-    }
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return err_set(b->err, -errno, "keep-caps: %s", strerror(errno));
     r = become_groups(b);
@@ -299,6 +294,16 @@ static int become_last(struct become *b)
     }
     (void)!caps_raise();
     r = label_set(b->process, b->label_fd, b->err);
+    if (r < 0)
+        return r;
+    become_signals();
+    /* No descriptor of ours may survive: everything is close-on-exec, and this makes sure. */
+    if (syscall(SYS_close_range, 3 + b->keep_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+        return err_set(b->err, -errno, "close_range: %s", strerror(errno));
+    /* It takes CAP_SYS_ADMIN, so before that is gone; but after all that a profile may forbid, for
+     * it is written for the program: many do not know close_range(2). */
+    if (!b->process->no_new_privs)
+        r = become_filter(b);
     return r < 0 ? r : become_capabilities(b);
 }
 
@@ -321,10 +326,6 @@ int become_exec(struct become *b)
     r = become_last(b);
     if (r < 0)
         return r;
-    become_signals();
-    /* No descriptor of ours may survive: everything is close-on-exec, and this makes sure. */
-    if (syscall(SYS_close_range, 3 + b->keep_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
-        return err_set(b->err, -errno, "close_range: %s", strerror(errno));
     if (b->process->no_new_privs) {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
             return err_set(b->err, -errno, "no_new_privs: %s", strerror(errno));
