@@ -103,7 +103,7 @@ static int create_check(struct create *m)
     const struct spec *s = &m->spec;
     const char *handler = spec_annotation(s, "run.oci.handler");
 
-    if (!s->process.given)
+    if (!s->process.given && !m->waits) /* runtime.md "Create": start needs it, create does not */
         return err_set(m->err, -EINVAL, "config.json: process is missing: there is nothing to run");
     if (!spec_namespace(s, CLONE_NEWNS))
         return err_set(m->err, -EINVAL,
@@ -621,6 +621,7 @@ int container_create(const struct container_runtime *rt, const struct container_
     int r;
 
     create_init(&m, rt, c, err);
+    m.waits = true;
     r = create_all(&m, true);
     if (!r) { /* it closes the wire once it no longer depends on us */
         r = create_wait_exec(&m);

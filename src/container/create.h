@@ -23,6 +23,7 @@ struct create {
     struct rdt rdt;
     int root, dir, lock, wire, master, notify;
     pid_t pid;
+    bool waits;   /* for a start: the program may be missing until then */
     char *config; /* the text, config_len long */
     size_t config_len;
     struct err *err;

@@ -265,7 +265,9 @@ static int init_set_up(struct init *in)
     if (!r)
         r = mounts_pivot(&in->mounts);
     in->become.root = in->mounts.root;
-    return r ? r : become_find(&in->become);
+    if (r < 0 || !in->spec->process.given) /* start will say so */
+        return r;
+    return become_find(&in->become);
 }
 
 /* A created container sits here until "start" connects; whatever fails later is told there. */
@@ -301,6 +303,9 @@ static int init_go(struct init *in)
     if (in->start >= 0)
         close(take_fd(&in->wire));
     r = init_wait_for_start(in);
+    if (!r && !in->spec->process.given)
+        r = err_set(&in->err, -EINVAL,
+                    "config.json: process is missing: there is nothing to start");
     if (!r && in->spec->hook_count[SPEC_START_CONTAINER])
         r = hooks_run(in->spec, SPEC_START_CONTAINER, init_hook_state(in, "created"), &in->err);
     return r < 0 ? r : become_exec(&in->become);
