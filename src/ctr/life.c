@@ -127,6 +127,13 @@ static void ctr_settle(struct ctr *c)
     ctr_over(c);
 }
 
+/* On the loop's next turn: whoever calls may be a request of a connection of ours. */
+static void ctr_close(struct ctr *c)
+{
+    c->phase = CTR_OVER;
+    loop_timer_set(c->timer, 0);
+}
+
 /* --- once more --- */
 
 bool ctr_is_due(struct ctr *c)
@@ -175,8 +182,7 @@ static void ctr_on_deleted(void *arg, int code, const struct buf *out, const str
         ctr_wait_again(c);
         return;
     }
-    c->phase = CTR_OVER;
-    ctr_settle(c);
+    ctr_close(c);
 }
 
 static void ctr_delete(struct ctr *c)
@@ -251,8 +257,7 @@ void ctr_end_unborn(struct ctr *c, const char *why)
     c->record.reason[0] = '\0';
     ctr_sync(c);
     control_each(c->control, ctr_tell_end, c);
-    c->phase = CTR_OVER;
-    ctr_settle(c);
+    ctr_close(c);
 }
 
 /* --- the end by request --- */

@@ -31,6 +31,7 @@ struct control {
     struct conn *conns;
     unsigned count;
     bool reaping; /* conn_reap() is posted */
+    bool gone;    /* and frees it all */
 };
 
 /* --- life and death --- */
@@ -66,6 +67,10 @@ static void conn_reap(void *arg)
     struct control *c = arg;
 
     c->reaping = false;
+    if (c->gone) {
+        free(c);
+        return;
+    }
     for (struct conn *conn = c->conns; conn; conn = conn->next)
         if (conn->failed)
             conn_kill(conn);
@@ -460,7 +465,10 @@ void control_free(struct control *c)
         loop_unwatch(c->loop, c->listen_fd);
         close(c->listen_fd);
     }
-    free(c);
+    c->conns = NULL;
+    c->gone = c->reaping;
+    if (!c->gone)
+        free(c);
 }
 
 bool control_idle(const struct control *c)
