@@ -10,6 +10,7 @@
 #include "engine/kvm/kvm.h"
 #include "mem/mem.h"
 #include "state/state.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -307,6 +308,151 @@ static void test_state(struct small *s)
     small_free(&other);
 }
 
+/* --- The whole state, to the kernel and back --- */
+static void round_segments(struct x86_cpu *x)
+{
+    for (unsigned i = 0; i < X86_SEGMENTS; i++) {
+        x->seg_selector[i] = 8 + 8 * i;
+        x->seg_base[i] = i == X86_FS || i == X86_GS ? 0x7000000 + i : x->seg_base[i];
+    }
+    x86_set_flat(x, X86_TR, 0x40, 0x8b);
+    x->seg_base[X86_TR] = 0x3400;
+    x->seg_limit[X86_TR] = 0x67;
+    x->gdt_base = 0x2000;
+    x->gdt_limit = 0x4f;
+    x->idt_base = 0x3000;
+    x->idt_limit = 0x7ff;
+}
+
+static void round_registers(struct x86_cpu *x)
+{
+    for (unsigned i = 0; i < X86_SLOTS; i++)
+        x->cpu.slot[i] = 0x1122334455667700 + i;
+    x->cpu.pc = CODE + 3;
+    x->rflags = 0x8d7; /* without interrupts */
+    x->cr2 = 0xdead0123;
+    x->cr3 = 0x8000;
+    x->cr4 = 0x6b0; /* PSE, PAE, MCE or none, PGE, OSFXSR, OSXMMEXCPT */
+    x->cr4 &= ~(uint64_t)0x40;
+    x->cr8 = 3;
+    x->efer = 1 | X86_EFER_NXE;
+    for (unsigned i = 0; i < 4; i++)
+        x->dr[i] = 0x1000 * (i + 1);
+    x->dr6 = 0xffff0ff1;
+    x->dr7 = 0x455;
+}
+
+static void round_msrs(struct x86_cpu *x)
+{
+    x->msr.star = UINT64_C(0x0023001000000000);
+    x->msr.lstar = UINT64_C(0xffffffff81000123);
+    x->msr.cstar = UINT64_C(0xffffffff81000456);
+    x->msr.sfmask = 0x47700;
+    x->msr.kernel_gs_base = UINT64_C(0xffff888000001000);
+    x->msr.sysenter_cs = 0x10;
+    x->msr.sysenter_esp = 0x7100;
+    x->msr.sysenter_eip = 0x7200;
+    x->msr.pat = UINT64_C(0x0007010600070106);
+    x->msr.mtrr_def_type = 0xc06;
+    x->msr.mtrr_fix_64k = UINT64_C(0x0606060606060606);
+    x->msr.mtrr_base0 = 0x80000000;
+    x->msr.mtrr_mask0 = UINT64_C(0xff80000800);
+    x->msr.kvm_poll_control = 0;
+}
+
+static void round_rest(struct x86_cpu *x)
+{
+    st_le16(x->xsave, 0x27f);
+    st_le32(x->xsave + 24, 0x1fa0);
+    for (unsigned i = 0; i < 128; i++)
+        x->xsave[160 + i] = (uint8_t)(i + 1); /* XMM registers */
+    st_le64(x->xsave + 512, 3);
+    st_le32(x->lapic + 0x80, 0x30); /* as CR8, and the priority that follows from it */
+    st_le32(x->lapic + 0xa0, 0x30);
+    st_le32(x->lapic + 0xf0, 0x1ff);
+    st_le32(x->lapic + 0x270, 1 << 17); /* a request of vector 0x71 */
+    st_le32(x->lapic + 0x320, 0x100ec);
+    st_le32(x->lapic + 0x350, 0x700);
+    st_le32(x->lapic + 0x3e0, 0xb);
+    x->interrupt_shadow = 1;
+    x->nmi_masked = true;
+    x->activity = X86_HALTED;
+}
+
+static size_t field_size(const struct state_field *f)
+{
+    static const uint8_t size[] = {[STATE_TYPE_BOOL] = 1,
+                                   [STATE_TYPE_U8] = 1,
+                                   [STATE_TYPE_U16] = 2,
+                                   [STATE_TYPE_U32] = 4,
+                                   [STATE_TYPE_U64] = 8};
+
+    return (size_t)size[f->type] * f->count;
+}
+
+/* Time goes on while we look. */
+static bool field_is_time(const char *name)
+{
+    return strstr(name, "tsc") || strstr(name, "pv_clock");
+}
+
+/* The legacy part but the mask of MXCSR's bits, which is the processor's; the rest is unused. */
+static bool round_xsave_same(const struct x86_cpu *a, const struct x86_cpu *b)
+{
+    return !memcmp(a->xsave, b->xsave, 28) && !memcmp(a->xsave + 32, b->xsave + 32, 384) &&
+           (ld_le64(b->xsave + 512) & 3) == 3;
+}
+
+/* The first field that differs, NULL: none. */
+static const char *round_difference(const struct x86_cpu *a, const struct x86_cpu *b)
+{
+    for (const struct state_field *f = x86_cpu_ops.state; f->name; f++)
+        if (!field_is_time(f->name) && strcmp(f->name, "xsave") != 0 &&
+            memcmp((const char *)a + f->offset, (const char *)b + f->offset, field_size(f)) != 0)
+            return f->name;
+    return round_xsave_same(a, b) ? NULL : "xsave";
+}
+
+static void test_round_trip(struct small *s)
+{
+    static const uint8_t code[] = {0xeb, 0xfe};
+    CLEANUP(free) struct x86_cpu *before = malloc(sizeof(*before));
+    const char *differs = "nothing was asked";
+    struct err err = {0};
+    bool good;
+
+    small_enter(s, code, sizeof(code));
+    round_segments(s->x);
+    round_registers(s->x);
+    round_msrs(s->x);
+    round_rest(s->x);
+    good = before && !engine_kvm_ops.set_state(s->engine, 0, &err);
+    if (good)
+        memcpy(before, s->x, sizeof(*before));
+    cpu_attend(&s->x->cpu, ATTENTION_KICK); /* goes in, and comes out before the guest runs */
+    good = good && engine_kvm_ops.run(s->engine, 0, &err) == ENGINE_EXIT_KICK;
+    for (unsigned i = 0; good && i < X86_SLOTS; i++)
+        s->x->cpu.slot[i] = 0;
+    if (good) {
+        memset(s->x->xsave, 0x55, sizeof(s->x->xsave));
+        memset(s->x->lapic, 0x55, sizeof(s->x->lapic));
+        s->x->msr.star = s->x->msr.lstar = s->x->msr.pat = s->x->msr.mtrr_base0 = 0;
+        s->x->msr.kernel_gs_base = s->x->msr.sysenter_eip = s->x->msr.mtrr_fix_64k = 0;
+        s->x->cr2 = s->x->cr3 = s->x->cr4 = s->x->efer = s->x->dr7 = 0;
+        s->x->gdt_base = s->x->seg_base[X86_FS] = s->x->seg_limit[X86_TR] = 0;
+        s->x->interrupt_shadow = s->x->activity = 0;
+        s->x->nmi_masked = false;
+        good = !engine_kvm_ops.park(s->engine, 0, true, &err);
+    }
+    if (good) { /* the version is the controller's own */
+        memcpy(before->lapic + 0x30, s->x->lapic + 0x30, 4);
+        differs = round_difference(before, s->x);
+    }
+    if (differs && !*err.text)
+        err_set(&err, -EIO, "%s", differs);
+    verdict("the_whole_state_comes_back", good && !differs, &err);
+}
+
 /* One instruction at a time, and a register changed in between, as a debugger does. */
 static void test_debugger(struct small *s)
 {
@@ -367,6 +513,7 @@ int main(void)
     test_kick(&s);
     test_message(&s);
     test_state(&s);
+    test_round_trip(&s);
     test_debugger(&s);
     test_triple_fault(&s);
     small_free(&s);
