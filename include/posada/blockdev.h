@@ -46,6 +46,8 @@ struct blockdev_ops {
     /* Sets going what was submitted: call it after a batch. NULL: submit() has done that. A
      * completion must not call it. */
     void (*start)(struct blockdev *dev);
+    /* Before the first request, when the process is in its sandbox: starts threads. Optional. */
+    int must_use (*begin)(struct blockdev *dev);
     /* Waits until nothing is in flight. */
     void (*drain)(struct blockdev *dev);
     void (*close)(struct blockdev *dev); /* drains, closes, frees */

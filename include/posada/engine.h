@@ -88,6 +88,10 @@ struct engine_ops {
     /* Makes run() return soon after ATTENTION_KICK was set. Any thread. NULL: run() looks by
      * itself. */
     void (*kick)(struct engine *engine, unsigned index);
+    /* On the vCPU's thread, before it is locked in: what the engine needs of a thread. NULL:
+     * nothing.
+     */
+    void (*begin)(struct engine *engine, unsigned index);
     /* On the vCPU's thread when it stops running guest code for a while, and before it goes on:
      * struct cpu is the state in between. NULL: it always is. */
     int must_use (*park)(struct engine *engine, unsigned index, bool parked, struct err *err);

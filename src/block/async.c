@@ -185,6 +185,11 @@ static void async_drain(struct blockdev *dev)
     }
 }
 
+static int async_begin(struct blockdev *dev)
+{
+    return blk_pool_begin(async_of(dev)->pool);
+}
+
 /* --- Opening and closing --- */
 /* Accepts a half-open one. */
 static void async_free(struct async *a)
@@ -211,6 +216,7 @@ static void async_close(struct blockdev *dev)
 static const struct blockdev_ops async_ops = {
     .submit = async_submit,
     .start = async_start,
+    .begin = async_begin,
     .drain = async_drain,
     .close = async_close,
 };

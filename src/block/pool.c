@@ -9,6 +9,7 @@
 #include "pool.h"
 
 #include "host/loop.h"
+#include "host/sandbox_thread.h"
 #include "req_list.h"
 #include "store.h"
 
@@ -93,6 +94,7 @@ static void pool_hand_over(struct blk_pool *pool)
 static void *pool_worker(void *arg)
 {
     struct blk_pool *pool = arg;
+    bool locked_in = !sandbox_enter_thread(SANDBOX_WORKER);
     struct blk_req *req;
 
     pthread_mutex_lock(&pool->lock);
@@ -104,7 +106,7 @@ static void *pool_worker(void *arg)
             break;
         pool->running++;
         pthread_mutex_unlock(&pool->lock);
-        req->result = blk_store_io(pool->store, req);
+        req->result = locked_in ? blk_store_io(pool->store, req) : -EPERM;
         pthread_mutex_lock(&pool->lock);
         req_list_push(&pool->done, req);
         pthread_mutex_unlock(&pool->lock);
@@ -117,8 +119,9 @@ static void *pool_worker(void *arg)
     return NULL;
 }
 
-/* Workers take no signals: those belong to the loop. They start with the first request, not with
- * the disk: by then the process is in its sandbox, and threads inherit that. */
+/* Workers take no signals: those belong to the loop. They start when the guest does, or with the
+ * first request, not with the disk: by then the process is in its sandbox, and threads inherit
+ * that. */
 static int pool_start_workers(struct blk_pool *pool)
 {
     sigset_t all, old;
@@ -135,6 +138,11 @@ static int pool_start_workers(struct blk_pool *pool)
     return pool->workers ? 0 : -r; /* one will do */
 }
 
+int blk_pool_begin(struct blk_pool *pool)
+{
+    return pool->workers ? 0 : pool_start_workers(pool);
+}
+
 /* --- Requests --- */
 void blk_pool_answer(struct blk_pool *pool, struct blk_req *req, int result)
 {
@@ -147,7 +155,7 @@ void blk_pool_answer(struct blk_pool *pool, struct blk_req *req, int result)
 
 void blk_pool_add(struct blk_pool *pool, struct blk_req *req)
 {
-    int r = pool->workers ? 0 : pool_start_workers(pool);
+    int r = blk_pool_begin(pool);
 
     if (r) {
         blk_pool_answer(pool, req, r);

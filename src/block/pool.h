@@ -14,6 +14,9 @@ struct loop;
 /* The store stays the caller's and outlives the pool. */
 int must_use blk_pool_new(struct blk_store *store, struct loop *loop, struct blk_pool **ret_pool,
                           struct err *err);
+/* Starts the workers, once the process is sandboxed; else the first request does, on whatever
+ * thread it comes from. */
+int must_use blk_pool_begin(struct blk_pool *pool);
 /* Queues; done() is called later, never inside. */
 void blk_pool_add(struct blk_pool *pool, struct blk_req *req);
 /* done(req, result) later, without work. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A guest's output, bounded in memory and on disk. Contract: vm/guest_log.h. */
 #include "vm/guest_log.h"
+#include "host/loop.h"
 
 #include "base/buf.h"
 #include "base/endian.h"
@@ -23,6 +24,7 @@ struct guest_log {
     uint64_t stamped_ms;          /* the last piece's time; 0: the file has none yet */
     struct buf pending;           /* not yet in the file */
     uint8_t tail[GUEST_LOG_TAIL]; /* ring: the last bytes */
+    struct loop_timer *turn;      /* NULL: files are put aside at once */
     uint64_t total;               /* bytes ever added; total % GUEST_LOG_TAIL is the ring's end */
 };
 
@@ -67,6 +69,8 @@ void guest_log_close(struct guest_log *log)
 {
     if (!log)
         return;
+    loop_timer_free(log->turn);
+    log->turn = NULL;
     guest_log_flush(log);
     if (log->fd >= 0)
         close(log->fd);
@@ -111,19 +115,40 @@ static void log_stamp(struct guest_log *log)
     log->stamped_ms = now;
 }
 
-void guest_log_flush(struct guest_log *log)
+static void log_write(struct guest_log *log)
 {
     size_t len = log->pending.len;
+    bool full = log->file_size + len > GUEST_LOG_FILE_MAX || log->times_size > GUEST_LOG_FILE_MAX;
 
-    if (!len)
-        return;
-    if (log->file_size + len > GUEST_LOG_FILE_MAX || log->times_size > GUEST_LOG_FILE_MAX)
+    if (full && log->turn)
+        loop_timer_set(log->turn, 0);
+    else if (full)
         log_rotate(log);
     log_stamp(log);
     /* A full disk costs the log, not the guest. */
     if (log->fd >= 0 && file_write_all(log->fd, buf_data(&log->pending), len) == 0)
         log->file_size += len;
     buf_consume(&log->pending, len);
+}
+
+void guest_log_flush(struct guest_log *log)
+{
+    if (log->pending.len)
+        log_write(log);
+}
+
+static void log_on_turn(void *arg)
+{
+    struct guest_log *log = arg;
+
+    if (log->file_size > GUEST_LOG_FILE_MAX / 2 || log->times_size > GUEST_LOG_FILE_MAX / 2)
+        log_rotate(log); /* not twice for one full file */
+}
+
+int guest_log_turn_on(struct guest_log *log, struct loop *loop)
+{
+    log->turn = loop_timer_new(loop, log_on_turn, log);
+    return log->turn ? 0 : -ENOMEM;
 }
 
 static void log_ring(struct guest_log *log, const uint8_t *data, size_t len)
@@ -144,7 +169,7 @@ void guest_log_add(struct guest_log *log, const uint8_t *data, size_t len)
     log_ring(log, data, len);
     (void)!buf_append(&log->pending, data, len);
     if (log->pending.len >= LOG_PENDING_MAX)
-        guest_log_flush(log);
+        log_write(log);
 }
 
 void guest_log_tail(const struct guest_log *log,

@@ -410,9 +410,26 @@ int machine_new(const struct vm_config *config, struct loop *loop, pthread_mutex
 }
 
 /* --- Life --- */
+/* Their threads are born here, for a vCPU's thread may not be allowed to make any. */
+static int machine_begin_disks(struct machine *m, struct err *err)
+{
+    for (unsigned i = 0; i < m->config->disk_count; i++) {
+        struct blockdev *dev = m->disk[i];
+        int r = dev && dev->ops->begin ? dev->ops->begin(dev) : 0;
+
+        if (r)
+            return err_set(err, r, "disk '%s': cannot start its threads: %s", dev->name,
+                           strerror(-r));
+    }
+    return 0;
+}
+
 int machine_start(struct machine *m, struct err *err)
 {
-    int r = vcpus_start(m->vcpus, err);
+    int r = machine_begin_disks(m, err);
+
+    if (!r)
+        r = vcpus_start(m->vcpus, err);
 
     if (r)
         return r;

@@ -13,6 +13,7 @@
 #include "host/loop.h"
 #include "host/memory_use.h"
 #include "host/sandbox.h"
+#include "host/sandbox_thread.h"
 #include "vm/firmware.h"
 #include "vm/monitor_state.h"
 #include "vm/own.h"
@@ -373,6 +374,9 @@ static int monitor_open_streams(struct monitor *m, struct err *err)
 
     if (!r && m->config.command)
         r = guest_log_open(m->guest->dir_fd, "output.log", &m->output_log, err);
+    if (!r && (guest_log_turn_on(m->console_log, m->loop) ||
+               (m->output_log && guest_log_turn_on(m->output_log, m->loop))))
+        r = err_set(err, -ENOMEM, "out of memory");
     if (!r)
         r = console_new(m->loop, m->console_log, &m->console, err);
     if (r < 0)
@@ -494,6 +498,9 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
     if (r < 0)
         return err_set(err, r, "sandbox '%.20s': expected strict or thin", m->config.sandbox);
     monitor_ioctls(m, ioctls);
+    r = sandbox_prepare_threads(sandbox.ioctls, err);
+    if (r < 0)
+        return r;
     r = sandbox_enter(&sandbox, &missing, err);
     if (!r && missing.text[0])
         log_warn("guest '%s': its sandbox is thinner than it should be, this host lacks: %s",

@@ -12,6 +12,7 @@
  */
 #include "vm/vcpu.h"
 #include "base/bits.h"
+#include "host/sandbox_thread.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -298,11 +299,31 @@ static void vcpu_park(struct vcpu *v)
         (void)vcpu_park_engine(v, false);
 }
 
+/* Engines that ask the kernel to run guest code live on a short list of system calls; those that
+ * translate it need more. */
+static void vcpu_lock_in(struct vcpu *v)
+{
+    struct engine *engine = v->group->config.engine;
+    struct err err;
+    int r;
+
+    if (engine->ops->begin)
+        engine->ops->begin(engine, v->index);
+    if (!engine->ops->ioctls)
+        return;
+    r = sandbox_enter_thread(SANDBOX_VCPU);
+    if (!r)
+        return;
+    err_set(&err, r, "vCPU %u: its thread cannot be locked in: %s", v->index, strerror(-r));
+    vcpu_fail(v, &err);
+}
+
 static void *vcpu_thread(void *arg)
 {
     struct vcpu *v = (struct vcpu *)arg;
     struct vcpus *g = v->group;
 
+    vcpu_lock_in(v);
     while (!atomic_load(&g->stop)) {
         if (vcpu_kicked(v))
             vcpu_take_kick(v);

@@ -8,6 +8,7 @@
 #include "cpu/x86/x86.h"
 #include "engine/kvm/kvm.h"
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum { KVM_VCPUS_MAX = 64, KVM_SLOTS_MAX = 8, KVM_ROM_SLOT = KVM_SLOTS_MAX, KVM_PINS = 24 };
@@ -31,6 +32,7 @@ struct kvm_vcpu {
     struct kvm_run *run;
     struct x86_cpu *x86;
     _Atomic int thread;  /* its id, 0 before the first run */
+    pthread_t self;      /* the same; before `running` is set */
     atomic_bool running; /* in KVM_RUN, or about to be */
     bool loaded;         /* the kernel has the state */
     bool clock_stopped;  /* parked, and nothing but time was held */
@@ -50,6 +52,7 @@ struct kvm_engine {
     struct engine engine; /* must be first */
     struct mem *mem;
     int kvm, vm; /* descriptors */
+    int pid;     /* ours: a vCPU's thread may not ask */
     size_t run_size;
     unsigned vcpu_count;
     struct kvm_vcpu vcpu[KVM_VCPUS_MAX];
@@ -98,6 +101,7 @@ int must_use kvm_cpuid_push(struct kvm_vcpu *v, struct err *err);
 /* run.c */
 enum engine_exit kvm_run(struct engine *engine, unsigned index, struct err *err);
 void kvm_kick(struct engine *engine, unsigned index);
+void kvm_begin(struct engine *engine, unsigned index);
 int must_use kvm_finish_access(struct kvm_vcpu *v, struct err *err);
 int must_use kvm_run_init(struct err *err);
 

@@ -185,6 +185,7 @@ static int kvm_create(const struct engine_config *config, struct engine **ret_en
     e->engine.ops = &engine_kvm_ops;
     e->mem = config->mem;
     e->kvm = e->vm = -1;
+    e->pid = (int)getpid();
     r = kvm_build(e, config, err);
     if (r) {
         kvm_destroy(&e->engine);
@@ -327,6 +328,7 @@ const struct engine_ops engine_kvm_ops = {
     .reset = kvm_reset,
     .map = kvm_map,
     .kick = kvm_kick,
+    .begin = kvm_begin,
     .park = kvm_park,
     .run = kvm_run,
     .debug = kvm_debug,

@@ -50,8 +50,8 @@ void kvm_kick(struct engine *engine, unsigned index)
 
     *(volatile __u8 *)&v->run->immediate_exit = 1;
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load(&v->running) && atomic_load(&v->thread) != (int)gettid())
-        (void)syscall(SYS_tgkill, getpid(), atomic_load(&v->thread), kick_signal());
+    if (atomic_load(&v->running) && !pthread_equal(v->self, pthread_self()))
+        (void)syscall(SYS_tgkill, v->engine->pid, atomic_load(&v->thread), kick_signal());
 }
 
 /* vCPU threads are born with all signals blocked. */
@@ -59,11 +59,12 @@ static void run_prepare_thread(struct kvm_vcpu *v)
 {
     sigset_t set;
 
-    if (v->prepared && atomic_load(&v->thread) == (int)gettid())
+    if (v->prepared && pthread_equal(v->self, pthread_self()))
         return;
     sigemptyset(&set);
     sigaddset(&set, kick_signal());
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    v->self = pthread_self();
     atomic_store(&v->thread, (int)gettid());
     v->prepared = true;
 }
@@ -243,6 +244,11 @@ static int run_once(struct kvm_vcpu *v)
     r = ioctl(v->fd, KVM_RUN, NULL) < 0 ? -errno : 0;
     atomic_store(&v->running, false);
     return r;
+}
+
+void kvm_begin(struct engine *engine, unsigned index)
+{
+    run_prepare_thread(&kvm_of(engine)->vcpu[index]);
 }
 
 enum engine_exit kvm_run(struct engine *engine, unsigned index, struct err *err)
