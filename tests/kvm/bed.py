@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
@@ -89,6 +90,41 @@ def package_of(manifest):
     return found[0]
 
 
+def elf_symbol(data, name):
+    """Offset in a relocatable ELF64 file of a function's first byte; None without it."""
+    shoff, = struct.unpack_from('<Q', data, 40)
+    count, = struct.unpack_from('<H', data, 60)
+    sections = [struct.unpack_from('<IIQQQQIIQQ', data, shoff + 64 * i) for i in range(count)]
+    for section in sections:
+        if section[1] != 2: # SHT_SYMTAB
+            continue
+        names = sections[section[6]][4]
+        for at in range(section[4], section[4] + section[5], 24):
+            n, _, _, index, value, _ = struct.unpack_from('<IBBHQQ', data, at)
+            end = data.index(b'\0', names + n)
+            if data[names + n:end] == name and 0 < index < count:
+                return sections[index][4] + value
+    return None
+
+
+def intercept_cr8(module):
+    """kvm-amd that never stops intercepting writes to CR8, as it does at first. QEMU's translator (6.2
+    to 11.1 at least) dies of an assertion when a nested guest writes CR8 while an interrupt window
+    is asked for, and OVMF writes it in every interrupt. The function that would stop returns."""
+    at = elf_symbol(module, b'svm_update_cr8_intercept')
+    if at is None:
+        raise Missing('this kvm-amd has no svm_update_cr8_intercept')
+    if module[at:at + 4] == b'\xf3\x0f\x1e\xfa': # endbr64
+        at += 4
+    if module[at:at + 1] != b'\xe8': # the call that tracers use
+        raise Missing('this kvm-amd begins its functions in another way')
+    module = module[:at + 5] + b'\xc3' + module[at + 6:]
+    mark = b'~Module signature appended~\n'
+    if module.endswith(mark): # a module without one is accepted, one with a wrong one is not
+        module = module[:-len(mark) - 12 - struct.unpack('>I', module[-len(mark) - 4:-len(mark)])[0]]
+    return module
+
+
 def kvm_modules(manifest):
     """{name: bytes} of the modules in MODULES."""
     tar = subprocess.run(['dpkg-deb', '--fsys-tarfile', package_of(manifest)], check=True,
@@ -102,6 +138,7 @@ def kvm_modules(manifest):
                         t.extractfile(member).read())
     if len(out) != len(MODULES):
         raise Missing('this kernel has no kvm-amd module')
+    out['kvm-amd.ko'] = intercept_cr8(out['kvm-amd.ko'])
     return out
 
 
