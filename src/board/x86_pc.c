@@ -268,7 +268,7 @@ static int pc_add_pci(struct x86_pc *b, struct err *err)
 static int pc_add_firmware(struct x86_pc *b, struct err *err)
 {
     if (!pc_has_firmware(b))
-        return 0;
+        return pc_firmware_add_fw_cfg(&b->firmware, &b->kit, b->ports, err);
     return pc_firmware_build(&b->firmware, &b->kit, b->ports, b->rtc, b->reset, err);
 }
 
@@ -356,6 +356,9 @@ static int pc_write_tables(struct x86_pc *b, struct err *err)
 
     if (pc_has_firmware(b))
         return pc_firmware_reset(&b->firmware, b->tables, err);
+    r = pc_firmware_tell(&b->firmware, err);
+    if (r)
+        return err_set(err, r, "no memory for the board");
     r = pc_acpi_tables(c->cpus, false, b->tables, PC_ACPI_SIZE, PC_ACPI, NULL, err);
     if (!r)
         r = mem_write(c->mem, GPA(PC_ACPI), b->tables, PC_ACPI_SIZE);

@@ -75,16 +75,24 @@ static int firmware_add_flash(struct pc_firmware *fw, struct err *err)
     return r ? r : mmio_bus_add_window(fw->kit->bus, fw->flash_at, &window, fw->flash, err);
 }
 
+int pc_firmware_add_fw_cfg(struct pc_firmware *fw, struct board_kit *kit, struct mmio_bus *ports,
+                           struct err *err)
+{
+    int r;
+
+    fw->kit = kit;
+    r = board_kit_new(kit, &fw_cfg_ops, "fw-cfg", &fw->fw_cfg, err);
+    if (!r)
+        r = device_init(fw->fw_cfg, err);
+    return r ? r : mmio_bus_add(ports, GPA(PORT_FW_CFG), fw->fw_cfg, err);
+}
+
 static int firmware_add_ports(struct pc_firmware *fw, struct mmio_bus *ports, struct device *reset,
                               struct err *err)
 {
     struct device *pci = NULL;
-    int r = board_kit_new(fw->kit, &fw_cfg_ops, "fw-cfg", &fw->fw_cfg, err);
+    int r = pc_firmware_add_fw_cfg(fw, fw->kit, ports, err);
 
-    if (!r)
-        r = device_init(fw->fw_cfg, err);
-    if (!r)
-        r = mmio_bus_add(ports, GPA(PORT_FW_CFG), fw->fw_cfg, err);
     if (!r)
         r = board_kit_new(fw->kit, &pci_ports_ops, "pci-ports", &pci, err);
     if (r)
@@ -200,7 +208,7 @@ static int firmware_tell_acpi(struct pc_firmware *fw, uint8_t *table, struct err
 static int firmware_tell_memory(struct pc_firmware *fw, struct err *err)
 {
     struct pc_memory_range range[PC_MEMORY_RANGES];
-    unsigned n = pc_memory_map(fw->kit->config.memory, true, range);
+    unsigned n = pc_memory_map(fw->kit->config.memory, fw->rom, range);
     uint8_t e820[PC_MEMORY_RANGES * E820_SIZE];
 
     for (unsigned i = 0; i < n; i++) {
@@ -295,16 +303,22 @@ static int firmware_shadow(struct pc_firmware *fw)
              : mem_write(c->mem, GPA(PC_MEGABYTE - size), fw->rom + c->firmware_size - size, size);
 }
 
+int pc_firmware_tell(struct pc_firmware *fw, struct err *err)
+{
+    int r;
+
+    fw_cfg_clear(fw->fw_cfg);
+    r = firmware_tell_numbers(fw, err);
+    return r ? r : firmware_tell_memory(fw, err);
+}
+
 int pc_firmware_reset(struct pc_firmware *fw, uint8_t *table, struct err *err)
 {
     int r = firmware_shadow(fw);
 
-    fw_cfg_clear(fw->fw_cfg);
     firmware_set_cmos(fw);
     if (!r)
-        r = firmware_tell_numbers(fw, err);
-    if (!r)
-        r = firmware_tell_memory(fw, err);
+        r = pc_firmware_tell(fw, err);
     if (!r)
         r = firmware_tell_order(fw, err);
     if (!r)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the x86 board has more when it starts firmware (SeaBIOS, OVMF). Private to the board. */
+/* What the x86 board has more when it starts firmware (SeaBIOS, OVMF), and fw_cfg. Private to the
+ * board. */
 #pragma once
 
 #include "board/kit.h"
@@ -18,5 +19,10 @@ struct pc_firmware {
 int must_use pc_firmware_build(struct pc_firmware *fw, struct board_kit *kit,
                                struct mmio_bus *ports, struct device *rtc, struct device *reset,
                                struct err *err);
+/* fw_cfg alone, for machines that start kernels: test programs ask it for the number of processors.
+ */
+int must_use pc_firmware_add_fw_cfg(struct pc_firmware *fw, struct board_kit *kit,
+                                    struct mmio_bus *ports, struct err *err);
+int must_use pc_firmware_tell(struct pc_firmware *fw, struct err *err); /* before a reset */
 /* Before the devices' reset: fills what firmware reads. table: PC_ACPI_SIZE bytes to work in. */
 int must_use pc_firmware_reset(struct pc_firmware *fw, uint8_t *table, struct err *err);
