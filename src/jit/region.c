@@ -239,8 +239,8 @@ static void region_judge(struct jit_vcpu *v, struct jit_block *head)
     jit_reset_trial(v->cpu, jit_trial_index(head->gpa));
     if (!head->region)
         return;
-    if (fails && v->cpu->jit.failed < 64) {
-        head->wild |= UINT64_C(1) << v->cpu->jit.failed;
+    if (fails) {
+        head->wild |= UINT64_C(1) << (v->cpu->jit.failed & 63);
         region_make(v, head, (enum region_mode)head->mode);
     } else if (head->mode != REGION_TRIAL) {
         return;

@@ -21,6 +21,8 @@ static void jit_name(void *arg, const struct jit_block *block)
     perf_map_add(jit->perf_map, codemem_exec(&jit->cache.mem, block->outer),
                  (size_t)(block->stale + STALE_BYTES - block->outer), block->va,
                  block->head ? "region " : "");
+    if (block->region) /* which no index has */
+        jit_name(arg, block->region);
 }
 
 void jit_name_block(struct jit *jit, const struct jit_block *block)
