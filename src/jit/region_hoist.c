@@ -62,8 +62,8 @@ static struct value hoist_sum(const struct value *a, const struct value *b, unsi
 {
     if (b->kind != KIND_RANGE || !a->kind)
         return hoist_nothing;
-    return hoist_make(a->kind, a->root, a->low + ((int64_t)b->low << shift),
-                      a->high + ((int64_t)b->high << shift));
+    return hoist_make(a->kind, a->root, a->low + b->low * (INT64_C(1) << shift),
+                      a->high + b->high * (INT64_C(1) << shift));
 }
 
 static struct value hoist_add(const struct state *s, const struct ir_insn *op)
