@@ -66,6 +66,8 @@ int file_read(int dir_fd, const char *name, size_t cap, char **ret_data, size_t 
     CLEANUP(fd) int fd = file_open_to_read(dir_fd, name);
     int r = fd < 0 ? fd : file_read_fd(fd, cap, ret_data, ret_len);
 
+    if (r == -EINVAL)
+        return err_set(err, r, "%s: cannot read: it is not a regular file", name);
     if (r < 0)
         return err_set(err, r, "%s: cannot read: %s", name, strerror(-r));
     return 0;
