@@ -20,8 +20,9 @@
 #include <posada/log.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { INIT_MAX = 256 };
+enum { INIT_MAX = 256, HELLO_TRIES = 100 };
 
 /* Start time of a process in ticks since the host's (proc(5), field 22); 0: there is none. */
 static unsigned long long adopt_start_time(pid_t pid)
@@ -88,6 +89,8 @@ static void adopt_one(struct ctrs *all, struct guest *guest)
     if (!c)
         return;
     if (adopt_read_init(c->run_fd, &pid, &foreground) && pid && adopt_running(c, pid, &err) == 0) {
+        if (c->record.state == VM_STARTING) /* killed before it could write that down */
+            ctr_state(c, VM_RUNNING, "%s", "");
         if (!foreground && !c->config.tty)
             return;
         why = foreground ? "its monitor was killed while a command waited for it"
@@ -133,16 +136,27 @@ void ctrs_adopt(struct ctrs *all)
 
 /* --- in commands --- */
 
-/* A monitor lives, or there was none since the host has started. */
+/* A monitor lives and has taken over what it found (it says hello only then), or there was none
+ * since the host has started. */
 static bool tidy_is_needless(void)
 {
+    const struct timespec pause = {.tv_nsec = 5000000};
     CLEANUP(fd) int dir_fd = -1;
     CLEANUP(fd) int lock_fd = -1;
 
     if (ctr_files_open(&dir_fd, NULL) < 0)
         return true;
     lock_fd = openat(dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    return lock_fd < 0 || file_is_locked(lock_fd);
+    if (lock_fd < 0)
+        return true;
+    for (unsigned i = 0; i < HELLO_TRIES && file_is_locked(lock_fd); i++) {
+        CLEANUP(fd) int link = -1;
+
+        if (ctr_files_connect(dir_fd, &link) == 0)
+            return true;
+        (void)nanosleep(&pause, NULL);
+    }
+    return file_is_locked(lock_fd);
 }
 
 static bool tidy_is_left(const char *name)
