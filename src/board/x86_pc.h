@@ -27,11 +27,12 @@ enum {
 enum { PC_FIRMWARE_MIN = 64 << 10, PC_FIRMWARE_MAX = 8 << 20, PC_FIRMWARE_LOW = 128 << 10 };
 /* Below 1 MiB; page 0 stays free for whoever looks at it. */
 enum {
-    PC_GDT = 0x5000,
     PC_ZERO_PAGE = 0x7000,   /* Linux boot parameters */
-    PC_START_INFO = 0x8000,  /* PVH, Multiboot */
-    PC_PAGE_TABLES = 0x9000, /* identity map of 4 GiB: 6 pages */
-    PC_APPEND = 0x20000,
+    PC_PAGE_TABLES = 0x9000, /* identity map of 4 GiB: 6 pages; for Linux as well */
+    /* At the end, where programs that lie below 1 MiB themselves do not reach. */
+    PC_APPEND = 0x8c000,
+    PC_GDT = 0x9d000,
+    PC_START_INFO = 0x9e000, /* PVH, Multiboot */
     PC_APPEND_MAX = 0x10000,
     PC_LOW_END = 0x9fc00, /* of usable memory */
     PC_ACPI = 0xe0000,
