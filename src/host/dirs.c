@@ -54,6 +54,16 @@ static int dirs_name(const struct dirs_place *place, char **ret_path)
     return n < 0 ? -ENOMEM : 0;
 }
 
+/* Ours is not the XDG's: who sets it wants it. */
+static int dirs_check_override(const char *name, struct err *err)
+{
+    const char *value = getenv(name);
+
+    if (!value || !*value || *value == '/')
+        return 0;
+    return err_set(err, -EINVAL, "%s is '%.200s': it must be an absolute path", name, value);
+}
+
 static int dirs_check_owner(const char *path, struct err *err)
 {
     struct stat st;
@@ -72,8 +82,11 @@ int dirs_get(enum dirs_kind kind, char **ret_path, struct err *err)
 {
     const struct dirs_place *place = &dirs_places[kind];
     CLEANUP(free) char *path = NULL;
-    int r = dirs_name(place, &path);
+    int r = dirs_check_override(place->override, err);
 
+    if (r < 0)
+        return r;
+    r = dirs_name(place, &path);
     if (r < 0)
         return err_set(err, r, "cannot tell where to keep files: set HOME or %s", place->override);
     r = file_make_dirs(path, geteuid() == 0 ? place->root_mode : 0700, err);
