@@ -11,6 +11,11 @@
 
 enum { ANSWER_MAX = 65536 };
 
+static int client_not_ready(const struct guest *guest, struct err *err)
+{
+    return err_set(err, -EBUSY, "guest '%s' is not ready yet, or just ending", guest->name);
+}
+
 int client_connect(const struct guest *guest, int *ret_fd, struct err *err)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -20,13 +25,15 @@ int client_connect(const struct guest *guest, int *ret_fd, struct err *err)
 
     if (!guest_is_alive(guest))
         return err_set(err, -EBUSY, "guest '%s' is not running", guest->name);
-    r = guest_run_dir(guest, &dir_fd, err);
+    r = guest_open_run_dir(guest, &dir_fd, err);
+    if (r == -ENOENT) /* also of a guest that somebody just removes */
+        return client_not_ready(guest, err);
     if (r < 0)
         return r;
     snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/control", dir_fd);
     if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
         if (errno == ENOENT || errno == ECONNREFUSED)
-            return err_set(err, -EBUSY, "guest '%s' is not ready yet, or just ending", guest->name);
+            return client_not_ready(guest, err);
         return err_set(err, -errno, "guest '%s': control socket: %s", guest->name, strerror(errno));
     }
     *ret_fd = fd;

@@ -349,7 +349,7 @@ int store_list(char ***ret_names, struct err *err)
 
 /* --- the run directory --- */
 
-int guest_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err)
+static int run_dir_open(const struct guest *guest, bool make, int *ret_dir_fd, struct err *err)
 {
     CLEANUP(fd) int run_fd = -1;
     int r = store_dir(DIRS_RUN, &run_fd, err);
@@ -358,12 +358,22 @@ int guest_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err)
         return r;
     if (!guest->uuid[0])
         return err_set(err, -EIO, "guest '%s': config.json tells no UUID", guest->name);
-    if (mkdirat(run_fd, guest->uuid, 0700) < 0 && errno != EEXIST)
+    if (make && mkdirat(run_fd, guest->uuid, 0700) < 0 && errno != EEXIST)
         return err_set(err, -errno, "guest '%s': run directory: %s", guest->name, strerror(errno));
     *ret_dir_fd = openat(run_fd, guest->uuid, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (*ret_dir_fd < 0)
         return err_set(err, -errno, "guest '%s': run directory: %s", guest->name, strerror(errno));
     return 0;
+}
+
+int guest_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err)
+{
+    return run_dir_open(guest, true, ret_dir_fd, err);
+}
+
+int guest_open_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err)
+{
+    return run_dir_open(guest, false, ret_dir_fd, err);
 }
 
 bool guest_has_run_dir(const struct guest *guest)

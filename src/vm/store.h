@@ -96,6 +96,8 @@ bool vm_state_is_final(enum vm_state state);
 
 /* RUN/guests/UUID, made when missing. The control socket is "control" in it. */
 int must_use guest_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err);
+/* Only one that is there: -ENOENT. */
+int must_use guest_open_run_dir(const struct guest *guest, int *ret_dir_fd, struct err *err);
 bool guest_has_run_dir(const struct guest *guest);
 void guest_remove_run_dir(const struct guest *guest);
 

@@ -32,6 +32,17 @@ static void guest_end_run(const struct guest *guest)
     guest_remove_run_dir(guest);
 }
 
+/* Who wanted the guest to stop at the same moment may write that down in there. What stays is
+ * removed by whoever tidies next. */
+static int store_remove_dead(int store_fd, const char *temp, struct err *err)
+{
+    int r = -ENOTEMPTY;
+
+    for (unsigned i = 0; i < 8 && r == -ENOTEMPTY; i++)
+        r = file_remove_tree(store_fd, temp, err);
+    return r == -ENOTEMPTY ? 0 : r;
+}
+
 static int store_remove_in(int store_fd, struct guest *guest, struct err *err)
 {
     char temp[32] = ".dead-";
@@ -47,7 +58,7 @@ static int store_remove_in(int store_fd, struct guest *guest, struct err *err)
     if (r < 0)
         return err_set(err, r, "guest '%s': cannot remove it: %s", guest->name, strerror(-r));
     event_add(EVENT_REMOVED, guest, NULL);
-    return file_remove_tree(store_fd, temp, err);
+    return store_remove_dead(store_fd, temp, err);
 }
 
 int store_remove_locked(struct guest *guest, struct err *err)
@@ -98,6 +109,8 @@ int store_remove(struct guest *guest, struct err *err)
 
     if (!r)
         r = store_lock(store_fd, &lock_fd, err);
+    if (!r && guest_refresh(guest) < 0)
+        return 0; /* who removed it may still hold its lock */
     if (!r)
         r = lock_guest_in(guest, err);
     return r < 0 ? r : store_remove_in(store_fd, guest, err);
