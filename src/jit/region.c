@@ -265,13 +265,15 @@ void jit_heat(struct jit_vcpu *v, uint64_t pc, bool judge)
     if (!host || !mem_host_to_gpa(jit->mem, host, &gpa))
         return;
     v->cpu->hot[jit_hot_index(gpa.v)] = JIT_HOT;
-    if (cache_full(&jit->cache, JIT_BLOCK_ROOM)) {
+    pthread_mutex_lock(&jit->lock);
+    while (cache_full(&jit->cache, JIT_BLOCK_ROOM)) {
+        pthread_mutex_unlock(&jit->lock);
         jit_make_room(jit);
         jit_select_context(v);
+        pthread_mutex_lock(&jit->lock);
     }
-    pthread_mutex_lock(&jit->lock);
     block = cache_find(&jit->cache, gpa.v, 0, v->current->key);
-    if (block && !cache_full(&jit->cache, JIT_BLOCK_ROOM))
+    if (block)
         judge ? region_judge(v, block) : jit_make_region_locked(v, block);
     pthread_mutex_unlock(&jit->lock);
 }
