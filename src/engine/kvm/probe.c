@@ -42,7 +42,7 @@ static const struct {
     {KVM_CAP_SET_IDENTITY_MAP_ADDR, "identity map address"},
 };
 
-static const char instead[] = "use --technique full or emulate";
+static const char instead[] = "use --technique container, or a guest of --arch riscv64";
 
 static int probe_device(int *ret_fd, struct err *err)
 {
