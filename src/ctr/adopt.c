@@ -22,7 +22,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { INIT_MAX = 256, HELLO_TRIES = 100 };
+/* A monitor that takes over hundreds of containers needs seconds. */
+enum { INIT_MAX = 256, HELLO_TRIES = 6000 };
 
 /* Start time of a process in ticks since the host's (proc(5), field 22); 0: there is none. */
 static unsigned long long adopt_start_time(pid_t pid)

@@ -101,6 +101,18 @@ int store_lock_guest(struct guest *guest, struct err *err)
     return r ? r : find_guest_in(guest, err);
 }
 
+/* Of a container whose monitor was killed: what runs of it is known by its run directory alone, and
+ * goes on or is ended by the next monitor (src/ctr), not here. */
+static bool guest_is_left_over(const struct guest *guest)
+{
+    struct vm_config config = {0};
+    bool left = guest_has_run_dir(guest) && !guest_read_config(guest, &config, NULL) &&
+                config.technique == TECHNIQUE_CONTAINER;
+
+    vm_config_done(&config);
+    return left;
+}
+
 int store_remove(struct guest *guest, struct err *err)
 {
     CLEANUP(fd) int store_fd = -1;
@@ -111,6 +123,9 @@ int store_remove(struct guest *guest, struct err *err)
         r = store_lock(store_fd, &lock_fd, err);
     if (!r && guest_refresh(guest) < 0)
         return 0; /* who removed it may still hold its lock */
+    if (!r && !file_is_locked(guest->lock_fd) && guest_is_left_over(guest))
+        r = err_set(err, -EAGAIN, "container '%s': its monitor was killed a moment ago; try again",
+                    guest->name);
     if (!r)
         r = lock_guest_in(guest, err);
     return r < 0 ? r : store_remove_in(store_fd, guest, err);
@@ -189,7 +204,7 @@ static void tidy_guest(int store_fd, const char *name)
         return;
     /* The lock tells the living from the dead. It is only looked at: who asks meanwhile whether the
      * guest lives must not find us. */
-    if (!file_is_locked(guest.lock_fd)) {
+    if (!file_is_locked(guest.lock_fd) && !guest_is_left_over(&guest)) {
         (void)guest_bury(&guest);
         guest_end_run(&guest);
         if (!guest_read_config(&guest, &config, NULL) && config.auto_remove)
