@@ -414,7 +414,7 @@ static unsigned tap_segments(int fd)
 static void test_tap_does_what_the_driver_cannot(void **state)
 {
     struct err err;
-    int fd;
+    int fd = -1;
 
     if (unshare(CLONE_NEWNET) < 0 || net_tap_open("ptest", &fd, &err) < 0)
         skip();
