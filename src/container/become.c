@@ -175,7 +175,8 @@ static bool become_is_null(int fd)
 }
 
 /* The host's /dev/null among the standard descriptors becomes the container's: nothing of the
- * host's file systems stays open, and a checkpoint finds the file in the container's mounts. */
+ * host's file systems stays open, and a checkpoint finds the file in the container's mounts. What
+ * stands there may be a FIFO or a terminal by now: looking at it neither waits nor takes it. */
 static void become_own_null(const struct become *b)
 {
     for (int fd = 0; fd <= 2; fd++) {
@@ -184,8 +185,9 @@ static void become_own_null(const struct become *b)
 
         if (flags < 0)
             continue;
-        own = openat(b->root, "dev/null", (flags & O_ACCMODE) | O_NOFOLLOW | O_CLOEXEC);
-        if (own >= 0 && become_is_null(own))
+        own = openat(b->root, "dev/null",
+                     (flags & O_ACCMODE) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (own >= 0 && become_is_null(own) && fcntl(own, F_SETFL, flags) == 0)
             (void)dup2(own, fd);
     }
 }
