@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { RESTORE_LOG_LEVEL = 4, RESTORE_NAMESPACES = 2 };
@@ -180,8 +181,23 @@ static int restore_notify(void *arg, const struct criu_answer *a, int fd, struct
         close(fd);
     if (strcmp(a->script, "setup-namespaces") || a->pid <= 0)
         return 0;
-    t->make.pid = a->pid;
+    t->make.pid = t->make.state.pid = a->pid;
+    if (t->make.rdt_root) { /* its first process is alone yet: the others inherit from it */
+        int r = rdt_apply(t->make.rdt_root, &t->make.rdt, t->make.c->id, a->pid, err);
+
+        if (r < 0)
+            return r;
+    }
     return create_run_hooks(&t->make, "created");
+}
+
+/* criu makes the first process as our child, and leaves it to us when it gives up. What it says
+ * is not enough to kill by. */
+static bool restore_is_child(pid_t pid)
+{
+    siginfo_t info;
+
+    return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static int restore_groups(struct restore *t)
@@ -237,7 +253,8 @@ static int restore_make(struct restore *t)
         r = checkpoint_explain(t->work, "restore.log", "restore", m->c->id, a.error, a.message,
                                m->err);
     if (r < 0) {
-        m->pid = 0; /* whatever there was is gone with criu */
+        if (!restore_is_child(m->pid))
+            m->pid = 0;
         return r;
     }
     m->pid = m->state.pid = a.pid;
