@@ -3,7 +3,6 @@
 #include "container/dbus.h"
 
 #include "base/cleanup.h"
-#include "host/file.h"
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
@@ -52,6 +51,20 @@ static int dbus_wait(const struct dbus *d, int64_t until)
     return n > 0 ? 0 : n < 0 && errno == EINTR ? 0 : n < 0 ? -errno : -ETIMEDOUT;
 }
 
+/* A bus that hangs up is an error, not a signal that would end us halfway through a container. */
+static int dbus_write_all(int fd, const void *data, size_t len)
+{
+    for (const char *p = data; len;) {
+        ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        p += n < 0 ? 0 : n;
+        len -= n < 0 ? 0 : (size_t)n;
+    }
+    return 0;
+}
+
 /* Reads a line of the authentication, byte by byte: nothing behind it may be swallowed. */
 static int dbus_read_line(struct dbus *d, const char *start)
 {
@@ -78,7 +91,7 @@ static int dbus_read_line(struct dbus *d, const char *start)
 static int dbus_authenticate(struct dbus *d)
 {
     static const char lines[] = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
-    int r = file_write_all(d->fd, lines, sizeof(lines) - 1);
+    int r = dbus_write_all(d->fd, lines, sizeof(lines) - 1);
 
     if (!r)
         r = dbus_read_line(d, "DATA");
@@ -157,7 +170,7 @@ static int dbus_send(struct dbus *d, const struct dbus_call *c)
     if (c->signature && !head.failed &&
         (c->body->failed || buf_append(&head.buf, buf_data(&c->body->buf), c->body->buf.len) < 0))
         head.failed = true;
-    r = head.failed ? -ENOMEM : file_write_all(d->fd, buf_data(&head.buf), head.buf.len);
+    r = head.failed ? -ENOMEM : dbus_write_all(d->fd, buf_data(&head.buf), head.buf.len);
     dbus_body_done(&head);
     return r;
 }
