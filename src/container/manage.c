@@ -423,7 +423,7 @@ int container_clean(const struct container_runtime *rt, int root, struct contain
                     const struct cgroup *known, struct err *err)
 {
     CLEANUP(fd) int pidfd = state_pidfd(&c->state);
-    struct cgroup groups;
+    struct cgroup groups = {.arena = rt->arena};
     struct err ignored;
     int r;
 
@@ -454,6 +454,26 @@ int container_clean(const struct container_runtime *rt, int root, struct contain
     return 0;
 }
 
+/* The lock, and what the state is under it. -ENOENT: somebody else has deleted the container while
+ * we waited; the name may be another's by now. */
+static int manage_lock(const struct container_runtime *rt, struct container_info *c, bool force,
+                       int *ret_lock, struct err *err)
+{
+    const char *id = c->state.id;
+    struct stat st;
+    int r = state_lock(c->dir, force ? MANAGE_PATIENCE_MS : 1000, ret_lock);
+
+    if (r == -EAGAIN)
+        return err_set(err, -EBUSY, "container '%s': somebody is creating or deleting it", id);
+    if (!r && (fstat(*ret_lock, &st) < 0 || !st.st_nlink))
+        r = -ENOENT;
+    if (r == -ENOENT)
+        return err_set(err, r, "container '%s' does not exist", id);
+    if (r < 0)
+        return err_set(err, r, "container '%s': lock: %s", id, strerror(-r));
+    return state_load(rt->arena, c->dir, id, &c->state, err);
+}
+
 int container_delete(const struct container_runtime *rt, const char *id, bool force,
                      struct err *err)
 {
@@ -472,13 +492,11 @@ int container_delete(const struct container_runtime *rt, const char *id, bool fo
         return err_set(err, -EBUSY, "container '%s' is %s: stop it first, or delete --force", id,
                        state_status_names[c.status]);
     }
-    r = state_lock(c.dir, force ? MANAGE_PATIENCE_MS : 1000, &lock);
-    if (r == -EAGAIN)
-        err_set(err, -EBUSY, "container '%s': somebody is creating or deleting it", id);
-    else if (r < 0)
-        err_set(err, r, "container '%s': lock: %s", id, strerror(-r));
-    if (!r) /* it may have got further while we waited */
-        r = state_load(rt->arena, c.dir, id, &c.state, err);
+    r = manage_lock(rt, &c, force, &lock, err); /* it may have got further while we waited */
+    if (r == -ENOENT && force) {
+        container_close(&c);
+        return 0;
+    }
     if (!r)
         r = state_open_root(rt->root, false, &root, err);
     if (!r)
