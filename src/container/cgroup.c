@@ -262,7 +262,17 @@ static void cgroup_pass_on(const char *dir, size_t len)
     }
 }
 
-/* Makes the path's parts one below the other. *made: how many of the last ones are new. */
+/* The last parts of a path that could not be made to its end. */
+static void cgroup_unmake(char *path, unsigned fresh)
+{
+    while (fresh--) {
+        *strrchr(path, '/') = '\0';
+        (void)rmdir(path);
+    }
+}
+
+/* Makes the path's parts one below the other, or nothing. *made: how many of the last ones are new.
+ */
 static int cgroup_make_path(const struct cgroup *g, const struct cgroup_hierarchy *h,
                             unsigned *made)
 {
@@ -285,8 +295,11 @@ static int cgroup_make_path(const struct cgroup *g, const struct cgroup_hierarch
             cgroup_pass_on(path, at);
         if (mkdir(path, 0755) == 0)
             fresh++;
-        else if (errno != EEXIST)
-            return -errno;
+        else if (errno != EEXIST) {
+            r = -errno;
+            cgroup_unmake(path, fresh);
+            return r;
+        }
         if (cpuset)
             cgroup_inherit_cpuset(path, at);
         path[end] = rest;

@@ -525,6 +525,10 @@ void create_undo(struct create *m)
     }
     if (m->c->pid_file && m->pid > 0)
         (void)unlink(m->c->pid_file);
+    if (!m->state.scope) { /* who is in a group that was there before is no business of ours */
+        info.state.cgroup = m->groups.made ? m->groups.path : NULL;
+        info.state.cgroup_made = m->groups.made;
+    }
     (void)!container_clean(m->rt, m->root, &info, NULL, &ignored);
 }
 
