@@ -7,6 +7,7 @@
  */
 #include "base/cleanup.h"
 #include "container/become.h"
+#include "container/caps.h"
 #include "container/cgroup.h"
 #include "container/container.h"
 #include "container/hooks.h"
@@ -358,6 +359,20 @@ static bool exec_wants_parent_inside(const struct exec *x)
     return x->e->detach && !x->e->pid_file && x->namespaces & CLONE_NEWPID;
 }
 
+/* The parent inside is a process of the host's that the container can see, for as long as its child
+ * lives or we do: nothing it could be made to do reaches further than the container itself. */
+static void exec_drop_all(const struct exec *x)
+{
+    const struct spec_capabilities none = {.given = true};
+
+    if (x->namespaces & CLONE_NEWNS)
+        (void)setns(x->pidfd, CLONE_NEWNS);
+    (void)close_range(3, ~0u,
+                      0); /* the wire: its end must be seen to close when the child executes */
+    (void)!caps_bound(0);
+    (void)!caps_set(&none);
+}
+
 static noreturn_fn void exec_parent_inside(struct exec *x)
 {
     struct clone_args args = {.exit_signal = SIGCHLD};
@@ -374,8 +389,7 @@ static noreturn_fn void exec_parent_inside(struct exec *x)
         (void)!wire_send(x->wire, WIRE_FAILED, 0, &err, NULL, 0);
         _exit(127);
     }
-    close(x->peer);
-    close(x->wire);                      /* its end must be seen to close when the child executes */
+    exec_drop_all(x);
     (void)!waitpid((pid_t)pid, NULL, 0); /* it has failed; else the runtime ends us */
     _exit(0);
 }
