@@ -427,9 +427,20 @@ static int exec_spawn(struct exec *x)
     return 0;
 }
 
+/* What of a group's path is below the scope: "/container", with exec --cgroup more. */
+static const char *exec_below_scope(const char *path, const char *scope)
+{
+    size_t len = strlen(scope);
+
+    for (const char *at = path; (at = strstr(at, scope)); at++)
+        if (at > path && at[-1] == '/' && (at[len] == '/' || !at[len]))
+            return at + len;
+    return "";
+}
+
 static int exec_attach(const struct exec *x)
 {
-    const char *inner = strrchr(x->groups.path, '/');
+    const char *inner = exec_below_scope(x->groups.path, x->c.state.scope);
     struct dbus bus;
     int r = systemd_open(&bus, x->err);
 
