@@ -69,6 +69,8 @@ static int stop_end(const struct guest *guest, json_t *request, struct err *err)
 
     (void)!guest_want_stopped(guest, true, NULL);
     r = stop_ask(guest, json_incref(request), NULL, err);
+    if (r == -ECONNRESET)
+        guests_tidy(); /* who was to answer may have been killed: its container goes on */
     if ((r == -EBUSY || r == -ECONNRESET) && guest_is_alive(guest))
         r = stop_between_runs(guest, json_incref(request), err);
     json_decref(request);

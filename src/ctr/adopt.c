@@ -79,6 +79,18 @@ static int adopt_running(struct ctr *c, pid_t pid, struct err *err)
     return r ? r : ctr_proc_started(c->proc, pid, err);
 }
 
+/* A start was not written down as done; a stop's patience went with the monitor that had it, so
+ * that one begins anew. */
+static void adopt_go_on(struct ctr *c)
+{
+    bool stopping = c->record.state == VM_STOPPING;
+
+    if (stopping || c->record.state == VM_STARTING)
+        ctr_state(c, VM_RUNNING, "%s", "");
+    if (stopping)
+        ctr_stop(c, CTR_STOP_SECONDS);
+}
+
 static void adopt_one(struct ctrs *all, struct guest *guest)
 {
     const char *why = "its monitor was killed, and it ended before the next one came";
@@ -90,10 +102,10 @@ static void adopt_one(struct ctrs *all, struct guest *guest)
     if (!c)
         return;
     if (adopt_read_init(c->run_fd, &pid, &foreground) && pid && adopt_running(c, pid, &err) == 0) {
-        if (c->record.state == VM_STARTING) /* killed before it could write that down */
-            ctr_state(c, VM_RUNNING, "%s", "");
-        if (!foreground && !c->config.tty)
+        if (!foreground && !c->config.tty) {
+            adopt_go_on(c);
             return;
+        }
         why = foreground ? "its monitor was killed while a command waited for it"
                          : "its terminal went with its monitor, which was killed";
     }
@@ -191,4 +203,6 @@ void ctr_tidy(void)
         closedir(dir);
     if (left && ctr_start_monitor(&err) < 0)
         log_warn("containers of a killed monitor: %s", err.text);
+    else if (left)
+        (void)tidy_is_needless(); /* another command's may have been quicker, and is at it */
 }

@@ -83,6 +83,7 @@ struct ctr {
     int run_fd;
     pid_t pid; /* of its first process; 0: none */
     unsigned tries, numbers;
+    unsigned stop_seconds; /* of the stop that is wanted */
     uint64_t last_words_ns;
     int early_status; /* it ended before its start had been told */
     bool begun, stop_wanted, kill_wanted, ended_early;

@@ -273,7 +273,7 @@ static void ctr_on_thawed(void *arg, int code, const struct buf *out, const stru
     if (c->kill_wanted)
         ctr_kill(c);
     else if (c->stop_wanted)
-        ctr_stop(c, CTR_STOP_SECONDS);
+        ctr_stop(c, c->stop_seconds);
 }
 
 /* A frozen container hears no signal. True: what was wanted is done once it is thawed. */
@@ -304,6 +304,7 @@ void ctr_stop(struct ctr *c, unsigned seconds)
     int number = c->config.stop_signal ? signal_parse(c->config.stop_signal) : SIGTERM;
 
     c->stop_wanted = true;
+    c->stop_seconds = seconds;
     if (c->phase == CTR_BUILT || c->phase == CTR_WAITING) {
         ctr_end_unborn(c, "not started");
         return;

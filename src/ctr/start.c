@@ -57,7 +57,7 @@ static void ctr_running(struct ctr *c)
     else if (c->kill_wanted)
         ctr_kill(c);
     else if (c->stop_wanted)
-        ctr_stop(c, CTR_STOP_SECONDS);
+        ctr_stop(c, c->stop_seconds);
 }
 
 static void ctr_on_started(void *arg, int code, const struct buf *out, const struct err *err)

@@ -152,6 +152,12 @@ class House:
             time.sleep(0.05)
         raise AssertionError('%s is %s, not %s' % (name, self.state(name), states))
 
+    def wait_logs(self, name, text, seconds=10):
+        end = time.time() + seconds
+        while text not in self('logs', name)[1]:
+            check(time.time() < end, '%s does not print %r' % (name, text), self('logs', name))
+            time.sleep(0.05)
+
     def monitor(self):
         """Pid of this house's monitor, 0: none."""
         for path in glob.glob('/proc/[0-9]*/environ'):
