@@ -64,7 +64,7 @@ static void ctr_refuse(struct ctr *c, int owner_fd, const struct err *err)
     ctr_sync(c);
     event_add(EVENT_FAILED, &c->guest,
               json_pack("{s:i, s:s}", "exit_code", EXIT_RUN_FAILED, "reason", c->record.reason));
-    ctr_clear(c);
+    (void)ctr_clear(c);
     ctr_free(c);
     if (owner_fd >= 0) {
         control_refuse_fd(owner_fd, err);
@@ -81,6 +81,7 @@ struct ctr *ctr_take(struct ctrs *all, struct guest *guest)
     if (!c)
         return NULL;
     r = ctr_open(c, &err);
+    c->tries = c->record.restarts;
     if (!r && !(c->proc = ctr_first_proc(c)))
         r = err_set(&err, -ENOMEM, "out of memory");
     if (r < 0) {

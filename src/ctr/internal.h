@@ -122,8 +122,8 @@ void ctr_state(struct ctr *c, enum vm_state state, const char *fmt, ...) printf_
 void ctr_sync(struct ctr *c); /* writes the record down now */
 void ctr_on_sync(void *arg);
 void ctr_on_timer(void *arg);
-/* Nothing of the run is left but the record. */
-void ctr_clear(struct ctr *c);
+/* Nothing of the run is left but the record; false: its root is still mounted. */
+bool ctr_clear(struct ctr *c);
 void ctr_free(struct ctr *c);
 /* posada-oci for this container. */
 struct ctr_oci ctr_oci_of(const struct ctr *c, const char *log_path);

@@ -90,27 +90,27 @@ void ctr_free(struct ctr *c)
     free(c);
 }
 
-/* Nothing of the run is left but the record; the guest goes too, where it asked for that. */
-void ctr_clear(struct ctr *c)
+bool ctr_clear(struct ctr *c)
 {
     int r = ctr_root_unmount(&c->all->layers, &c->root, c->root_path);
 
     (void)!guest_write_pid(&c->guest, 0, NULL);
     if (r < 0) {
         log_warn("guest '%s': its root stays mounted: %s", c->guest.name, strerror(-r));
-        return;
+        return false;
     }
     guest_remove_run_dir(&c->guest);
     if (c->config.net_count)
         networks_sweep();
+    return true;
 }
 
+/* The guest goes too, where it asked for that: never through a root that is still mounted. */
 static void ctr_over(struct ctr *c)
 {
     struct ctrs *all = c->all;
 
-    ctr_clear(c);
-    if (c->config.auto_remove)
+    if (ctr_clear(c) && c->config.auto_remove)
         (void)!store_remove_locked(&c->guest, NULL);
     ctrs_forget(all, c);
     ctr_free(c);
@@ -176,6 +176,7 @@ static void ctr_on_deleted(void *arg, int code, const struct buf *out, const str
     ctr_proc_free(c->proc);
     c->proc = NULL;
     c->pid = 0;
+    (void)!guest_write_pid(&c->guest, 0, NULL); /* it may soon be another process's */
     if (time(NULL) - (time_t)c->record.started >= RESTART_SOUND_SECONDS)
         c->tries = 0;
     if (ctr_is_due(c)) {
