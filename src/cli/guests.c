@@ -7,11 +7,12 @@
 #include "ctr/ctr.h"
 #include "vm/client.h"
 #include "vm/config.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-enum { SEE_OUT_MS = 2000 };
+enum { SEE_OUT_MS = 2000, ORPHAN_TRIES = 8 };
 
 void guests_tidy(void)
 {
@@ -26,6 +27,44 @@ void guests_see_out(const struct guest *guest)
     if (guest_is_alive(guest) && !guest_read_record(guest, &record, NULL) &&
         vm_state_is_final(record.state))
         (void)!guest_wait_gone(guest, SEE_OUT_MS);
+}
+
+int guests_lock(struct guest *guest, struct err *err)
+{
+    int r = -EAGAIN;
+
+    for (unsigned i = 0; i < ORPHAN_TRIES && r == -EAGAIN; i++) {
+        if (i)
+            guests_tidy();
+        guests_see_out(guest);
+        r = store_lock_guest(guest, err);
+    }
+    return r;
+}
+
+static int guests_remove_once(struct guest *guest,
+                              int (*end)(struct guest *guest, unsigned seconds, struct err *err),
+                              unsigned seconds, struct err *err)
+{
+    int r = end && guest_is_alive(guest) ? end(guest, seconds, err) : 0;
+
+    if (r < 0)
+        return r;
+    guests_see_out(guest);
+    return store_remove(guest, err);
+}
+
+int guests_remove(struct guest *guest,
+                  int (*end)(struct guest *guest, unsigned seconds, struct err *err),
+                  unsigned seconds, struct err *err)
+{
+    int r = guests_remove_once(guest, end, seconds, err);
+
+    for (unsigned i = 1; i < ORPHAN_TRIES && r == -EAGAIN; i++) {
+        guests_tidy(); /* another monitor takes the container over first */
+        r = guests_remove_once(guest, end, seconds, err);
+    }
+    return r;
 }
 
 int guests_open(const char *name, struct guest *ret_guest, struct err *err)

@@ -30,6 +30,15 @@ int must_use guests_stop(struct guest *guest, unsigned seconds, struct err *err)
 /* Ends a guest at once, even one whose process no longer answers (stop.c). */
 int must_use guests_kill(struct guest *guest, struct err *err);
 
+/* Locks a guest that nobody runs: store_lock_guest(), once what has just ended is out of the way
+ * and a monitor has taken over what another one left. */
+int must_use guests_lock(struct guest *guest, struct err *err);
+/* Removes a guest; one that runs is ended first by `end` (as guests_stop(), with these seconds), or
+ * refused (-EBUSY) where that is NULL. */
+int must_use guests_remove(struct guest *guest,
+                           int (*end)(struct guest *guest, unsigned seconds, struct err *err),
+                           unsigned seconds, struct err *err);
+
 /* Sends a request that has no further keys, to one that runs. */
 int must_use guests_ask(const struct guest *guest, const char *op, struct err *err);
 /* The same with a request of more than its name; steals it. */

@@ -5,26 +5,16 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { RM_TRIES = 8 };
-
 static const struct cli_option rm_options[] = {
     {"force", 'f', NULL, "kill guests that run; say nothing of ones that do not exist"},
     CLI_OPTIONS_END,
 };
 
-static int rm_opened(struct guest *guest, bool force, struct err *err)
+static int rm_kill(struct guest *guest, unsigned seconds, struct err *err)
 {
-    int r = 0;
+    int r = guests_kill(guest, err);
 
-    if (force && guest_is_alive(guest)) {
-        r = guests_kill(guest, err);
-        if (r == -EBUSY) /* it ended by itself in between */
-            r = 0;
-    }
-    if (r < 0)
-        return r;
-    guests_see_out(guest);
-    return store_remove(guest, err);
+    return r == -EBUSY ? 0 : r; /* it ended by itself in between */
 }
 
 static int rm_guest(const char *name, bool force, struct err *err)
@@ -34,11 +24,7 @@ static int rm_guest(const char *name, bool force, struct err *err)
 
     if (r < 0)
         return force && r == -ENOENT ? 0 : r;
-    r = rm_opened(&guest, force, err);
-    for (unsigned i = 0; i < RM_TRIES && r == -EAGAIN; i++) {
-        guests_tidy(); /* another monitor takes the container over first */
-        r = rm_opened(&guest, force, err);
-    }
+    r = guests_remove(&guest, force ? rm_kill : NULL, 0, err);
     if (!r)
         printf("%s\n", guest.name);
     guest_close(&guest);

@@ -125,10 +125,10 @@ static const struct cli_option start_options[] = {
 int guests_start(struct guest *guest, struct err *err)
 {
     struct started started;
-    int r;
+    int r = guests_lock(guest, err);
 
-    guests_see_out(guest);
-    r = store_lock_guest(guest, err);
+    if (r < 0 && r != -EBUSY)
+        return r;
     if (r < 0)
         return err_set(err, r, "guest '%s' is running already", guest->name);
     r = start_guest(guest, &started, err);
@@ -174,8 +174,8 @@ static int start_foreground_open(const struct cli_args *args, struct guest *gues
         r = err_set(err, -EINVAL, "guest '%s' wants a terminal, but standard input is none",
                     guest->name);
     if (!r)
-        guests_see_out(guest);
-    if (!r && store_lock_guest(guest, err) < 0)
+        r = guests_lock(guest, err);
+    if (r == -EBUSY)
         r = err_set(err, -EBUSY, "guest '%s' is running already; posada attach %s", guest->name,
                     guest->name);
     return r ? r : start_guest(guest, started, err);

@@ -131,13 +131,6 @@ static void up_done(struct up *up)
 
 /* --- up --- */
 
-static int up_remove(struct guest *guest, struct err *err)
-{
-    int r = guest_is_alive(guest) ? guests_stop(guest, STOP_SECONDS, err) : 0;
-
-    return r ? r : store_remove(guest, err);
-}
-
 /* Is it ours, and as described? 1: yes, 0: it has to be made anew. */
 static int up_compare(const struct up *up, const struct vm_config *wanted, struct guest *guest,
                       struct err *err)
@@ -159,7 +152,7 @@ static int up_compare(const struct up *up, const struct vm_config *wanted, struc
                        "guest '%s' exists, but not as %s describes it now; --recreate makes it "
                        "anew",
                        guest->name, wanted->file);
-    r = up_remove(guest, err);
+    r = guests_remove(guest, guests_stop, STOP_SECONDS, err);
     return r < 0 ? r : 0;
 }
 
@@ -329,10 +322,10 @@ static int down_one(const struct up *up, const char *name, unsigned seconds, str
         r = err_set(err, -EBUSY, "guest '%s' is not from %s, so it is left alone", name,
                     up->file.path);
     vm_config_done(&now);
-    if (!r && guest_is_alive(&guest))
-        r = guests_stop(&guest, seconds, err);
     if (!r && !cli_has(up->args, "keep"))
-        r = store_remove(&guest, err);
+        r = guests_remove(&guest, guests_stop, seconds, err);
+    else if (!r && guest_is_alive(&guest))
+        r = guests_stop(&guest, seconds, err);
     if (!r)
         printf("%s\n", name);
     guest_close(&guest);

@@ -49,8 +49,9 @@ void guest_close(struct guest *guest);
 /* Takes over the name that somebody may have given it since. -ENOENT: it is removed. */
 int guest_refresh(struct guest *guest);
 
-/* Locks a guest that nobody runs, to run or change it; -EBUSY while its process lives. The lock
- * goes with guest_close(), or when the processes that inherit its descriptor have ended. */
+/* Locks a guest that nobody runs, to run or change it; -EBUSY while its process lives, -EAGAIN for
+ * a container that goes on without its monitor, until the next one has taken it over. The lock goes
+ * with guest_close(), or when the processes that inherit its descriptor have ended. */
 int must_use store_lock_guest(struct guest *guest, struct err *err);
 /* Gives a guest another name, also one that runs; -EEXIST when that one is taken. */
 int must_use store_rename(struct guest *guest, const char *name, struct err *err);
@@ -62,7 +63,8 @@ int must_use store_change(struct guest *guest,
 
 /* Names of all guests, sorted, NULL-terminated; vm_strings_free(). */
 int must_use store_list(char ***ret_names, struct err *err);
-/* Removes a stopped guest with all that belongs to it; -EBUSY while its process lives. */
+/* Removes a stopped guest with all that belongs to it; -EBUSY and -EAGAIN as for
+ * store_lock_guest(). */
 int must_use store_remove(struct guest *guest, struct err *err);
 /* The same for one whose lock the caller holds. */
 int must_use store_remove_locked(struct guest *guest, struct err *err);

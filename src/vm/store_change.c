@@ -72,8 +72,25 @@ int store_remove_locked(struct guest *guest, struct err *err)
     return r < 0 ? r : store_remove_in(store_fd, guest, err);
 }
 
+/* Of a container whose monitor was killed: what runs of it is known by its run directory alone, and
+ * goes on or is ended by the next monitor (src/ctr), not here. */
+static bool guest_is_left_over(const struct guest *guest)
+{
+    struct vm_config config = {0};
+    bool left = guest_has_run_dir(guest) && !guest_read_config(guest, &config, NULL) &&
+                config.technique == TECHNIQUE_CONTAINER;
+
+    vm_config_done(&config);
+    return left;
+}
+
+/* -EAGAIN: nobody holds it, but it may run nevertheless. */
 static int lock_guest_in(const struct guest *guest, struct err *err)
 {
+    if (!file_is_locked(guest->lock_fd) && guest_is_left_over(guest))
+        return err_set(err, -EAGAIN,
+                       "container '%s': its monitor was killed a moment ago; try again",
+                       guest->name);
     if (file_lock(guest->lock_fd) < 0)
         return err_set(err, -EBUSY, "guest '%s' is running; stop it first: posada stop %s",
                        guest->name, guest->name);
@@ -101,18 +118,6 @@ int store_lock_guest(struct guest *guest, struct err *err)
     return r ? r : find_guest_in(guest, err);
 }
 
-/* Of a container whose monitor was killed: what runs of it is known by its run directory alone, and
- * goes on or is ended by the next monitor (src/ctr), not here. */
-static bool guest_is_left_over(const struct guest *guest)
-{
-    struct vm_config config = {0};
-    bool left = guest_has_run_dir(guest) && !guest_read_config(guest, &config, NULL) &&
-                config.technique == TECHNIQUE_CONTAINER;
-
-    vm_config_done(&config);
-    return left;
-}
-
 int store_remove(struct guest *guest, struct err *err)
 {
     CLEANUP(fd) int store_fd = -1;
@@ -123,9 +128,6 @@ int store_remove(struct guest *guest, struct err *err)
         r = store_lock(store_fd, &lock_fd, err);
     if (!r && guest_refresh(guest) < 0)
         return 0; /* who removed it may still hold its lock */
-    if (!r && !file_is_locked(guest->lock_fd) && guest_is_left_over(guest))
-        r = err_set(err, -EAGAIN, "container '%s': its monitor was killed a moment ago; try again",
-                    guest->name);
     if (!r)
         r = lock_guest_in(guest, err);
     return r < 0 ? r : store_remove_in(store_fd, guest, err);

@@ -189,7 +189,35 @@ static void the_living_are_not_removed(void **state)
     guest_close(&b);
 }
 
+/* Between a monitor's death and the next one's adoption. */
+static void containers_that_go_on_are_nobodys(void **state)
+{
+    struct vm_config config = {.name = "otter", .technique = TECHNIQUE_CONTAINER};
+    struct guest a, b;
+    struct err err;
+    int run_fd;
+
+    assert_int_equal(store_create(&config, &a, NULL), 0);
+    vm_config_done(&config);
+    assert_int_equal(store_open("otter", &b, NULL), 0);
+    assert_int_equal(guest_run_dir(&a, &run_fd, NULL), 0);
+    close(run_fd);
+    assert_int_equal(store_lock_guest(&b, &err), -EBUSY);
+    assert_int_equal(store_remove(&b, &err), -EBUSY);
+    guest_close(&a); /* as the kernel does at kill -9 */
+    store_tidy();
+    assert_int_equal(store_lock_guest(&b, &err), -EAGAIN);
+    assert_int_equal(store_remove(&b, &err), -EAGAIN);
+    assert_true(guest_has_run_dir(&b));
+    assert_false(guest_is_alive(&b)); /* nor have we locked it */
+    guest_remove_run_dir(&b);
+    assert_int_equal(store_lock_guest(&b, &err), 0);
+    assert_int_equal(store_remove_locked(&b, NULL), 0);
+    guest_close(&b);
+}
+
 #define TRIAL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 RUN_TESTS(TRIAL(guests_are_made_and_found), TRIAL(generated_names_do_not_collide),
           TRIAL(the_dead_read_as_failed), TRIAL(tidying_removes_leftovers),
-          TRIAL(names_change_under_open_handles), TRIAL(the_living_are_not_removed))
+          TRIAL(names_change_under_open_handles), TRIAL(the_living_are_not_removed),
+          TRIAL(containers_that_go_on_are_nobodys))
