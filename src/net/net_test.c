@@ -216,6 +216,7 @@ static void test_dhcp(void **state)
 struct port_test {
     struct loop *loop;
     struct netdev *dev;
+    const struct net_frame *next; /* sent when there is room */
     int fd;
     unsigned received, lost, writable, down;
     size_t length;
@@ -235,7 +236,11 @@ static int port_receive(void *arg, const struct net_frame *frame)
 
 static void port_writable(void *arg)
 {
-    ((struct port_test *)arg)->writable++;
+    struct port_test *t = arg;
+
+    t->writable++;
+    while (t->next && !t->dev->ops->send(t->dev, t->next))
+        ;
 }
 
 static void port_link(void *arg, bool up)
@@ -361,6 +366,43 @@ static void test_port_tells_when_it_is_full_and_when_it_is_over(void **state)
     port_down(&t);
 }
 
+static unsigned port_drain(const struct port_test *t)
+{
+    static uint8_t sink[2000];
+    unsigned n = 0;
+
+    while (recv(t->fd, sink, sizeof(sink), 0) > 0)
+        n++;
+    return n;
+}
+
+/* Who waits for a peer that is gone sends to the next one at once, until that one is full too. */
+static void test_port_is_full_again_at_once(void **state)
+{
+    static uint8_t bytes[1500];
+    const struct iovec iov = {bytes, sizeof(bytes)};
+    const struct net_frame frame = {.iov = &iov, .iov_count = 1, .length = sizeof(bytes)};
+    struct port_test t;
+    int pair[2];
+
+    port_up(&t);
+    while (!t.dev->ops->send(t.dev, &frame))
+        ;
+    close(t.fd);
+    assert_int_equal(t.dev->ops->send(t.dev, &frame), 0); /* lost */
+    assert_int_equal(t.lost, 1);
+    t.next = &frame;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+    t.fd = pair[1];
+    assert_int_equal(net_port_reconnect(t.dev, pair[0]), 0);
+    assert_int_equal(t.writable, 1);
+    t.next = NULL;
+    assert_true(port_drain(&t) > 0);
+    port_run(&t);
+    assert_int_equal(t.writable, 2);
+    port_down(&t);
+}
+
 static void test_port_goes_on_with_another_peer(void **state)
 {
     static uint8_t bytes[1500], sink[2000];
@@ -435,4 +477,5 @@ RUN_TESTS(cmocka_unit_test(test_forwards), cmocka_unit_test(test_switch),
           cmocka_unit_test(test_port_waits_for_a_slow_guest),
           cmocka_unit_test(test_port_tells_when_it_is_full_and_when_it_is_over),
           cmocka_unit_test(test_port_goes_on_with_another_peer),
+          cmocka_unit_test(test_port_is_full_again_at_once),
           cmocka_unit_test(test_tap_does_what_the_driver_cannot))

@@ -178,6 +178,7 @@ static void port_driver_takes(struct netdev *dev, uint32_t offloads)
 int net_port_reconnect(struct netdev *dev, int fd)
 {
     struct net_port *p = port_of(dev);
+    bool was_full = p->full;
     int r = p->fd >= 0 ? -EBUSY : loop_watch(p->loop, fd, EPOLLIN, port_event, p);
 
     if (r < 0) {
@@ -187,11 +188,11 @@ int net_port_reconnect(struct netdev *dev, int fd)
     p->fd = fd;
     p->watched = EPOLLIN;
     p->waiting = false; /* a frame of the old one is lost with it */
+    p->full = false;    /* first: what is called now may send until it is full again */
     if (p->dev.front.link)
         p->dev.front.link(p->dev.front.arg, true);
-    if (p->full && p->dev.front.writable)
+    if (was_full && p->dev.front.writable)
         p->dev.front.writable(p->dev.front.arg);
-    p->full = false;
     return 0;
 }
 
