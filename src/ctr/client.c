@@ -7,6 +7,7 @@
 #include "ctr/files.h"
 
 #include "base/cleanup.h"
+#include "host/pass.h"
 #include "host/process.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -66,25 +67,12 @@ static int client_connect_monitor(int *ret_fd, struct err *err)
                    strerror(-code));
 }
 
+/* Its name is its directory's. */
 static int client_hand_over(int fd, const struct guest *guest, int owner_fd)
 {
     const int fds[LINK_FDS] = {guest->dir_fd, guest->lock_fd, owner_fd};
-    union {
-        char room[CMSG_SPACE(sizeof(fds))];
-        struct cmsghdr align;
-    } control = {.room = {0}};
-    struct iovec iov = {(void *)(uintptr_t)guest->name, strlen(guest->name)};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof(control.room)};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(fds));
-    memcpy(CMSG_DATA(c), fds, sizeof(fds));
-    return sendmsg(fd, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return pass_send(fd, "", 1, fds, LINK_FDS);
 }
 
 int ctr_spawn(const struct guest *guest, int *ret_owner_fd, struct err *err)

@@ -2,8 +2,8 @@
 /*
  * The monitor of containers: one process of a user. It stands in a mount namespace of its own, so
  * that no mount of it outlives it, and takes the processes that posada-oci leaves behind as its
- * children. Commands bring containers over its socket: a name, and by SCM_RIGHTS the guest's
- * directory, its lock and the owner's connection.
+ * children. Commands bring containers over its socket: by SCM_RIGHTS the guest's directory, its
+ * lock and the owner's connection.
  */
 #include "ctr/internal.h"
 
@@ -14,6 +14,7 @@
 #include "ctr/profile.h"
 #include "host/dirs.h"
 #include "host/loop.h"
+#include "host/pass.h"
 #include "host/process.h"
 #include "vm/config.h"
 #include <errno.h>
@@ -86,32 +87,17 @@ static void link_close(struct ctr_link *l)
     ctrs_look_idle(all);
 }
 
-/* The message's name and its descriptors; 0, or negative for one that makes no sense. */
-static int link_receive(int fd, char name[VM_NAME_MAX + 1], int fds[LINK_FDS])
+/* A byte and its descriptors: 1, 0: not yet; negative for what makes no sense. */
+static int link_receive(int fd, int fds[LINK_FDS])
 {
-    union {
-        char room[CMSG_SPACE(LINK_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec iov = {name, VM_NAME_MAX};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof(control.room)};
-    ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    const struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
-    size_t count;
+    char byte;
+    int r = pass_receive(fd, &byte, 1, fds, LINK_FDS);
 
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-        return -EPROTO;
-    count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    memcpy(fds, CMSG_DATA(c), count * sizeof(int));
-    name[n] = '\0';
-    if (count == LINK_FDS && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
-        vm_name_check(name, NULL) == 0)
-        return 0;
-    while (count--)
-        close(fds[count]);
+    if (r <= 0 || fds[LINK_FDS - 1] >= 0) /* they come in order */
+        return r;
+    for (unsigned i = 0; i < LINK_FDS; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     return -EPROTO;
 }
 
@@ -139,9 +125,11 @@ static void link_ready(void *arg, int fd, unsigned events)
     struct ctr_link *l = arg;
     struct ctrs *all = l->all;
     struct guest guest = GUEST_NONE;
-    int fds[LINK_FDS], dir_fd;
+    int fds[LINK_FDS], dir_fd, r = link_receive(fd, fds);
 
-    if (link_receive(fd, guest.name, fds) == 0) {
+    if (r == 0)
+        return;
+    if (r > 0) {
         dir_fd = link_reopen(fds[0]);
         if (guest_adopt(dir_fd < 0 ? fds[0] : dir_fd, fds[1], &guest) < 0) {
             close(dir_fd < 0 ? fds[0] : dir_fd); /* it has been removed */

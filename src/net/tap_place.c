@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/net_frame.h"
+#include "host/pass.h"
 #include "host/process.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,28 +94,6 @@ static int place_configure(const struct net_tap_place *p, struct place_answer *a
     return place_route(p, fd, a);
 }
 
-static void place_send(int wire, const struct place_answer *a, int fd)
-{
-    union {
-        char room[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {.room = {0}};
-    struct iovec iov = {(void *)(uintptr_t)a, sizeof(*a)};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    struct cmsghdr *c;
-
-    if (a->code == 0) {
-        m.msg_control = control.room;
-        m.msg_controllen = sizeof(control.room);
-        c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    }
-    (void)!sendmsg(wire, &m, MSG_NOSIGNAL);
-}
-
 /* A tap belongs to the namespace in which its device file was opened. */
 static noreturn_fn void place_child(const struct net_tap_place *p, int wire)
 {
@@ -127,37 +106,15 @@ static noreturn_fn void place_child(const struct net_tap_place *p, int wire)
         (void)place_failed(&a, "open /dev/net/tun");
     else if (place_make(p, fd, &a) == 0)
         (void)place_configure(p, &a);
-    place_send(wire, &a, fd);
+    (void)!pass_send(wire, &a, sizeof(a), &fd, a.code ? 0 : 1);
     _exit(0);
-}
-
-static int place_receive(int wire, struct place_answer *a)
-{
-    union {
-        char room[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec iov = {a, sizeof(*a)};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof(control.room)};
-    const struct cmsghdr *c;
-    int fd = -1;
-
-    if (recvmsg(wire, &m, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(*a))
-        return -1;
-    c = CMSG_FIRSTHDR(&m);
-    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-    return fd;
 }
 
 int net_tap_place(const struct net_tap_place *place, int *ret_fd, struct err *err)
 {
     struct place_answer a = {.code = -EIO, .what = "hear of it"};
     CLEANUP(fd) int ours = -1;
-    int pair[2], fd, status;
+    int pair[2], fd = -1, status;
     pid_t pid;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -169,9 +126,8 @@ int net_tap_place(const struct net_tap_place *place, int *ret_fd, struct err *er
     close(pair[1]);
     if (pid < 0)
         return err_set(err, -errno, "interface %s: %s", place->name, strerror(errno));
-    fd = place_receive(ours, &a);
     (void)!process_wait(pid, &status);
-    if (fd < 0)
+    if (pass_receive(ours, &a, sizeof(a), &fd, 1) <= 0 || fd < 0)
         return err_set(err, a.code ? a.code : -EIO, "interface %s: cannot %s: %s", place->name,
                        a.what, strerror(a.code ? -a.code : EIO));
     *ret_fd = fd;
