@@ -30,7 +30,8 @@ struct ctrs {
     struct ctr *list;
     struct ctr_layers layers;
     struct loop_timer *idle;
-    unsigned links; /* connections that may bring another container */
+    struct loop_timer *accept; /* no descriptors were left: commands wait until then */
+    unsigned links;            /* connections that may bring another container */
     int listen_fd, dir_fd;
     char *run_dir;  /* of all guests: RUN/guests */
     char *oci_root; /* posada-oci's state */

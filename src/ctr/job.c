@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -61,6 +62,34 @@ static int spawn_attributes(posix_spawnattr_t *attr)
                                               POSIX_SPAWN_SETSID);
 }
 
+/* The host's usual limit, which programs rely on: select(2) knows 1024 descriptors. */
+static struct rlimit spawn_limit;
+
+void ctr_spawn_raise_files(void)
+{
+    struct rlimit raised;
+
+    if (getrlimit(RLIMIT_NOFILE, &spawn_limit) < 0)
+        return;
+    raised = (struct rlimit){spawn_limit.rlim_max, spawn_limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
+        spawn_limit = (struct rlimit){0};
+}
+
+/* posix_spawn() cannot set a limit, so the child gets ours of that moment. */
+static int spawn_limited(pid_t *ret_pid, const struct ctr_spawn *s,
+                         const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr)
+{
+    struct rlimit ours;
+    bool change = spawn_limit.rlim_max && getrlimit(RLIMIT_NOFILE, &ours) == 0 &&
+                  setrlimit(RLIMIT_NOFILE, &spawn_limit) == 0;
+    int r = posix_spawn(ret_pid, s->argv[0], actions, attr, s->argv, environ);
+
+    if (change)
+        (void)!setrlimit(RLIMIT_NOFILE, &ours);
+    return r;
+}
+
 int ctr_spawn_program(const struct ctr_spawn *s, pid_t *ret_pid, struct err *err)
 {
     int high[3 + JOB_KEEP_MAX] = {-1, -1, -1, -1, -1, -1, -1}, r;
@@ -73,7 +102,7 @@ int ctr_spawn_program(const struct ctr_spawn *s, pid_t *ret_pid, struct err *err
     if (!r)
         r = spawn_attributes(&attr);
     if (!r)
-        r = posix_spawn(ret_pid, s->argv[0], &actions, &attr, s->argv, environ);
+        r = spawn_limited(ret_pid, s, &actions, &attr);
     for (size_t i = 0; i < ARRAY_LEN(high); i++)
         if (high[i] >= 0)
             close(high[i]);

@@ -33,6 +33,9 @@ struct ctr_spawn {
     const int *keep;
     unsigned kept;
 };
+/* Lets this process have as many descriptors as it may; ctr_spawn_program()'s keep the limit of
+ * before. */
+void ctr_spawn_raise_files(void);
 int must_use ctr_spawn_program(const struct ctr_spawn *s, pid_t *ret_pid, struct err *err);
 
 /* Waits for a process that is our child, or became so when its parent ended; also for

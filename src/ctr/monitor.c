@@ -31,7 +31,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { IDLE_NS = 2000000000, LINK_FDS = 3 };
+enum { IDLE_NS = 2000000000, ACCEPT_PAUSE_NS = 100000000, LINK_FDS = 3 };
 
 struct ctr_link { /* a command that may bring a container */
     struct ctrs *all;
@@ -152,12 +152,31 @@ static bool link_may_talk(const struct ctrs *all, int fd)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
+/* Who waits to be accepted would wake us again and again. */
+static void ctrs_listen_later(struct ctrs *all)
+{
+    if (loop_change(all->loop, all->listen_fd, 0) == 0)
+        loop_timer_set(all->accept, ACCEPT_PAUSE_NS);
+}
+
+static void ctrs_on_accept(void *arg)
+{
+    struct ctrs *all = arg;
+
+    if (loop_change(all->loop, all->listen_fd, EPOLLIN) < 0)
+        loop_timer_set(all->accept, ACCEPT_PAUSE_NS);
+}
+
 static void ctrs_accept(void *arg, int fd, unsigned events)
 {
     struct ctrs *all = arg;
     int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     struct ctr_link *l = client < 0 ? NULL : calloc(1, sizeof(*l));
 
+    if (client < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+        ctrs_listen_later(all);
+        return;
+    }
     if (!l || !link_may_talk(all, client) ||
         loop_watch(all->loop, client, EPOLLIN, link_ready, l) < 0 ||
         send(client, "", 1, MSG_NOSIGNAL) != 1) { /* hello: we do not end before it has spoken */
@@ -225,7 +244,8 @@ static int ctrs_init(struct ctrs *all, struct err *err)
         return r;
     all->seccomp = ctr_profile_seccomp();
     all->idle = loop_timer_new(all->loop, ctrs_on_idle, all);
-    if (!all->seccomp || !all->idle)
+    all->accept = loop_timer_new(all->loop, ctrs_on_accept, all);
+    if (!all->seccomp || !all->idle || !all->accept)
         return err_set(err, -ENOMEM, "out of memory");
     r = ctr_files_listen(all->dir_fd, &all->listen_fd, err);
     if (!r)
@@ -245,6 +265,7 @@ int ctr_main(void)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ctr_spawn_raise_files(); /* a container needs about ten */
     r = ctrs_init(&all, &err);
     if (r < 0) {
         log_warn("the monitor of containers cannot start: %s", err.text);
