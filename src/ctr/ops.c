@@ -322,41 +322,58 @@ static void op_updated(struct ctr_question *q, const struct buf *out)
         conn_answer(q->conn, NULL);
 }
 
-/* Its configuration has been changed: the new limits count now. */
-static void op_update(struct ctr *c, struct conn *conn, const json_t *request)
+/* The limits that its configuration has now: its next run has them in any case. */
+static int update_read(struct ctr *c, struct err *err)
 {
-    CLEANUP(free) char *path = NULL;
-    struct ctr_question *q;
     struct vm_config config;
-    struct err err;
+    int r = guest_read_config(&c->guest, &config, err);
+
+    if (r < 0)
+        return r;
+    c->config.memory = config.memory;
+    c->config.millicpus = config.millicpus;
+    c->config.pids = config.pids;
+    vm_config_done(&config);
+    return 0;
+}
+
+static int update_ask(struct ctr *c, struct conn *conn, struct err *err)
+{
+    struct ctr_question *q = question_new(c, conn, op_updated);
+    CLEANUP(free) char *path = NULL;
     int r;
 
-    if (c->phase != CTR_RUNNING) {
-        conn_refuse_text(conn, -EBUSY, "the guest does not run yet");
-        return;
-    }
-    r = guest_read_config(&c->guest, &config, &err);
-    q = r < 0 ? NULL : question_new(c, conn, op_updated);
-    if (!r && !q)
-        r = err_set(&err, -ENOMEM, "out of memory");
-    if (!r) {
-        c->config.memory = config.memory;
-        c->config.millicpus = config.millicpus;
-        c->config.pids = config.pids;
-        (void)snprintf(q->file, sizeof(q->file), "limits-%u", c->numbers++);
-        r = ctr_write_json(c->run_fd, q->file, ctr_bundle_resources(&config), &err);
-        vm_config_done(&config);
-    }
+    if (!q)
+        return err_set(err, -ENOMEM, "out of memory");
+    (void)snprintf(q->file, sizeof(q->file), "limits-%u", c->numbers++);
+    r = ctr_write_json(c->run_fd, q->file, ctr_bundle_resources(&c->config), err);
     if (!r && asprintf(&path, "%s/%s", c->run_path, q->file) < 0)
-        r = err_set(&err, -ENOMEM, "out of memory");
+        r = err_set(err, -ENOMEM, "out of memory");
     if (r < 0) {
-        conn_refuse(conn, &err);
-        if (q)
-            question_free(q);
-        return;
+        question_free(q);
+        return r;
     }
     question_ask(q, (const char *const[]){"update", "--resources", path, c->guest.name, NULL},
                  false);
+    return 0;
+}
+
+/* Its configuration has been changed: the new limits count now, or from its next run on. */
+static void op_update(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    struct err err;
+    int r = update_read(c, &err);
+
+    if (!r && c->phase == CTR_WAITING) {
+        conn_answer(conn, NULL);
+        return;
+    }
+    if (!r && c->phase != CTR_RUNNING)
+        r = err_set(&err, -EBUSY, "the guest does not run yet");
+    if (!r)
+        r = update_ask(c, conn, &err);
+    if (r < 0)
+        conn_refuse(conn, &err);
 }
 
 /* --- the table --- */
