@@ -71,9 +71,9 @@ static int rename_run(const struct cli_args *args)
     int r = guests_open(args->operands[0], &guest, &err);
 
     if (!r)
-        r = rename_check(&guest, &err);
-    if (!r)
         guests_see_out(&guest);
+    if (!r)
+        r = rename_check(&guest, &err);
     if (!r)
         r = store_rename(&guest, args->operands[1], &err);
     if (!r && guest_is_alive(&guest))
