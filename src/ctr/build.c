@@ -118,7 +118,6 @@ static int build_config(struct ctr *c, struct err *err)
         .user = &user,
         .seccomp = c->all->seccomp,
         .own_user = c->all->own_user,
-        .network = c->config.net_count > 0,
     };
     int r = c->config.command && c->config.command[0]
                 ? ctr_find_user(c, NULL, &user, err)

@@ -17,7 +17,6 @@ struct ctr_bundle {
     const json_t *seccomp; /* borrowed */
     const char *etc;       /* directory with its hosts, hostname and resolv.conf; NULL: none */
     bool own_user;         /* we are root of a user namespace only */
-    bool network;          /* it has more than a loopback */
 };
 
 /* config.json; a new reference, NULL without memory. */

@@ -490,11 +490,6 @@ struct stream *ctr_proc_stream(struct ctr_proc *p)
     return &p->stream;
 }
 
-bool ctr_proc_is_started(const struct ctr_proc *p)
-{
-    return p->started;
-}
-
 void ctr_proc_signal(const struct ctr_proc *p, unsigned signal)
 {
     if (p->started)

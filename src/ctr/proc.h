@@ -46,6 +46,5 @@ void ctr_proc_ended(struct ctr_proc *p, int status);
 /* Tells the stream's clients that it has started, for one that came behind. */
 void ctr_proc_announce(struct ctr_proc *p);
 struct stream *ctr_proc_stream(struct ctr_proc *p);
-bool ctr_proc_is_started(const struct ctr_proc *p);
 void ctr_proc_signal(const struct ctr_proc *p, unsigned signal);
 void ctr_proc_free(struct ctr_proc *p); /* kills what still runs; NULL is fine */
