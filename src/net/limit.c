@@ -206,10 +206,12 @@ int net_limit_new(struct loop *loop, struct netdev *inner, const struct net_rate
         l->from_guest.timer = loop_timer_new(loop, limit_let_out, l);
     }
     if (!l || !l->to_guest.timer || !l->from_guest.timer) {
+        int r = err_set(err, -ENOMEM, "network '%s': out of memory", inner->name);
+
         if (l)
             limit_free(l);
         netdev_close(inner);
-        return err_set(err, -ENOMEM, "network %s: out of memory", "limit");
+        return r;
     }
     l->dev = (struct netdev){.ops = &ops, .offloads = inner->offloads, .mtu = inner->mtu};
     memcpy(l->dev.name, inner->name, sizeof(l->dev.name));

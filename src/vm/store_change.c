@@ -142,6 +142,8 @@ static int store_rename_in(int store_fd, struct guest *guest, const char *name, 
 
     if (r < 0)
         return r;
+    if (!strcmp(guest->name, name)) /* perhaps by another command, a moment ago */
+        return err_set(err, -EEXIST, "guest '%s' has that name already", name);
     r = renameat2(store_fd, guest->name, store_fd, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
     if (r == -EEXIST)
         return err_set(err, r, "guest '%s' exists already; choose another name", name);

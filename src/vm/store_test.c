@@ -156,6 +156,8 @@ static void names_change_under_open_handles(void **state)
     assert_int_equal(store_rename(&b, "B!", &err), -EINVAL);
     assert_int_equal(store_rename(&b, "beaver", &err), 0); /* it runs: a holds its lock */
     assert_string_equal(b.name, "beaver");
+    assert_int_equal(store_rename(&b, "beaver", &err), -EEXIST);
+    assert_non_null(strstr(err.text, "already"));
     assert_string_equal(a.name, "otter");
     guest_close(&other);
     make("otter", &other, false); /* another one takes the old name */
