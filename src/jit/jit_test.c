@@ -3,12 +3,11 @@
  * Random IR blocks under the JIT and under the interpreter: slots, RAM, flags and the way out must
  * agree. The seed is printed; POSADA_SEED and POSADA_ROUNDS repeat or lengthen a run.
  */
-#include "jit/jit.h"
+#include "jit/test_pair.h"
 
 #include "base/unit_test.h"
 #include "interp/interp.h"
 #include "ir/ir.h"
-#include "mmu/fake_cpu.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,20 +15,6 @@
 enum { GLOBALS = 32, DATA = 0x4000, FIRST_FLOAT = 20 };
 
 static struct ir_block test_block;
-static uint64_t rng_state;
-
-static uint64_t rng(void)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state;
-}
-
-static unsigned pick(unsigned n)
-{
-    return (unsigned)(rng() >> 20) % n;
-}
 
 static uint64_t random_value(void)
 {
@@ -52,21 +37,12 @@ static uint64_t random_value(void)
                                     UINT64_C(0x0000000000000001),
                                     UINT64_C(0x000fffffffffffff)};
 
-    switch (pick(4)) {
-    case 0: return edge[pick(ARRAY_LEN(edge))];
-    case 1: return rng() >> pick(64);
-    case 2: return UINT64_C(0xffffffff00000000) | (rng() & 0xffffffff);
-    default: return rng();
+    switch (test_pick(4)) {
+    case 0: return edge[test_pick(ARRAY_LEN(edge))];
+    case 1: return test_rng() >> test_pick(64);
+    case 2: return UINT64_C(0xffffffff00000000) | (test_rng() & 0xffffffff);
+    default: return test_rng();
     }
-}
-
-static uint64_t stop(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c)
-{
-    (void)a;
-    (void)b;
-    (void)c;
-    cpu->exit = CPU_EXIT_DEBUG;
-    return 0;
 }
 
 static uint64_t mixing(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c)
@@ -77,13 +53,13 @@ static uint64_t mixing(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c)
 
 static ir_slot global(void)
 {
-    return (ir_slot)pick(FIRST_FLOAT);
+    return (ir_slot)test_pick(FIRST_FLOAT);
 }
 
 /* A source: a global, or one of this instruction's temporaries. */
 static ir_slot source(const ir_slot *temps, unsigned n)
 {
-    return n && pick(3) ? temps[pick(n)] : global();
+    return n && test_pick(3) ? temps[test_pick(n)] : global();
 }
 
 static void random_int(struct ir_block *b, const ir_slot *temps, unsigned n, ir_slot dst)
@@ -92,15 +68,17 @@ static void random_int(struct ir_block *b, const ir_slot *temps, unsigned n, ir_
                                      IR_SHR,  IR_SAR,  IR_ROR,   IR_MUL, IR_DIVU, IR_DIVS,
                                      IR_REMU, IR_REMS, IR_SETCC, IR_ADD, IR_ADD};
     static const uint8_t unary[] = {IR_MOV, IR_CLZ, IR_CTZ, IR_POPCNT, IR_BSWAP, IR_ORCB};
-    enum ir_width w = pick(3) ? IR_64 : IR_32;
+    enum ir_width w = test_pick(3) ? IR_64 : IR_32;
     ir_slot x = source(temps, n), y = source(temps, n), z = source(temps, n);
     struct ir_insn *op;
 
-    switch (pick(12)) {
-    case 0: ir_emit(b, unary[pick(ARRAY_LEN(unary))], pick(2) ? IR_64 : w, dst, x, 0); break;
+    switch (test_pick(12)) {
+    case 0:
+        ir_emit(b, unary[test_pick(ARRAY_LEN(unary))], test_pick(2) ? IR_64 : w, dst, x, 0);
+        break;
     case 1:
-        op = ir_emit(b, pick(2) ? IR_EXTS : IR_EXTU, IR_64, dst, x, 0);
-        op->aux = (uint8_t)pick(3);
+        op = ir_emit(b, test_pick(2) ? IR_EXTS : IR_EXTU, IR_64, dst, x, 0);
+        op->aux = (uint8_t)test_pick(3);
         break;
     case 2:
         op = ir_emit(b, IR_SELECT, IR_64, dst, x, y);
@@ -109,29 +87,30 @@ static void random_int(struct ir_block *b, const ir_slot *temps, unsigned n, ir_
     case 3: ir_emit_imm(b, IR_IMM, IR_64, dst, 0, (int64_t)random_value()); break;
     case 4:
         op = ir_emit(b, IR_LEA, IR_64, dst, x, y);
-        op->aux = (uint8_t)pick(4);
+        op->aux = (uint8_t)test_pick(4);
         break;
     case 5:
         op = ir_emit(b, IR_EXTRACT, IR_64, dst, x, 0);
-        op->aux = (uint8_t)pick(63);
-        op->imm = 1 + pick(64u - op->aux);
+        op->aux = (uint8_t)test_pick(63);
+        op->imm = 1 + test_pick(64u - op->aux);
         break;
-    case 6: ir_emit(b, (enum ir_op)(IR_MULHU + pick(3)), IR_64, dst, x, y); break;
+    case 6: ir_emit(b, (enum ir_op)(IR_MULHU + test_pick(3)), IR_64, dst, x, y); break;
     case 7:
     case 8:
-        op = ir_emit_imm(b, binary[pick(ARRAY_LEN(binary))], w, dst, x, (int64_t)random_value());
-        op->aux = op->op == IR_SETCC ? (uint8_t)pick(6) : 0;
+        op = ir_emit_imm(b, binary[test_pick(ARRAY_LEN(binary))], w, dst, x,
+                         (int64_t)random_value());
+        op->aux = op->op == IR_SETCC ? (uint8_t)test_pick(6) : 0;
         break;
     default:
-        op = ir_emit(b, binary[pick(ARRAY_LEN(binary))], w, dst, x, y);
-        op->aux = op->op == IR_SETCC ? (uint8_t)pick(6) : 0;
+        op = ir_emit(b, binary[test_pick(ARRAY_LEN(binary))], w, dst, x, y);
+        op->aux = op->op == IR_SETCC ? (uint8_t)test_pick(6) : 0;
         break;
     }
 }
 
 static ir_slot random_float_source(void)
 {
-    return (ir_slot)(FIRST_FLOAT + pick(GLOBALS - FIRST_FLOAT));
+    return (ir_slot)(FIRST_FLOAT + test_pick(GLOBALS - FIRST_FLOAT));
 }
 
 static void random_float(struct ir_block *b)
@@ -139,9 +118,9 @@ static void random_float(struct ir_block *b)
     static const uint8_t arith[] = {IR_FADD,    IR_FSUB,    IR_FMUL,   IR_FDIV, IR_FSQRT,
                                     IR_FMA,     IR_FMIN,    IR_FMAX,   IR_FCMP, IR_FCLASS,
                                     IR_FCVT_FF, IR_FCVT_FI, IR_FCVT_IF};
-    enum ir_width w = pick(2) ? IR_F64 : IR_F32;
+    enum ir_width w = test_pick(2) ? IR_F64 : IR_F32;
     ir_slot x = random_float_source(), y = random_float_source(), z = random_float_source();
-    enum ir_op kind = arith[pick(ARRAY_LEN(arith))];
+    enum ir_op kind = arith[test_pick(ARRAY_LEN(arith))];
     struct ir_insn *op;
     ir_slot t = ir_temp(b);
 
@@ -155,11 +134,12 @@ static void random_float(struct ir_block *b)
     }
     op = ir_emit(b, kind, w, t, x, kind == IR_FCVT_IF ? 0 : y);
     op->c = z;
-    op->imm = kind == IR_FMA || kind == IR_FCVT_FI || kind == IR_FCVT_IF ? (int64_t)pick(4) : 0;
-    op->aux = (uint8_t)(kind == IR_FCMP                      ? pick(3)
+    op->imm =
+        kind == IR_FMA || kind == IR_FCVT_FI || kind == IR_FCVT_IF ? (int64_t)test_pick(4) : 0;
+    op->aux = (uint8_t)(kind == IR_FCMP                      ? test_pick(3)
                         : kind >= IR_FMIN && kind <= IR_FMAX ? 0
-                        : pick(3)                            ? b->context
-                                                             : pick(5));
+                        : test_pick(3)                       ? b->context
+                                                             : test_pick(5));
     if (kind == IR_FCMP || kind == IR_FCLASS || kind == IR_FCVT_FI)
         ir_emit(b, IR_MOV, IR_64, global(), t, 0);
     else if (kind == IR_FCVT_FF ? w == IR_F64 : w == IR_F32)
@@ -171,22 +151,22 @@ static void random_float(struct ir_block *b)
 static void random_memory(struct ir_block *b)
 {
     ir_slot base = ir_temp(b), masked = ir_temp(b), val = global();
-    unsigned size = pick(4);
+    unsigned size = test_pick(4);
     struct ir_insn *op;
 
-    ir_emit_imm(b, IR_AND, IR_64, masked, global(), pick(8) ? 0x1ff8 : 0x1fff);
+    ir_emit_imm(b, IR_AND, IR_64, masked, global(), test_pick(8) ? 0x1ff8 : 0x1fff);
     ir_emit_imm(b, IR_ADD, IR_64, base, masked, (int64_t)(FAKE_RAM + DATA));
-    switch (pick(9)) {
+    switch (test_pick(9)) {
     case 8: /* LR or SC of one of two words, so that some pairs match */
-        ir_emit_imm(b, IR_IMM, IR_64, base, 0, (int64_t)(FAKE_RAM + DATA + 8 * pick(2)));
-        op = pick(2) ? ir_emit(b, IR_LR, IR_64, global(), base, 0)
-                     : ir_emit(b, IR_SC, IR_64, global(), base, val);
-        op->aux = (uint8_t)(pick(4) ? 3 : 2 | (op->op == IR_LR ? IR_MEM_SIGNED : 0));
+        ir_emit_imm(b, IR_IMM, IR_64, base, 0, (int64_t)(FAKE_RAM + DATA + 8 * test_pick(2)));
+        op = test_pick(2) ? ir_emit(b, IR_LR, IR_64, global(), base, 0)
+                          : ir_emit(b, IR_SC, IR_64, global(), base, val);
+        op->aux = (uint8_t)(test_pick(4) ? 3 : 2 | (op->op == IR_LR ? IR_MEM_SIGNED : 0));
         break;
     case 0:
         op = ir_emit(b, IR_AMO, IR_64, global(), base, val);
-        op->aux = (uint8_t)((2 + pick(2)) | (pick(2) ? IR_MEM_SIGNED : 0));
-        op->c = (ir_slot)pick(9);
+        op->aux = (uint8_t)((2 + test_pick(2)) | (test_pick(2) ? IR_MEM_SIGNED : 0));
+        op->c = (ir_slot)test_pick(9);
         break;
     case 1:
         op = ir_emit(b, IR_BZERO, IR_64, 0, base, 0);
@@ -194,10 +174,10 @@ static void random_memory(struct ir_block *b)
         break;
     case 2:
     case 3:
-    case 4: ir_store(b, val, base, (int64_t)pick(64) - 32, size); break;
+    case 4: ir_store(b, val, base, (int64_t)test_pick(64) - 32, size); break;
     default:
-        ir_load(b, global(), base, (int64_t)pick(64) - 32,
-                size | (pick(2) && size < 3 ? (unsigned)IR_MEM_SIGNED : 0));
+        ir_load(b, global(), base, (int64_t)test_pick(64) - 32,
+                size | (test_pick(2) && size < 3 ? (unsigned)IR_MEM_SIGNED : 0));
     }
 }
 
@@ -207,27 +187,27 @@ static void random_word(struct ir_block *b)
     static const uint8_t binary[] = {IR_ADD, IR_SUB, IR_SHL, IR_SHR,
                                      IR_SAR, IR_ROR, IR_MUL, IR_DIVS};
     static const uint8_t bitwise[] = {IR_AND, IR_OR, IR_XOR, IR_MOV};
-    ir_slot t = ir_temp(b), x = global(), y = global(), dst = pick(2) ? global() : x;
-    int64_t imm = pick(2) ? (int64_t)pick(64) : (int64_t)random_value();
+    ir_slot t = ir_temp(b), x = global(), y = global(), dst = test_pick(2) ? global() : x;
+    int64_t imm = test_pick(2) ? (int64_t)test_pick(64) : (int64_t)random_value();
 
-    switch (pick(7)) {
+    switch (test_pick(7)) {
     case 6: /* a negation */
         ir_emit_imm(b, IR_IMM, IR_64, t, 0, 0);
-        ir_emit(b, IR_SUB, pick(2) ? IR_64 : IR_32, dst, t, y);
+        ir_emit(b, IR_SUB, test_pick(2) ? IR_64 : IR_32, dst, t, y);
         return;
-    case 0: ir_emit(b, (enum ir_op)bitwise[pick(4)], IR_64, dst, x, y); return;
-    case 1: ir_emit_imm(b, (enum ir_op)bitwise[pick(3)], IR_64, dst, x, imm); return;
+    case 0: ir_emit(b, (enum ir_op)bitwise[test_pick(4)], IR_64, dst, x, y); return;
+    case 1: ir_emit_imm(b, (enum ir_op)bitwise[test_pick(3)], IR_64, dst, x, imm); return;
     case 2: ir_emit(b, IR_EXTS, IR_64, dst, x, 0)->aux = 2; return;
     case 3: /* rotate by two shifts */
-        imm = 1 + (int64_t)pick(31);
+        imm = 1 + (int64_t)test_pick(31);
         ir_emit_imm(b, IR_SHL, IR_32, t, x, imm);
         ir_emit(b, IR_EXTS, IR_64, y, t, 0)->aux = 2;
         ir_emit_imm(b, IR_SHR, IR_32, t, x, 32 - imm);
         ir_emit(b, IR_EXTS, IR_64, x, t, 0)->aux = 2;
-        ir_emit(b, (enum ir_op)bitwise[1 + pick(2)], IR_64, dst, y, x);
+        ir_emit(b, (enum ir_op)bitwise[1 + test_pick(2)], IR_64, dst, y, x);
         return;
-    case 4: ir_emit_imm(b, (enum ir_op)binary[pick(8)], IR_32, t, x, imm); break;
-    default: ir_emit(b, (enum ir_op)binary[pick(8)], IR_32, t, x, y); break;
+    case 4: ir_emit_imm(b, (enum ir_op)binary[test_pick(8)], IR_32, t, x, imm); break;
+    default: ir_emit(b, (enum ir_op)binary[test_pick(8)], IR_32, t, x, y); break;
     }
     ir_emit(b, IR_EXTS, IR_64, dst, t, 0)->aux = 2;
 }
@@ -236,8 +216,8 @@ static void random_between(struct ir_block *b, ir_slot x, ir_slot y, ir_slot z)
 {
     ir_slot other = global();
 
-    switch (pick(8)) {
-    case 0: ir_emit_imm(b, IR_ADD, IR_64, pick(2) ? x : z, pick(2) ? y : x, 5); break;
+    switch (test_pick(8)) {
+    case 0: ir_emit_imm(b, IR_ADD, IR_64, test_pick(2) ? x : z, test_pick(2) ? y : x, 5); break;
     case 1: ir_emit_imm(b, IR_ADD, IR_64, y, other, 5); break;
     default: ir_emit_imm(b, IR_ADD, IR_64, z, other, 5); break;
     }
@@ -249,43 +229,48 @@ static void random_rotate(struct ir_block *b)
     static ir_slot half; /* shifted left by half_count some instructions ago, if at all */
     static int64_t half_count;
     ir_slot x = global(), y = global(), z = global();
-    int64_t n = 1 + (int64_t)pick(63);
+    int64_t n = 1 + (int64_t)test_pick(63);
 
-    if (pick(2)) {
-        half = pick(2) ? y : half;
+    if (test_pick(2)) {
+        half = test_pick(2) ? y : half;
         if (half == y)
-            half_count = 64 - (8 << pick(3));
+            half_count = 64 - (8 << test_pick(3));
         ir_emit_imm(b,
-                    half == y ? IR_SHL
-                    : pick(2) ? IR_SHR
-                              : IR_SAR,
+                    half == y      ? IR_SHL
+                    : test_pick(2) ? IR_SHR
+                                   : IR_SAR,
                     IR_64, half, half == y ? x : half, half_count);
         return;
     }
-    if (!pick(3)) { /* or extension: the left shift, and what is between, may matter */
-        n = pick(8) ? 64 - (8 << pick(3)) : n;
+    if (!test_pick(3)) { /* or extension: the left shift, and what is between, may matter */
+        n = test_pick(8) ? 64 - (8 << test_pick(3)) : n;
         ir_emit_imm(b, IR_SHL, IR_64, y, x, n);
-        for (unsigned between = pick(4); between; between--)
+        for (unsigned between = test_pick(4); between; between--)
             random_between(b, x, y, z);
-        ir_emit_imm(b, pick(2) ? IR_SHR : IR_SAR, IR_64, pick(8) ? y : z, y, pick(8) ? n : 3);
+        ir_emit_imm(b, test_pick(2) ? IR_SHR : IR_SAR, IR_64, test_pick(8) ? y : z, y,
+                    test_pick(8) ? n : 3);
         return;
     }
     ir_emit_imm(b, IR_SHL, IR_64, y, x, n);
-    ir_emit_imm(b, IR_SHR, IR_64, z, x, pick(8) ? 64 - n : n);
-    ir_emit(b, pick(2) ? IR_OR : pick(2) ? IR_XOR : IR_ADD, IR_64, pick(2) ? y : global(), y, z);
+    ir_emit_imm(b, IR_SHR, IR_64, z, x, test_pick(8) ? 64 - n : n);
+    ir_emit(b,
+            test_pick(2)   ? IR_OR
+            : test_pick(2) ? IR_XOR
+                           : IR_ADD,
+            IR_64, test_pick(2) ? y : global(), y, z);
 }
 
 /* Accesses around a base register, which share TLB checks; near a page's end they cannot. */
 static void random_struct(struct ir_block *b, ir_slot base)
 {
-    int64_t off = pick(8) ? (int64_t)pick(96) - 48 : (int64_t)pick(1400) - 700;
-    unsigned size = pick(4);
+    int64_t off = test_pick(8) ? (int64_t)test_pick(96) - 48 : (int64_t)test_pick(1400) - 700;
+    unsigned size = test_pick(4);
 
-    if (pick(2))
+    if (test_pick(2))
         ir_store(b, global(), base, off, size);
     else
-        ir_load(b, pick(16) ? global() : base, base, off,
-                size | (pick(2) && size < 3 ? (unsigned)IR_MEM_SIGNED : 0));
+        ir_load(b, test_pick(16) ? global() : base, base, off,
+                size | (test_pick(2) && size < 3 ? (unsigned)IR_MEM_SIGNED : 0));
 }
 
 /* Puts an address into the base register; one in 16 is near nothing. */
@@ -293,34 +278,34 @@ static void random_base(struct ir_block *b, ir_slot base)
 {
     ir_slot masked = ir_temp(b);
 
-    if (!pick(16)) {
+    if (!test_pick(16)) {
         ir_emit_imm(b, IR_IMM, IR_64, base, 0, (int64_t)random_value());
         return;
     }
-    ir_emit_imm(b, IR_AND, IR_64, masked, global(), pick(2) ? 0x1fff : 0xfff);
-    ir_emit_imm(b, IR_OR, IR_64, masked, masked, pick(4) ? 0 : 0xff0);
+    ir_emit_imm(b, IR_AND, IR_64, masked, global(), test_pick(2) ? 0x1fff : 0xfff);
+    ir_emit_imm(b, IR_OR, IR_64, masked, masked, test_pick(4) ? 0 : 0xff0);
     ir_emit_imm(b, IR_ADD, IR_64, base, masked, (int64_t)(FAKE_RAM + DATA));
 }
 
 static void random_insn(struct ir_block *b)
 {
     ir_slot temps[6];
-    unsigned n = 0, len = 1 + pick(6);
+    unsigned n = 0, len = 1 + test_pick(6);
 
-    switch (pick(9)) {
+    switch (test_pick(9)) {
     case 0: random_memory(b); return;
     case 1: random_float(b); return;
     case 6:
     case 7: random_word(b); return;
     case 8: random_rotate(b); return;
     case 2:
-        if (!pick(4)) {
+        if (!test_pick(4)) {
             ir_call(b, mixing, ir_temp(b), global(), global(), global());
             return;
         }
         break;
     case 3:
-        if (!pick(3)) {
+        if (!test_pick(3)) {
             ir_pc(b, global(), b->pc + 0x123456);
             return;
         }
@@ -334,33 +319,34 @@ static void random_insn(struct ir_block *b)
         temps[n++] = t;
     }
     random_int(b, temps, n, global());
-    if (pick(3) == 0)
-        ir_branch(b, (enum ir_cc)pick(6), global(), global(), b->pc + 0x800);
+    if (test_pick(3) == 0)
+        ir_branch(b, (enum ir_cc)test_pick(6), global(), global(), b->pc + 0x800);
 }
 
 static void random_block(struct ir_block *b, uint64_t pc)
 {
-    unsigned n = 1 + pick(pick(4) ? 12 : 40);
+    unsigned n = 1 + test_pick(test_pick(4) ? 12 : 40);
     ir_slot base[2] = {global(), global()};
-    unsigned structs = pick(3), at = pick(3); /* in how many of four instructions; since when */
+    unsigned structs = test_pick(3),
+             at = test_pick(3); /* in how many of four instructions; since when */
 
-    ir_begin(b, pc, pick(5), GLOBALS); /* the context is a rounding mode */
+    ir_begin(b, pc, test_pick(5), GLOBALS); /* the context is a rounding mode */
     for (unsigned i = 0; i < n; i++) {
         if (!ir_next_insn(b, pc + 4 * i, 4))
             break;
         if (i == at || i == at + 1)
             random_base(b, base[i - at]);
-        else if (i > at + 1 && pick(4) < structs)
-            random_struct(b, base[pick(2)]);
+        else if (i > at + 1 && test_pick(4) < structs)
+            random_struct(b, base[test_pick(2)]);
         else
             random_insn(b);
     }
     ir_next_insn(b, pc + 4 * n, 4);
-    if (!pick(8)) {
+    if (!test_pick(8)) {
         ir_trap(b, 2, global());
         return;
     }
-    ir_call(b, stop, ir_temp(b), 0, 0, 0);
+    ir_call(b, test_stop, ir_temp(b), 0, 0, 0);
     ir_exit(b, pc + 4 * n + 4);
 }
 
@@ -401,7 +387,7 @@ static void test_lift(struct cpu *cpu, struct cpu_fetch *fetch, uint64_t pc, uns
         return;
     ir_begin(block, pc, 0, GLOBALS); /* a taken branch ends here */
     ir_next_insn(block, pc, 4);
-    ir_call(block, stop, ir_temp(block), 0, 0, 0);
+    ir_call(block, test_stop, ir_temp(block), 0, 0, 0);
     ir_exit(block, pc + 4);
 }
 
@@ -409,13 +395,6 @@ static unsigned test_rounding(uint32_t context)
 {
     return context;
 }
-
-struct pair {
-    struct fake *jitted, *plain;
-    struct cpu_ops ops;
-    struct jit *jit;
-    struct jit_vcpu *vcpu;
-};
 
 static void no_claim(void *arg, gpa_t page)
 {
@@ -431,41 +410,16 @@ static void no_note(void *arg, gpa_t page, unsigned first, unsigned last)
     (void)last;
 }
 
-static void report_code_write(void *arg, gpa_t gpa, uint64_t len)
-{
-    jit_code_written(arg, gpa, len);
-}
-
-static void pair_init(struct pair *p)
+static void pair_init(struct test_pair *p)
 {
     static const uint8_t hot[] = {1, 2, 8, 9, 10, 11, 12, 13, 14, 15};
-    struct err err = {0};
 
-    p->jitted = fake_new();
-    p->plain = fake_new();
-    p->ops = *p->jitted->cpu.ops;
+    test_pair_init(p);
     p->ops.lift = test_lift;
     p->ops.hot_globals = hot;
     p->ops.hot_global_count = ARRAY_LEN(hot);
     p->ops.rounding = test_rounding;
-    p->jitted->cpu.ops = p->plain->cpu.ops = &p->ops;
-    assert_int_equal(
-        jit_new(
-            &(struct jit_config){.mem = p->jitted->cpu.mem, .ops = &p->ops, .code_bytes = 4 << 20},
-            &p->jit, &err),
-        0);
-    assert_int_equal(jit_vcpu_new(p->jit, &p->jitted->cpu,
-                                  &(struct jit_pages){no_claim, no_note, NULL}, &p->vcpu, &err),
-                     0);
-    mem_on_code_write(p->jitted->cpu.mem, report_code_write, p->jit);
-}
-
-static void pair_done(struct pair *p)
-{
-    jit_vcpu_free(p->vcpu);
-    jit_free(p->jit);
-    fake_free(p->jitted);
-    fake_free(p->plain);
+    test_pair_jit(p, 0, &(struct jit_pages){no_claim, no_note, NULL});
 }
 
 static void run_plain(struct cpu *cpu)
@@ -486,7 +440,7 @@ static bool same(const struct cpu *a, const struct cpu *b)
            a->exit == b->exit;
 }
 
-static void show_difference(const struct pair *p)
+static void show_difference(const struct test_pair *p)
 {
     const struct cpu *a = &p->jitted->cpu, *b = &p->plain->cpu;
 
@@ -499,10 +453,10 @@ static void show_difference(const struct pair *p)
             b->fault.cause, a->exit, b->exit);
 }
 
-static void one_round(struct pair *p)
+static void one_round(struct test_pair *p)
 {
     struct cpu *a = &p->jitted->cpu, *b = &p->plain->cpu;
-    uint64_t pc = FAKE_RAM + 4 * pick(400);
+    uint64_t pc = FAKE_RAM + 4 * test_pick(400);
     void *ram_a = mem_page(a->mem, GPA(FAKE_RAM + DATA)), *ram_b;
     struct err err = {0};
 
@@ -529,37 +483,25 @@ static void one_round(struct pair *p)
     }
 }
 
-static uint64_t stat_of(struct jit *jit, const char *name)
-{
-    struct engine_stat stats[64];
-    unsigned n = jit_stats(jit, stats, ARRAY_LEN(stats));
-
-    for (unsigned i = 0; i < n; i++)
-        if (!strcmp(stats[i].name, name))
-            return stats[i].value;
-    fail_msg("no figure %s", name);
-    return 0;
-}
-
 static void test_random_blocks(void **state)
 {
     const char *seed = getenv("POSADA_SEED"), *rounds = getenv("POSADA_ROUNDS");
     unsigned long n = rounds ? strtoul(rounds, NULL, 0) : 20000;
-    struct pair p;
+    struct test_pair p;
 
     (void)state;
-    rng_state = seed ? strtoul(seed, NULL, 0) : UINT64_C(0x5eed0001);
+    test_rng_state = seed ? strtoul(seed, NULL, 0) : UINT64_C(0x5eed0001);
     pair_init(&p);
     for (unsigned long i = 0; i < n; i++) {
-        uint64_t start = rng_state;
+        uint64_t start = test_rng_state;
 
         if (getenv("POSADA_VERBOSE"))
             fprintf(stderr, "round %lu POSADA_SEED=%#lx\n", i, start);
         one_round(&p);
     }
     if (n >= 1000)
-        assert_true(stat_of(p.jit, "jit_exits_apart") > 0);
-    pair_done(&p);
+        assert_true(test_jit_stat(p.jit, "jit_exits_apart") > 0);
+    test_pair_done(&p);
 }
 
 RUN_TESTS(cmocka_unit_test(test_random_blocks))

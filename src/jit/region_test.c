@@ -6,12 +6,11 @@
  * program's own page), tables, jumps forward at random and backward while there is fuel.
  * POSADA_SEED and POSADA_ROUNDS repeat or lengthen a run.
  */
-#include "jit/jit.h"
+#include "jit/test_pair.h"
 
 #include "base/unit_test.h"
 #include "interp/interp.h"
 #include "ir/ir.h"
-#include "mmu/fake_cpu.h"
 #include <posada/engine.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -48,29 +47,8 @@ struct insn {
 
 static struct insn program[INSNS];
 static unsigned program_insns;
-static uint64_t rng_state;
-
-static uint64_t rng(void)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state;
-}
-
-static unsigned pick(unsigned n)
-{
-    return (unsigned)(rng() >> 20) % n;
-}
 
 /* --- The ISA --- */
-
-static uint64_t stop(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c)
-{
-    (void)a, (void)b, (void)c;
-    cpu->exit = CPU_EXIT_DEBUG;
-    return 0;
-}
 
 static uint64_t pc_of(unsigned n)
 {
@@ -111,7 +89,7 @@ static bool lift_insn(struct ir_block *b, const struct insn *i, unsigned n, unsi
         ir_emit_imm(b, IR_IMM, IR_64, FUEL, 0, 1); /* every other loop turns once */
         break;
     default:
-        ir_call(b, stop, ir_temp(b), 0, 0, 0);
+        ir_call(b, test_stop, ir_temp(b), 0, 0, 0);
         ir_exit(b, pc_of(n + 1));
         return true;
     }
@@ -155,61 +133,61 @@ static unsigned test_rounding(uint32_t context)
  * without host registers of their own. */
 static unsigned any(void)
 {
-    return pick(3) ? 1 + pick(7) : 16 + pick(7);
+    return test_pick(3) ? 1 + test_pick(7) : 16 + test_pick(7);
 }
 
 static unsigned pointer(void)
 {
-    return 8 + pick(5);
+    return 8 + test_pick(5);
 }
 
 static struct insn random_access(void)
 {
-    unsigned size = pick(4);
-    bool store = !pick(3);
+    unsigned size = test_pick(4);
+    bool store = !test_pick(3);
 
     return (struct insn){
         .kind = store ? STORE : LOAD,
         .dst = (uint8_t)any(),
         .a = (uint8_t)pointer(),
         .b = (uint8_t)any(),
-        .aux = (uint8_t)(size | (!store && size < 3 && pick(2) ? IR_MEM_SIGNED : 0)),
-        .imm = pick(6) ? (int)pick(64) - 24 : (int)pick(4000) - 2000,
+        .aux = (uint8_t)(size | (!store && size < 3 && test_pick(2) ? IR_MEM_SIGNED : 0)),
+        .imm = test_pick(6) ? (int)test_pick(64) - 24 : (int)test_pick(4000) - 2000,
     };
 }
 
 static struct insn random_insn(unsigned n)
 {
     static const uint8_t plain[] = {ADDI, ADD, SUB, XOR, ANDI, SHLI, SHRI, ADDW, SLT, BYTE};
-    struct insn i = {.kind = plain[pick(ARRAY_LEN(plain))],
+    struct insn i = {.kind = plain[test_pick(ARRAY_LEN(plain))],
                      .dst = (uint8_t)any(),
-                     .a = (uint8_t)(pick(8) ? any() : pointer()),
+                     .a = (uint8_t)(test_pick(8) ? any() : pointer()),
                      .b = (uint8_t)any(),
-                     .imm = (int)pick(200) - 100};
+                     .imm = (int)test_pick(200) - 100};
 
-    switch (pick(12)) {
+    switch (test_pick(12)) {
     case 0:
     case 1: /* a pointer moves */
         i.kind = ADDI;
         i.dst = i.a = (uint8_t)pointer();
-        i.imm = pick(4) ? 1 << pick(6) : -(1 << pick(5));
+        i.imm = test_pick(4) ? 1 << test_pick(6) : -(1 << test_pick(5));
         break;
     case 2: /* an index, and what it points to */
-        i.kind = pick(2) ? BYTE : ANDI;
-        i.imm = (1 << pick(10)) - 1;
-        i.dst = (uint8_t)(13 + pick(3));
-        if (!pick(3)) {
-            i.kind = pick(2) ? SHLI : SHRI;
+        i.kind = test_pick(2) ? BYTE : ANDI;
+        i.imm = (1 << test_pick(10)) - 1;
+        i.dst = (uint8_t)(13 + test_pick(3));
+        if (!test_pick(3)) {
+            i.kind = test_pick(2) ? SHLI : SHRI;
             i.a = i.kind == SHLI ? i.dst : i.a;
-            i.imm = i.kind == SHLI ? 1 + (int)pick(5) : 50 + (int)pick(14);
+            i.imm = i.kind == SHLI ? 1 + (int)test_pick(5) : 50 + (int)test_pick(14);
         }
         break;
     case 3:
         i.kind = ADD;
         i.dst = (uint8_t)pointer();
         i.a = (uint8_t)pointer();
-        i.b = (uint8_t)(13 + pick(3));
-        if (pick(3)) { /* mostly not itself */
+        i.b = (uint8_t)(13 + test_pick(3));
+        if (test_pick(3)) { /* mostly not itself */
             i.a = 8;
             i.dst = 12;
         }
@@ -219,8 +197,8 @@ static struct insn random_insn(unsigned n)
     case 6: return random_access();
     case 7:
         i.kind = BRANCH;
-        i.aux = (uint8_t)pick(6);
-        i.target = (uint16_t)(n + 1 + pick(8));
+        i.aux = (uint8_t)test_pick(6);
+        i.target = (uint16_t)(n + 1 + test_pick(8));
         break;
     default: break;
     }
@@ -229,16 +207,16 @@ static struct insn random_insn(unsigned n)
 
 static void random_program(void)
 {
-    unsigned loops = 1 + pick(4);
+    unsigned loops = 1 + test_pick(4);
 
-    program_insns = 6 + pick(INSNS - 6);
+    program_insns = 6 + test_pick(INSNS - 6);
     for (unsigned n = 0; n + 1 < program_insns; n++)
         program[n] = random_insn(n);
     for (unsigned k = 0; k < loops; k++) {
-        unsigned n = 1 + pick(program_insns - 2);
+        unsigned n = 1 + test_pick(program_insns - 2);
 
         program[n] =
-            (struct insn){.kind = LOOP, .target = (uint16_t)(n - 1 - pick(n < 40 ? n : 40))};
+            (struct insn){.kind = LOOP, .target = (uint16_t)(n - 1 - test_pick(n < 40 ? n : 40))};
     }
     program[program_insns - 1] = (struct insn){.kind = STOP};
 }
@@ -259,13 +237,6 @@ static void print_program(void)
 
 /* --- Both engines --- */
 
-struct pair {
-    struct fake *jitted, *plain;
-    struct cpu_ops ops;
-    struct jit *jit;
-    struct jit_vcpu *vcpu;
-};
-
 static void claim(void *arg, gpa_t page)
 {
     struct cpu *cpu = arg;
@@ -277,11 +248,6 @@ static void claim(void *arg, gpa_t page)
 static void note(void *arg, gpa_t page, unsigned first, unsigned last)
 {
     (void)arg, (void)page, (void)first, (void)last;
-}
-
-static void report_code_write(void *arg, gpa_t gpa, uint64_t len)
-{
-    jit_code_written(arg, gpa, len);
 }
 
 static void pair_map(struct fake *f)
@@ -297,44 +263,21 @@ static const char *const names[GLOBALS] = {"g0",  "g1",  "g2",  "g3",  "g4",  "g
                                            "g8",  "g9",  "g10", "g11", "g12", "g13", "g14", "g15",
                                            "g16", "g17", "g18", "g19", "g20", "g21", "g22", "g23"};
 
-static void pair_init(struct pair *p, unsigned stress)
+static void pair_init(struct test_pair *p, unsigned stress)
 {
     static const uint8_t hot[] = {2, 1, 8, 9, 10, 11, 12, 13, 14, 15};
-    struct err err = {0};
 
-    p->jitted = fake_new();
-    p->plain = fake_new();
-    p->ops = *p->jitted->cpu.ops;
+    test_pair_init(p);
     p->ops.lift = test_lift;
     p->ops.hot_globals = hot;
     p->ops.hot_global_count = ARRAY_LEN(hot);
     p->ops.slot_0_is_zero = true;
     p->ops.globals = names;
     p->ops.rounding = test_rounding;
-    p->jitted->cpu.ops = p->plain->cpu.ops = &p->ops;
     p->jitted->cpu.mmu->tiny = stress & STRESS_TLB;
     pair_map(p->jitted);
     pair_map(p->plain);
-    assert_int_equal(jit_new(&(struct jit_config){.mem = p->jitted->cpu.mem,
-                                                  .ops = &p->ops,
-                                                  .code_bytes = 4 << 20,
-                                                  .stress = stress},
-                             &p->jit, &err),
-                     0);
-    assert_int_equal(jit_vcpu_new(p->jit, &p->jitted->cpu,
-                                  &(struct jit_pages){claim, note, &p->jitted->cpu}, &p->vcpu,
-                                  &err),
-                     0);
-    mem_on_code_write(p->jitted->cpu.mem, report_code_write, p->jit);
-}
-
-static void pair_done(struct pair *p)
-{
-    mem_on_code_write(p->jitted->cpu.mem, NULL, NULL);
-    jit_vcpu_free(p->vcpu);
-    jit_free(p->jit);
-    fake_free(p->jitted);
-    fake_free(p->plain);
+    test_pair_jit(p, stress, &(struct jit_pages){claim, note, &p->jitted->cpu});
 }
 
 static void run_plain(struct cpu *cpu)
@@ -348,7 +291,7 @@ static void run_plain(struct cpu *cpu)
     } while (leave == INTERP_NEXT);
 }
 
-static void run_jitted(struct pair *p)
+static void run_jitted(struct test_pair *p)
 {
     struct cpu *cpu = &p->jitted->cpu;
     enum jit_exit exit;
@@ -360,22 +303,25 @@ static void run_jitted(struct pair *p)
     } while (exit == JIT_EXIT_ATTENTION);
 }
 
-static void start(struct pair *p)
+static void start(struct test_pair *p)
 {
     struct cpu *a = &p->jitted->cpu, *b = &p->plain->cpu;
-    bool count = !pick(4);
+    bool count = !test_pick(4);
 
     for (unsigned i = 1; i < GLOBALS; i++)
-        a->slot[i] = rng() >> pick(64);
+        a->slot[i] = test_rng() >> test_pick(64);
     for (unsigned i = 8; i < 13; i++) {
-        uint64_t page = pick(16) ? DATA_PAGE + pick(MAPPED_PAGES - DATA_PAGE) : pick(4) ? 0 : 12;
+        uint64_t page = test_pick(16)  ? DATA_PAGE + test_pick(MAPPED_PAGES - DATA_PAGE)
+                        : test_pick(4) ? 0
+                                       : 12;
 
         a->slot[i] = FAKE_RAM + page * GUEST_PAGE_SIZE +
-                     (pick(2) ? pick(GUEST_PAGE_SIZE) : GUEST_PAGE_SIZE - pick(80));
-        if (!pick(64))
-            a->slot[i] = pick(2) ? FAKE_DEVICE + pick(64) : 0 - (uint64_t)pick(40000);
+                     (test_pick(2) ? test_pick(GUEST_PAGE_SIZE) : GUEST_PAGE_SIZE - test_pick(80));
+        if (!test_pick(64))
+            a->slot[i] =
+                test_pick(2) ? FAKE_DEVICE + test_pick(64) : 0 - (uint64_t)test_pick(40000);
     }
-    a->slot[FUEL] = 1 + pick(pick(8) ? 100 : 5000);
+    a->slot[FUEL] = 1 + test_pick(test_pick(8) ? 100 : 5000);
     memcpy(b->slot, a->slot, GLOBALS * sizeof(a->slot[0]));
     a->pc = b->pc = pc_of(0);
     a->instret = b->instret = 0;
@@ -384,7 +330,7 @@ static void start(struct pair *p)
     a->fault = b->fault = (struct cpu_fault){0};
 }
 
-static bool same(const struct pair *p)
+static bool same(const struct test_pair *p)
 {
     const struct cpu *a = &p->jitted->cpu, *b = &p->plain->cpu;
     const void *ram_a = mem_page(a->mem, GPA(FAKE_RAM)), *ram_b = mem_page(b->mem, GPA(FAKE_RAM));
@@ -397,7 +343,7 @@ static bool same(const struct pair *p)
            p->jitted->device_writes == p->plain->device_writes;
 }
 
-static void show_difference(const struct pair *p)
+static void show_difference(const struct test_pair *p)
 {
     const struct cpu *a = &p->jitted->cpu, *b = &p->plain->cpu;
 
@@ -411,7 +357,7 @@ static void show_difference(const struct pair *p)
 }
 
 /* A program, from several starts: regions that were made for one meet the next. */
-static void one_program(struct pair *p)
+static void one_program(struct test_pair *p)
 {
     random_program();
     jit_code_written(p->jit, GPA(FAKE_RAM), GUEST_PAGE_SIZE);
@@ -426,43 +372,31 @@ static void one_program(struct pair *p)
     }
 }
 
-static uint64_t stat_of(struct jit *jit, const char *name)
-{
-    struct engine_stat stats[64];
-    unsigned n = jit_stats(jit, stats, ARRAY_LEN(stats));
-
-    for (unsigned i = 0; i < n; i++)
-        if (!strcmp(stats[i].name, name))
-            return stats[i].value;
-    fail_msg("no figure %s", name);
-    return 0;
-}
-
 static void random_programs(unsigned stress)
 {
     const char *seed = getenv("POSADA_SEED"), *rounds = getenv("POSADA_ROUNDS");
     unsigned long n = rounds ? strtoul(rounds, NULL, 0) : 400;
-    struct pair p;
+    struct test_pair p;
 
-    rng_state = seed ? strtoul(seed, NULL, 0) : UINT64_C(0x10095eed) + stress;
+    test_rng_state = seed ? strtoul(seed, NULL, 0) : UINT64_C(0x10095eed) + stress;
     pair_init(&p, stress);
     for (unsigned long i = 0; i < n; i++) {
-        uint64_t start_state = rng_state;
+        uint64_t start_state = test_rng_state;
 
         if (getenv("POSADA_VERBOSE"))
             fprintf(stderr, "stress %#x round %lu POSADA_SEED=%#lx\n", stress, i, start_state);
         one_program(&p);
     }
     if (n >= 100 && stress & STRESS_TIER2)
-        assert_true(stat_of(p.jit, "jit_regions_made") > n / 2 &&
-                    stat_of(p.jit, "jit_region_entries") > n);
-    pair_done(&p);
+        assert_true(test_jit_stat(p.jit, "jit_regions_made") > n / 2 &&
+                    test_jit_stat(p.jit, "jit_region_entries") > n);
+    test_pair_done(&p);
 }
 
 static void test_loops(void **state)
 {
     (void)state;
-    random_programs(STRESS_TIER2 | (getenv("T2X") ? STRESS_LOCKSTEP : 0));
+    random_programs(STRESS_TIER2);
 }
 
 /* A loop that writes to its own page runs as it was at most until it jumps back: here it would for
@@ -475,7 +409,7 @@ static void change_code(void *arg, gpa_t gpa, uint64_t len)
 
 static void test_loop_that_ends_itself(void **state)
 {
-    struct pair p;
+    struct test_pair p;
 
     (void)state;
     program[0] = (struct insn){.kind = ADDI, .dst = 1, .a = 1, .imm = 1};
@@ -494,8 +428,8 @@ static void test_loop_that_ends_itself(void **state)
     run_jitted(&p);
     assert_int_equal(p.jitted->cpu.exit, CPU_EXIT_DEBUG);
     assert_int_equal(p.jitted->cpu.slot[1], 100001); /* once more through the head */
-    assert_int_equal(stat_of(p.jit, "jit_regions_dropped"), 1);
-    pair_done(&p);
+    assert_int_equal(test_jit_stat(p.jit, "jit_regions_dropped"), 1);
+    test_pair_done(&p);
 }
 
 static void test_hot_loops(void **state)

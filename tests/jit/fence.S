@@ -4,6 +4,7 @@
 # store, and behind both, make the time long in which hart 0 has told the host of nothing.
 # Each round has a page of its own, so that it is translated in that time. Needs --cpus 2.
 .include "isa.inc"
+.include "barrier.inc"
 .ifndef ROUNDS
 .equ ROUNDS, 300
 .endif
@@ -13,17 +14,6 @@
 .equ OLD, 0x00100513 # li a0, 1
 .equ NEW, 0x00200513 # li a0, 2
 .equ RET, 0x00008067
-
-.macro BARRIER # of both harts; s1: how many there have been
-    addi s1, s1, 1
-    la t0, arrived
-    li t1, 1
-    amoadd.d.aqrl zero, t1, (t0)
-    slli t2, s1, 1
-1:  ld t1, 0(t0)
-    bltu t1, t2, 1b
-    fence
-.endm
 
 .macro SLOWLY times
     .rept \times

@@ -2,18 +2,8 @@
 # Two harts at once: counters by AMO, by LR/SC and under a lock, store buffering with fences, and one
 # hart rewriting a function that the other one calls behind fence.i. Needs --cpus 2.
 .include "isa.inc"
+.include "barrier.inc"
 .equ ROUNDS, 50000
-
-.macro BARRIER # of both harts; s1: how many there have been
-    addi s1, s1, 1
-    la t0, arrived
-    li t1, 1
-    amoadd.d.aqrl zero, t1, (t0)
-    slli t2, s1, 1
-1:  ld t1, 0(t0)
-    bltu t1, t2, 1b
-    fence
-.endm
 
 main:
     csrr s0, mhartid
