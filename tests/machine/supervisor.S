@@ -40,7 +40,14 @@ _start:
     .word 0
 
 entry:
-    la sp, stack_end
+    /* OpenSBI before 1.3 says that a hart shall start before it says where: one that is not yet
+     * asleep comes here instead. */
+    la t0, starting
+    lw t1, 0(t0)
+    beqz t1, 1f
+    li a1, 0x1234
+    j second
+1:  la sp, stack_end
     mv s0, a0                       /* this hart */
     mv s1, a1
     csrw sie, zero
@@ -85,6 +92,10 @@ entry:
     mv a0, s3
     sbi EXT_HSM, 2
     bnez a0, no_second
+    la t0, starting
+    li t1, 1
+    sw t1, 0(t0)
+    fence
     mv a0, s3
     la a1, second
     li a2, 0x1234
@@ -94,6 +105,8 @@ entry:
 1:  lwu t0, 0(s4)
     li t1, 0x1234
     bne t0, t1, 1b
+    la t0, starting
+    sw zero, 0(t0)
     print "supervisor: second hart"
 
     /* It waits for our interrupt now; fences reach it asleep or not. */
@@ -189,6 +202,8 @@ second:
 
     .balign 16
 answer:
+    .dword 0
+starting:
     .dword 0
 stack:
     .space 1024
