@@ -246,7 +246,6 @@ static int pc_add_control(struct x86_pc *b, struct err *err)
 /* --- PCI --- */
 static int pc_add_pci(struct x86_pc *b, struct err *err)
 {
-    uint64_t low = pc_low_memory(b->kit.config.memory, true);
     struct board_kit_pci pci = {
         .ecam = PC_ECAM,
         .window = PC_PCI_WINDOW,
@@ -259,7 +258,7 @@ static int pc_add_pci(struct x86_pc *b, struct err *err)
 
     if (pc_has_firmware(b)) {
         pci.no_ecam = true;
-        pci.window = low > PC_FIRMWARE_WINDOW ? low : PC_FIRMWARE_WINDOW;
+        pci.window = PC_FIRMWARE_WINDOW;
         pci.window_size = (uint32_t)(PC_IOAPIC - pci.window);
     }
     return board_kit_add_pci(&b->kit, &pci, err);

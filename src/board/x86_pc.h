@@ -21,8 +21,7 @@ enum {
     PC_LAPIC = 0xfee00000,
 };
 /* With firmware, which puts ECAM and BARs where it likes: low RAM ends earlier, and all from there
- * (or PC_FIRMWARE_WINDOW) to the I/O APIC is PCI's. The firmware ends at 4 GiB. */
-#define PC_FIRMWARE_HOLE   UINT64_C(0xb0000000) /* SeaBIOS puts its ECAM there */
+ * to the I/O APIC is PCI's. The firmware ends at 4 GiB. */
 #define PC_FIRMWARE_WINDOW UINT64_C(0x80000000)
 enum { PC_FIRMWARE_MIN = 64 << 10, PC_FIRMWARE_MAX = 8 << 20, PC_FIRMWARE_LOW = 128 << 10 };
 /* Below 1 MiB; page 0 stays free for whoever looks at it. */

@@ -27,9 +27,9 @@ static enum pc_way pc_way(const struct board_boot *boot)
 /* --- Memory --- */
 uint64_t pc_low_memory(uint64_t memory, bool firmware)
 {
-    if (firmware)
-        return memory <= PC_FIRMWARE_HOLE ? memory : PC_FIRMWARE_WINDOW;
-    return memory < PC_HOLE ? memory : PC_HOLE;
+    uint64_t hole = firmware ? PC_FIRMWARE_WINDOW : PC_HOLE;
+
+    return memory < hole ? memory : hole;
 }
 
 /* Firmware sorts out the first MiB and its own space by itself. */
