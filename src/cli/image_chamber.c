@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -49,11 +50,14 @@ static int here_run(void *arg)
     return r < 0 ? 125 : r;
 }
 
+/* What is at the disk's place afterwards is the stage's choice: a link would lead out of the
+ * chamber, a device to the host's disks. */
 int image_run_here(const struct image_stage *stage, char *ret_raw, size_t size, struct err *err)
 {
     static const char *const argv[] = {"second stage", NULL};
     struct stage_here here = {.stage = stage};
     struct child c = {.argv = argv, .run = here_run, .run_arg = &here};
+    struct stat st;
     int r = chamber_ids(&here.ids, err);
 
     (void)snprintf(ret_raw, size, "%s/share/disk", stage->dir);
@@ -61,5 +65,9 @@ int image_run_here(const struct image_stage *stage, char *ret_raw, size_t size, 
         r = image_stage_empty_disk(ret_raw, err);
     if (r == 0 && geteuid() == 0 && chown(ret_raw, here.ids.uid, here.ids.gid) < 0)
         r = err_set(err, -errno, "%s: %s", ret_raw, strerror(errno));
-    return r < 0 ? r : image_stage_run(stage, &c, err);
+    if (r == 0)
+        r = image_stage_run(stage, &c, err);
+    if (r == 0 && (lstat(ret_raw, &st) < 0 || !S_ISREG(st.st_mode)))
+        r = err_set(err, -EIO, "its second stage left something else than a disk");
+    return r;
 }

@@ -262,6 +262,7 @@ static noreturn_fn void chamber_program(const struct chamber *c, int go)
     chamber_follow(go);
     if (read(go, &byte, 1) != 1)
         _exit(1);
+    (void)setsid(); /* no terminal of the caller's: what is typed there is obeyed */
     (void)!sethostname("posada", 6);
     word.status = chamber_mounts(&word.err);
     if (word.status == 0)

@@ -4,11 +4,14 @@
  *     chamber ids                     user and group that have to own everything
  *     chamber check                   whether this host makes chambers
  *     chamber run DIR PROGRAM ARG...  as chamber_run()
+ *     chamber disk DIR SCRIPT         as image_run_here(): a second stage that leaves a disk
  */
 #include "container/chamber.h"
+#include "cli/image_stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +25,14 @@ static int run(const struct chamber_ids *ids, char **argv, struct err *err)
     return chamber_run(ids, dir, (const char *const *)(uintptr_t)(argv + 1), err);
 }
 
+static int disk(char **argv, struct err *err)
+{
+    const struct image_stage stage = {.dir = argv[0], .script = argv[1]};
+    char raw[PATH_MAX];
+
+    return image_run_here(&stage, raw, sizeof(raw), err);
+}
+
 int main(int argc, char **argv)
 {
     struct chamber_ids ids;
@@ -32,6 +43,8 @@ int main(int argc, char **argv)
         printf("%u %u\n", ids.uid, ids.gid);
     else if (r == 0 && strcmp(argv[1], "check") == 0)
         r = chamber_check(&ids, &err);
+    else if (r == 0 && argc == 4 && strcmp(argv[1], "disk") == 0)
+        r = disk(argv + 2, &err);
     else if (r == 0 && argc > 3)
         r = run(&ids, argv + 2, &err);
     if (r < 0)
