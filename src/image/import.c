@@ -419,6 +419,8 @@ static uint64_t import_bytes_in(int dir_fd, const char *name)
     uint64_t bytes = 0;
     struct stat st;
 
+    if (fd >= 0 && !dir)
+        (void)close(fd);
     while (dir && (e = readdir(dir)))
         if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
             bytes += (uint64_t)st.st_size;

@@ -152,6 +152,8 @@ static int import_make_tree(struct image_store *s, const struct image *image, co
     CLEANUP(free) char *temp = NULL;
     CLEANUP(free) char *used = NULL;
     CLEANUP(fd) int fd = -1;
+    CLEANUP(fd) int mark = -1;
+    struct stat st;
     int r;
 
     if (asprintf(&temp, "%s/tree", s->temp) < 0 || asprintf(&used, "%s.used", path) < 0)
@@ -162,9 +164,10 @@ static int import_make_tree(struct image_store *s, const struct image *image, co
     r = image_unpack_root(image, fd, progress, err);
     if (r < 0)
         return r;
-    close(take_fd(&fd));
-    fd = open(used, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || rename(temp, path) < 0)
+    mark = open(used, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    /* One that may not be written to cannot be moved, for its ".." changes. */
+    if (mark < 0 || fstat(fd, &st) < 0 || fchmod(fd, 0700) < 0 || rename(temp, path) < 0 ||
+        fchmod(fd, st.st_mode & 07777) < 0)
         return import_tree_failed(image, path, errno, err);
     return 0;
 }

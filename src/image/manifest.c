@@ -204,15 +204,14 @@ int manifest_read(const struct image_store *s, const char *name, enum vm_arch ar
         .blank = image_store_object(s, manifest, "blank"),
         .disk_size = manifest_size(json_object_get(manifest, "disk_as_seen")),
     };
-    static const char *const objects[] = {"kernel", "initrd", "disk", "root", "blank"};
+    static const char *const sized[] = {"kernel", "initrd", "disk", "root"}; /* blank is a hole */
     int r;
 
     for (size_t k = 0; kind && k < ARRAY_LEN(kind_names); k++)
         if (strcmp(kind, kind_names[k]) == 0)
             i.kind = (enum image_kind)k;
-    for (size_t k = 0; k < ARRAY_LEN(objects) - 1;
-         k++) /* all but blank, which is nearly all hole */
-        i.bytes += manifest_size(json_object_get(manifest, objects[k]));
+    for (size_t k = 0; k < ARRAY_LEN(sized); k++)
+        i.bytes += manifest_size(json_object_get(manifest, sized[k]));
     r = manifest_process(json_object_get(manifest, "process"), &i.process);
     if (r == 0)
         r = manifest_layers(s, json_object_get(manifest, "layers"), &i);

@@ -152,7 +152,8 @@ static int image_store_new_temp(struct image_store *s, struct err *err)
 {
     int r = image_store_clear_temp(s, err);
 
-    if (r < 0)
+    /* What a second stage gave to ids that are not ours stays; it is in nobody's way. */
+    if (r < 0 && faccessat(s->root_fd, "tmp", W_OK, AT_EACCESS) < 0)
         return r;
     if (asprintf(&s->temp, "%s/tmp/build.XXXXXX", s->root) < 0)
         return image_store_path_error(s->root, -ENOMEM, err);
@@ -396,6 +397,39 @@ static bool image_store_mark(const struct image_store *s, enum vm_arch arch, jso
     return true;
 }
 
+/* Guests link a root's mark, without the lock: once it has no name none comes any more, and what
+ * came before is counted in its links. */
+static bool image_store_unmark_tree(int trees_fd, const char *mark)
+{
+    CLEANUP(fd) int fd = openat(trees_fd, mark, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st = {0};
+    char proc[40];
+
+    if (fd < 0)
+        return errno == ENOENT;
+    (void)unlinkat(trees_fd, mark, 0);
+    if (fstat(fd, &st) == 0 && st.st_nlink == 0)
+        return true;
+    (void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+    (void)linkat(AT_FDCWD, proc, trees_fd, mark, AT_SYMLINK_FOLLOW);
+    return false;
+}
+
+/* Away from its name first: one that stands there is whole. */
+static void image_store_drop_tree(const struct image_store *s, int trees_fd, const char *name)
+{
+    char mark[NAME_MAX + 8], gone[NAME_MAX + 16];
+
+    (void)snprintf(mark, sizeof(mark), "%s.used", name);
+    (void)snprintf(gone, sizeof(gone), "tmp/tree-%s", name);
+    if (!image_store_unmark_tree(trees_fd, mark))
+        return;
+    (void)!file_remove_tree(s->root_fd, gone, NULL);
+    (void)fchmodat(trees_fd, name, 0700, 0); /* else it may not be moved */
+    if (renameat(trees_fd, name, s->root_fd, gone) == 0)
+        (void)!file_remove_tree(s->root_fd, gone, NULL);
+}
+
 /* Unpacked roots whose digest no manifest names, and that no guest has. */
 static void image_store_sweep_trees(const struct image_store *s, const json_t *used)
 {
@@ -404,8 +438,7 @@ static void image_store_sweep_trees(const struct image_store *s, const json_t *u
     const struct dirent *e;
 
     while (dir && (e = readdir(dir))) {
-        char mark[NAME_MAX + 8];
-        struct stat st = {0};
+        char mark[NAME_MAX + 1];
 
         (void)snprintf(mark, sizeof(mark), "%.*s", (int)strcspn(e->d_name, "."), e->d_name);
         if (!*mark || json_object_get(used, mark))
@@ -414,14 +447,12 @@ static void image_store_sweep_trees(const struct image_store *s, const json_t *u
             (void)unlinkat(fd, e->d_name, 0); /* guests have it by a name of their own */
         if (strchr(e->d_name, '.'))
             continue;
-        (void)snprintf(mark, sizeof(mark), "%s.used", e->d_name);
-        if (fstatat(fd, mark, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink > 1)
-            continue;
-        (void)!file_remove_tree(fd, e->d_name, NULL);
-        (void)unlinkat(fd, mark, 0);
+        image_store_drop_tree(s, fd, e->d_name);
     }
     if (dir)
         (void)closedir(dir);
+    else if (fd >= 0)
+        (void)close(fd);
 }
 
 uint64_t image_store_sweep(struct image_store *s)

@@ -59,7 +59,10 @@ def base_layer():
     path = busybox()
     with open(path, 'rb') as f:
         data = f.read()
-    entries = {d: None for d in ('bin', 'etc', 'proc', 'sys', 'dev', 'tmp', 'root', 'home', 'home/guest', 'srv')}
+    top = tarfile.TarInfo('./')
+    top.type, top.mode = tarfile.DIRTYPE, 0o555 # as some distributions' images have it
+    entries = {'./': top}
+    entries.update({d: None for d in ('bin', 'etc', 'proc', 'sys', 'dev', 'tmp', 'root', 'home', 'home/guest', 'srv')})
     entries['bin/busybox'] = data
     applets = subprocess.run([path, '--list'], stdout=subprocess.PIPE, check=True).stdout.decode().split()
     entries.update({'bin/' + a: 'busybox' for a in applets if a != 'busybox'})
