@@ -55,8 +55,9 @@ enum cpu_exit {
 
 /* Result of an ISA's page-table walk. */
 struct cpu_translation {
-    gpa_t gpa;          /* of the accessed byte */
-    uint64_t page_size; /* of the mapping: 4 KiB, 2 MiB, 1 GiB...; at most what protection covers */
+    gpa_t gpa;                           /* of the accessed byte */
+    uint64_t leaf_size;                  /* of the entry that grants it: 4 KiB, 2 MiB, 1 GiB... */
+    uint64_t page_size;                  /* the same, or what protection leaves of it */
     bool readable, writable, executable; /* what may be cached; writable only if already dirty */
     bool global;
 };

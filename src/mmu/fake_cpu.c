@@ -40,7 +40,8 @@ static int fake_translate(struct cpu *cpu, gva_t va, enum cpu_access access, boo
     if (!m || !fake_allows(m, access))
         return probe ? -EFAULT : fake_fault(cpu, FAKE_PAGE_FAULT | access, va.v);
     *ret_t = (struct cpu_translation){.gpa = GPA(va.v - m->va + m->gpa),
-                                      .page_size = m->size,
+                                      .leaf_size = m->size,
+                                      .page_size = m->piece ? m->piece : m->size,
                                       .readable = m->r,
                                       .writable = m->w,
                                       .executable = m->x};

@@ -17,6 +17,7 @@ enum { FAKE_PAGE_FAULT = 0x10, FAKE_ACCESS = 0x20, FAKE_MISALIGNED = 0x30 };
 
 struct fake_map {
     uint64_t va, gpa, size; /* size 0: unused */
+    uint64_t piece;         /* what protection leaves of it around any address; 0: all */
     bool r, w, x;
 };
 

@@ -4,8 +4,8 @@
  * direct-mapped, one table for each of three page sizes. A large page takes one entry here and as
  * many in the first level as it has pages in use.
  * An entry belongs to one life of a space: emptying the space gives it a new number, so nothing has
- * to be searched. Pages of other sizes (Svnapot, pieces of a large page that protection cuts) are
- * left out: flushing one address of theirs would have to find all pieces.
+ * to be searched. Pieces of a large page that protection cuts are left out: flushing any address of
+ * the page would have to find them all.
  */
 #include "mmu/slow.h"
 
@@ -54,6 +54,7 @@ static void leaf_translate(const struct mmu_leaf *e, const struct leaf_kind *kin
 
     *ret_t = (struct cpu_translation){
         .gpa = GPA((e->gpa & ~inside) | (va & inside)),
+        .leaf_size = inside + 1,
         .page_size = inside + 1,
         .readable = e->gpa & LEAF_MAY_READ,
         .writable = e->gpa & LEAF_MAY_WRITE,
@@ -80,6 +81,8 @@ bool mmu_leaf_find(const struct mmu *mmu, const struct mmu_space *space, uint64_
 void mmu_leaf_note(struct mmu *mmu, const struct mmu_space *space, uint64_t va,
                    const struct cpu_translation *t)
 {
+    if (t->page_size != t->leaf_size)
+        return;
     for (unsigned i = 0; i < LEAF_KINDS; i++) {
         const struct leaf_kind *kind = &leaf_kinds[i];
 

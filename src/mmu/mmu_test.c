@@ -267,6 +267,21 @@ static void test_flush_finds_pieces_of_large_pages(void **state)
     }
 }
 
+/* Protection lets a large page be cached by pieces: a flush of one address finds them all. */
+static void test_flush_finds_pieces_that_protection_left(void **state)
+{
+    struct fake *f = fake_new();
+
+    fake_map(f, 0, 0, FAKE_RAM, 1 << 21, "r");
+    f->map[0].piece = PAGE;
+    (void)load(f, 3 * PAGE, 8);
+    (void)load(f, 5 * PAGE, 8);
+    mmu_flush_page(f->cpu.mmu, GVA(3 * PAGE), NULL, NULL);
+    (void)load(f, 5 * PAGE, 8);
+    assert_int_equal(f->walks, 3);
+    fake_free(f);
+}
+
 static void test_second_level(void **state)
 {
     const uint64_t same_slot = 0x1000 + TLB_SIZE * PAGE;
@@ -403,6 +418,7 @@ RUN_TESTS(cmocka_unit_test(test_second_access_hits), cmocka_unit_test(test_acces
           cmocka_unit_test(test_more_spaces_than_room), cmocka_unit_test(test_flush_by_key),
           cmocka_unit_test(test_flush_of_a_page),
           cmocka_unit_test(test_flush_finds_pieces_of_large_pages),
+          cmocka_unit_test(test_flush_finds_pieces_that_protection_left),
           cmocka_unit_test(test_second_level), cmocka_unit_test(test_empty_entries_never_hit),
           cmocka_unit_test(test_flush_finds_every_group), cmocka_unit_test(test_zero_and_debugger),
           cmocka_unit_test(test_fetch_stops_at_a_third_page),

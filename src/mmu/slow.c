@@ -61,8 +61,8 @@ static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation 
         mmu_forget_oldest(mmu, table, va);
     table->used |= UINT64_C(1) << (va >> GUEST_PAGE_SHIFT) % TLB_SIZE / TLB_GROUP;
     *tlb_slot(table, va) = (struct tlb_entry){.tag = page, .addend = (uintptr_t)host_page - page};
-    if (t->page_size > GUEST_PAGE_SIZE)
-        mmu_note_large(space, va, t->page_size);
+    if (t->leaf_size > GUEST_PAGE_SIZE)
+        mmu_note_large(space, va, t->leaf_size);
 }
 
 /* From the second level or by a walk. Stress with a tiny TLB asks both by turns. */

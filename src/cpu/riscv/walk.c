@@ -131,6 +131,7 @@ static int walk_protect(const struct walk *w, struct cpu_translation *t)
     t->readable &= pmp.readable;
     t->writable &= pmp.writable;
     t->executable &= pmp.executable;
+    t->leaf_size = t->page_size;
     if (t->page_size > pmp.size)
         t->page_size = pmp.size;
     return 0;
@@ -201,12 +202,14 @@ int riscv_translate(struct cpu *cpu, gva_t va, enum cpu_access access, bool prob
 
     w.privilege = access == CPU_FETCH ? rv->privilege : riscv_data_privilege(rv);
     if (w.privilege == RISCV_M || mode == SATP_BARE) {
-        *ret_t = (struct cpu_translation){va.v <= bits_mask(PA_BITS) ? GPA(va.v) : GPA(UINT64_MAX),
-                                          UINT64_C(1) << 30,
-                                          true,
-                                          true,
-                                          true,
-                                          true};
+        *ret_t = (struct cpu_translation){
+            .gpa = va.v <= bits_mask(PA_BITS) ? GPA(va.v) : GPA(UINT64_MAX),
+            .page_size = UINT64_C(1) << 30,
+            .readable = true,
+            .writable = true,
+            .executable = true,
+            .global = true,
+        };
         return walk_protect(&w, ret_t);
     }
     levels = mode - SATP_SV39 + 3;

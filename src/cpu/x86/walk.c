@@ -78,6 +78,7 @@ int x86_translate(struct cpu *cpu, gva_t va, enum cpu_access access, bool probe,
     bool writable = true, executable = true;
 
     *ret_t = (struct cpu_translation){.gpa = GPA(va.v),
+                                      .leaf_size = GUEST_PAGE_SIZE,
                                       .page_size = GUEST_PAGE_SIZE,
                                       .readable = true,
                                       .writable = true,
@@ -100,6 +101,7 @@ int x86_translate(struct cpu *cpu, gva_t va, enum cpu_access access, bool probe,
         size = UINT64_C(1) << shift;
         *ret_t = (struct cpu_translation){
             .gpa = GPA(walk_frame(&w, level, entry, size) | (va.v & (size - 1))),
+            .leaf_size = size,
             .page_size = size,
             .readable = true,
             .writable = writable && entry & PTE_DIRTY,
