@@ -245,7 +245,7 @@ static int checkpoint_prepare(struct checkpoint *k)
     if (r >= 0)
         r = criu_probe(&k->criu, k->work, k->err);
     if (r >= 0)
-        r = checkpoint_find_mounts(k->rt->arena, k->info.state.pid, &k->record, k->err);
+        r = checkpoint_find_mounts(k->rt->arena, &k->spec, k->info.state.pid, &k->record, k->err);
     if (r >= 0)
         r = checkpoint_descriptors(k);
     if (r >= 0)

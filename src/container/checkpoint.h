@@ -24,12 +24,13 @@ struct checkpoint_record {
 };
 
 /* Mounts of the process that are binds of something outside its mount namespace, each with where
- * this host shows the same. */
-int must_use checkpoint_find_mounts(struct arena *arena, pid_t pid, struct checkpoint_record *ret,
-                                    struct err *err);
+ * this host shows the same. What it does not show is by name only a device or a bind of the
+ * configuration; anything else may have been mounted by the container. */
+int must_use checkpoint_find_mounts(struct arena *arena, const struct spec *spec, pid_t pid,
+                                    struct checkpoint_record *ret, struct err *err);
 /* The same from the texts of two mountinfo files (changed by it). */
-int must_use checkpoint_match_mounts(struct arena *arena, char *inside, char *host,
-                                     struct checkpoint_record *ret);
+int must_use checkpoint_match_mounts(struct arena *arena, const struct spec *spec, char *inside,
+                                     char *host, struct checkpoint_record *ret, struct err *err);
 int must_use checkpoint_save(int images, const struct checkpoint_record *record, struct err *err);
 int must_use checkpoint_load(struct arena *arena, int images, struct checkpoint_record *ret,
                              struct err *err);
@@ -39,9 +40,9 @@ int must_use checkpoint_open_dir(const char *path, bool make, const char *what, 
 const char *checkpoint_config(const struct spec *spec);
 /* "soft" and the like as criu's number, -1: no such mode. */
 int checkpoint_cgroups_mode(const char *name);
-/* Whether a namespace file names one we are in ourselves: criu, too, then, so it is no matter. */
-/* Its name below /proc/PID/ns. */
+/* The name of a kind of namespace below /proc/PID/ns. */
 const char *checkpoint_namespace_file(uint64_t flag);
+/* Whether a namespace file names one we are in ourselves: criu, too, then, so it is no matter. */
 bool checkpoint_is_our_namespace(const char *path, uint64_t flag);
 /* Adds the last complaint of criu's log to err. */
 int checkpoint_explain(int work, const char *log, const char *what, const char *id, int code,

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "container/json.h"
+#include "container/mounts.h"
 #include "container/out.h"
 #include "host/file.h"
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,7 +82,22 @@ static bool checkpoint_is_own(const struct checkpoint_line *lines, unsigned coun
     return false;
 }
 
-/* Where the host shows what the container has at a mount, the deepest such mount. */
+/* What the host may have by the name of a mount whose file system it does not show: a device is
+ * made on one that nobody sees. Any other name would be the container's choice. */
+static const char *checkpoint_given_path(const struct spec *spec, const char *at)
+{
+    if (mounts_is_device(spec, at))
+        return at;
+    for (unsigned i = 0; i < spec->mount_count; i++) {
+        const struct spec_mount *m = &spec->mounts[i];
+
+        if (!strcmp(m->destination, at) && m->flags & MS_BIND && m->source && *m->source == '/')
+            return m->source;
+    }
+    return NULL;
+}
+
+/* Where the host shows what the container has at a mount, the deepest such mount. NULL: nowhere. */
 static const char *checkpoint_host_path(struct arena *arena, const struct checkpoint_line *host,
                                         unsigned count, const struct checkpoint_line *m)
 {
@@ -97,12 +114,11 @@ static const char *checkpoint_host_path(struct arena *arena, const struct checkp
                            strcmp(m->root + len, "/") ? m->root + len : "");
         best = len;
     }
-    /* A device made on a file system nobody sees: the host has one by that name. */
-    return found && !*found ? "/" : found ? found : m->at;
+    return found && !*found ? "/" : found;
 }
 
-int checkpoint_match_mounts(struct arena *arena, char *inside, char *outside,
-                            struct checkpoint_record *ret)
+int checkpoint_match_mounts(struct arena *arena, const struct spec *spec, char *inside,
+                            char *outside, struct checkpoint_record *ret, struct err *err)
 {
     unsigned count, host_count;
     struct checkpoint_line *lines = checkpoint_read_lines(arena, inside, &count);
@@ -111,18 +127,27 @@ int checkpoint_match_mounts(struct arena *arena, char *inside, char *outside,
     ret->count = 0;
     ret->mounts = arena_get(arena, lines ? count + 1 : 1, sizeof(*ret->mounts));
     if (!lines || !host || !ret->mounts)
-        return -ENOMEM;
+        return err_set(err, -ENOMEM, "no memory");
     for (unsigned i = 0; i < count; i++) {
-        if (!strcmp(lines[i].at, "/") || checkpoint_is_own(lines, count, i))
+        struct checkpoint_mount m = {.at = lines[i].at};
+
+        if (!strcmp(m.at, "/") || checkpoint_is_own(lines, count, i))
             continue;
-        ret->mounts[ret->count++] = (struct checkpoint_mount){
-            .at = lines[i].at, .source = checkpoint_host_path(arena, host, host_count, &lines[i])};
+        m.source = checkpoint_host_path(arena, host, host_count, &lines[i]);
+        if (!m.source)
+            m.source = checkpoint_given_path(spec, m.at);
+        if (!m.source)
+            return err_set(err, -EOPNOTSUPP,
+                           "the mount at %s in the container comes from a file system this host "
+                           "does not show, so it could not be restored; unmount it there",
+                           m.at);
+        ret->mounts[ret->count++] = m;
     }
     return 0;
 }
 
-int checkpoint_find_mounts(struct arena *arena, pid_t pid, struct checkpoint_record *ret,
-                           struct err *err)
+int checkpoint_find_mounts(struct arena *arena, const struct spec *spec, pid_t pid,
+                           struct checkpoint_record *ret, struct err *err)
 {
     CLEANUP(free) char *inside = NULL;
     CLEANUP(free) char *host = NULL;
@@ -137,8 +162,9 @@ int checkpoint_find_mounts(struct arena *arena, pid_t pid, struct checkpoint_rec
         return r;
     kept = arena_copy(arena, inside, strlen(inside));
     kept_host = arena_copy(arena, host, strlen(host));
-    r = kept && kept_host ? checkpoint_match_mounts(arena, kept, kept_host, ret) : -ENOMEM;
-    return r < 0 ? err_set(err, r, "mounts of process %d: %s", pid, strerror(-r)) : 0;
+    if (!kept || !kept_host)
+        return err_set(err, -ENOMEM, "no memory");
+    return checkpoint_match_mounts(arena, spec, kept, kept_host, ret, err);
 }
 
 int checkpoint_save(int images, const struct checkpoint_record *record, struct err *err)

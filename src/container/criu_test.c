@@ -6,8 +6,10 @@
 #include "base/unit_test.h"
 #include "container/checkpoint.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
 static int parse(const void *bytes, size_t len, struct criu_answer *ret)
 {
@@ -76,10 +78,12 @@ static void test_mounts(void **state)
                                             {"/sys/fs/cgroup", "/sys/fs/cgroup/unified/a"},
                                             {"/mnt", "/with space"},
                                             {"/dev/null", "/dev/null"}};
+    const struct spec spec = {0};
     struct arena arena = {0};
     struct checkpoint_record r = {0};
+    struct err err;
 
-    assert_int_equal(checkpoint_match_mounts(&arena, inside, host, &r), 0);
+    assert_int_equal(checkpoint_match_mounts(&arena, &spec, inside, host, &r, &err), 0);
     assert_int_equal(r.count, 4);
     for (unsigned i = 0; i < r.count; i++) {
         assert_string_equal(r.mounts[i].at, wanted[i][0]);
@@ -88,5 +92,36 @@ static void test_mounts(void **state)
     arena_done(&arena);
 }
 
+/* What the container has mounted itself must not be looked for on the host by its name. */
+static void test_hidden_mounts(void **state)
+{
+    static const struct {
+        const char *at, *source; /* NULL: refused */
+    } cases[] = {{"/etc", NULL},           {"/dev/sda", NULL},       {"/dev/null/x", NULL},
+                 {"/dev/tty", "/dev/tty"}, {"/dev/kvm", "/dev/kvm"}, {"/bound", "/from"}};
+    struct spec_device device = {.path = "/dev/kvm"};
+    struct spec_mount mounts[] = {{.destination = "/bound", .source = "/from", .flags = MS_BIND},
+                                  {.destination = "/etc", .source = "/from"}};
+    const struct spec spec = {
+        .devices = &device, .device_count = 1, .mounts = mounts, .mount_count = 2};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char inside[100], host[] = "20 1 254:0 / / rw - ext4 /dev/vda rw\n";
+        struct arena arena = {0};
+        struct checkpoint_record r = {0};
+        struct err err;
+        int code;
+
+        snprintf(inside, sizeof(inside), "7 1 0:99 /x %s rw - tmpfs hidden rw\n", cases[i].at);
+        code = checkpoint_match_mounts(&arena, &spec, inside, host, &r, &err);
+        assert_int_equal(code, cases[i].source ? 0 : -EOPNOTSUPP);
+        if (cases[i].source)
+            assert_string_equal(r.mounts[0].source, cases[i].source);
+        else
+            assert_non_null(strstr(err.text, cases[i].at));
+        arena_done(&arena);
+    }
+}
+
 RUN_TESTS(cmocka_unit_test(test_answers), cmocka_unit_test(test_bad_answers),
-          cmocka_unit_test(test_mounts))
+          cmocka_unit_test(test_mounts), cmocka_unit_test(test_hidden_mounts))

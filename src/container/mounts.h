@@ -34,6 +34,8 @@ int must_use mounts_prepare(struct mounts *m, const char *rootfs, bool user);
 int must_use mounts_isolate(struct mounts *m, const char *rootfs);
 int must_use mounts_make_all(struct mounts *m);
 int must_use mounts_devices(struct mounts *m);
+/* Whether path is one that a configuration has made a device of, by itself or by default. */
+bool mounts_is_device(const struct spec *spec, const char *path);
 int must_use mounts_hide(struct mounts *m);
 int must_use mounts_pivot(struct mounts *m);
 

@@ -191,6 +191,14 @@ static bool mounts_device_given(const struct spec *spec, const char *path)
     return false;
 }
 
+bool mounts_is_device(const struct spec *spec, const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(mounts_default_devices); i++)
+        if (!strcmp(mounts_default_devices[i].path, path))
+            return true;
+    return mounts_device_given(spec, path);
+}
+
 static int mounts_one_device(struct mounts *m, const struct spec_device *d)
 {
     return m->in_userns && d->type != S_IFIFO ? mounts_bind_file(m, d->path, d->path)

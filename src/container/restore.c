@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -54,6 +55,22 @@ static const char *restore_source(struct restore *t, const struct checkpoint_mou
     return m->source;
 }
 
+/* A path the host showed had no link in it. One with a link was made so since: maybe by the
+ * container, in a directory it could write to, and criu would follow it. */
+static int restore_check_source(const char *source, const char *at, struct err *err)
+{
+    CLEANUP(free) char *real = realpath(source, NULL);
+
+    if (!real)
+        return err_set(err, -errno, "mount %s: %s, where it was from: %s", at, source,
+                       strerror(errno));
+    return strcmp(real, source) ? err_set(err, -ELOOP,
+                                          "mount %s: %s, where it was from, leads through a "
+                                          "symbolic link now",
+                                          at, source)
+                                : 0;
+}
+
 static int restore_mounts(struct restore *t)
 {
     for (unsigned i = 0; i < t->record.count; i++) {
@@ -63,6 +80,12 @@ static int restore_mounts(struct restore *t)
 
         if (!text)
             return err_set(t->make.err, -ENOMEM, "no memory");
+        if (source == m->source) {
+            int r = restore_check_source(source, m->at, t->make.err);
+
+            if (r < 0)
+                return r;
+        }
         criu_put_text(&t->options, CRIU_EXTERNAL, text);
     }
     return 0;
