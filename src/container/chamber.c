@@ -17,6 +17,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sched.h>
@@ -238,6 +239,17 @@ static int chamber_become_root(struct err *err)
     return 0;
 }
 
+/* User namespaces inside would give all the rights back that are dropped next, over namespaces of
+ * their own. The limit is this one's and cannot be raised without rights over it. */
+static int chamber_forbid_users(struct err *err)
+{
+    CLEANUP(fd) int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        return chamber_failed("further user namespaces cannot be forbidden", err);
+    return 0;
+}
+
 static int chamber_drop_rights(struct err *err)
 {
     const struct spec_capabilities caps = {.given = true,
@@ -264,7 +276,11 @@ static noreturn_fn void chamber_program(const struct chamber *c, int go)
         _exit(1);
     (void)setsid(); /* no terminal of the caller's: what is typed there is obeyed */
     (void)!sethostname("posada", 6);
+    (void)umask(0); /* the caller's is no matter of what is made in there */
     word.status = chamber_mounts(&word.err);
+    (void)umask(022);
+    if (word.status == 0)
+        word.status = chamber_forbid_users(&word.err);
     if (word.status == 0)
         word.status = chamber_drop_rights(&word.err);
     chamber_follow(go);
@@ -274,6 +290,7 @@ static noreturn_fn void chamber_program(const struct chamber *c, int go)
     }
     if (!c->argv)
         _exit(0);
+    (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* what the caller was started with */
     (void)execv(c->argv[0], (char *const *)(uintptr_t)c->argv);
     fprintf(stderr, "%s: %s\n", c->argv[0], strerror(errno));
     _exit(127);
