@@ -123,8 +123,6 @@ int run_rate_option(const struct cli_args *args, struct vm_config *config, struc
 
     if (r < 0 || !text)
         return r;
-    if (config->technique == TECHNIQUE_CONTAINER)
-        return err_set(err, -EOPNOTSUPP, "--net-rate: networks of containers have no limits yet");
     free(config->net_rate);
     config->net_rate = rates.to_guest || rates.from_guest ? strdup(text) : NULL;
     return (rates.to_guest || rates.from_guest) && !config->net_rate

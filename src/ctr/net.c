@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "host/loop.h"
+#include "net/gate.h"
 #include "vm/network.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +60,14 @@ static void net_set(void *arg, int status)
     net->done(net->arg, &err);
 }
 
+int ctr_net_set_rate(int run_fd, const char *rate, struct err *err)
+{
+    struct net_rates rates = {0};
+    int r = rate ? net_rates_parse("net_rate", rate, &rates, err) : 0;
+
+    return r ? r : net_gate_publish(run_fd, &rates, err);
+}
+
 int ctr_net_up(struct ctr_net *net, const struct ctr_net_config *config, struct err *err)
 {
     char pid_text[16];
@@ -73,6 +82,9 @@ int ctr_net_up(struct ctr_net *net, const struct ctr_net_config *config, struct 
     net->guest = config->guest;
     net->done = config->done;
     net->arg = config->arg;
+    r = ctr_net_set_rate(config->run_fd, config->rate, err);
+    if (r < 0)
+        return r;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_set(err, -errno, "pipe: %s", strerror(errno));
     net->pipe = ends[0];

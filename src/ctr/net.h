@@ -29,10 +29,14 @@ struct ctr_net_config {
     struct loop *loop;
     const char *self, *guest; /* this program; the guest's name */
     pid_t pid;                /* of its first process */
+    int run_fd;               /* the guest's run directory */
+    const char *rate;         /* of its configuration; NULL: no limit */
     void (*done)(void *arg, const struct err *err);
     void *arg;
 };
 int must_use ctr_net_up(struct ctr_net *net, const struct ctr_net_config *config, struct err *err);
+/* From now on, for each of its networks. run_fd: the guest's run directory. */
+int must_use ctr_net_set_rate(int run_fd, const char *rate, struct err *err);
 /* Its container has ended. */
 void ctr_net_down(struct ctr_net *net);
 /* What its resolv.conf says; NULL: nothing. */

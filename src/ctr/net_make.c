@@ -10,6 +10,7 @@
 #include "base/net_frame.h"
 #include "net/dhcp.h"
 #include "net/forward.h"
+#include "net/gate.h"
 #include "net/helper.h"
 #include "net/hub.h"
 #include "net/tap_place.h"
@@ -33,7 +34,7 @@ enum { USER_ADDRESS = 0x0a00020f, USER_GATEWAY = 0x0a000202 };
 
 struct net_maker {
     struct vm_config config;
-    int life_fd, netns_fd;
+    int life_fd, netns_fd, rates_fd;
 };
 
 /* --- an address on a named network --- */
@@ -86,15 +87,16 @@ static int make_address(int hub, const struct vm_net *net, uint32_t *ret_address
 
 /* --- one network --- */
 
-static int make_start(const struct net_maker *m, const char *const *argv, int tap, int more,
+static int make_start(const struct net_maker *m, const char *const *argv, int tap_fd, int more_fd,
                       struct err *err)
 {
+    const struct net_helper_tap tap = {tap_fd, m->life_fd, m->rates_fd, more_fd};
     const struct net_helper_config helper = {.guest = m->config.name,
                                              .what = "network helper",
                                              .argv = (char *const *)(uintptr_t)argv,
                                              .log_fd = STDERR_FILENO};
     pid_t pid;
-    int r = net_helper_start_tap(&helper, tap, m->life_fd, more, &pid, err);
+    int r = net_helper_start_tap(&helper, &tap, &pid, err);
 
     if (!r)
         printf("%d\n", pid);
@@ -158,9 +160,17 @@ static int make_all(const struct net_maker *m, struct err *err)
     return r;
 }
 
+static int make_open_rates(const struct guest *guest, int *ret_fd, struct err *err)
+{
+    CLEANUP(fd) int run_fd = -1;
+    int r = guest_open_run_dir(guest, &run_fd, err);
+
+    return r ? r : net_gate_open(run_fd, ret_fd, err);
+}
+
 int ctr_net_main(const char *guest_name, const char *pid_text)
 {
-    struct net_maker m = {.life_fd = -1, .netns_fd = -1};
+    struct net_maker m = {.life_fd = -1, .netns_fd = -1, .rates_fd = -1};
     struct guest guest = GUEST_NONE;
     pid_t pid = (pid_t)strtol(pid_text, NULL, 10);
     struct err err = {0};
@@ -169,6 +179,8 @@ int ctr_net_main(const char *guest_name, const char *pid_text)
 
     if (!r)
         r = guest_read_config(&guest, &m.config, &err);
+    if (!r)
+        r = make_open_rates(&guest, &m.rates_fd, &err);
     (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
     if (!r && ((m.life_fd = pidfd_open(pid, 0)) < 0 ||
                (m.netns_fd = open(path, O_RDONLY | O_CLOEXEC)) < 0))

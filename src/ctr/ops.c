@@ -376,16 +376,36 @@ static void op_update(struct ctr *c, struct conn *conn, const json_t *request)
         conn_refuse(conn, &err);
 }
 
+/* For its next run its configuration, changed already, says the same. */
+static void op_rate(struct ctr *c, struct conn *conn, const json_t *request)
+{
+    const char *rate = json_string_value(json_object_get(request, "rate"));
+    CLEANUP(free) char *mine = rate ? strdup(rate) : NULL;
+    struct err err;
+
+    if (rate && !mine) {
+        conn_refuse_text(conn, -ENOMEM, "out of memory");
+        return;
+    }
+    if (c->config.net_count && ctr_net_set_rate(c->run_fd, rate, &err) < 0) {
+        conn_refuse(conn, &err);
+        return;
+    }
+    free(c->config.net_rate);
+    c->config.net_rate = TAKE(mine);
+    conn_answer(conn, NULL);
+}
+
 /* --- the table --- */
 
 static const struct op {
     const char *name;
     void (*run)(struct ctr *c, struct conn *conn, const json_t *request);
 } ops[] = {
-    {"attach", op_join}, {"console", op_join},  {"detach", op_detach}, {"exec", ctr_exec_request},
-    {"kill", op_kill},   {"pause", op_pause},   {"resume", op_resume}, {"signal", op_signal},
-    {"stats", op_stats}, {"status", op_status}, {"stop", op_stop},     {"update", op_update},
-    {"wait", op_wait},
+    {"attach", op_join},   {"console", op_join}, {"detach", op_detach}, {"exec", ctr_exec_request},
+    {"kill", op_kill},     {"pause", op_pause},  {"rate", op_rate},     {"resume", op_resume},
+    {"signal", op_signal}, {"stats", op_stats},  {"status", op_status}, {"stop", op_stop},
+    {"update", op_update}, {"wait", op_wait},
 };
 
 void ctr_request(void *arg, struct conn *conn, const json_t *request)

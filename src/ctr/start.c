@@ -136,6 +136,8 @@ static void ctr_on_created(void *arg, int code, const struct buf *out, const str
                                            .self = c->all->self,
                                            .guest = c->guest.name,
                                            .pid = c->pid,
+                                           .run_fd = c->run_fd,
+                                           .rate = c->config.net_rate,
                                            .done = ctr_on_net,
                                            .arg = c};
 

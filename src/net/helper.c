@@ -49,22 +49,23 @@ int net_helper_start(const struct net_helper_config *config, pid_t *ret_pid, int
     return r;
 }
 
-int net_helper_start_tap(const struct net_helper_config *config, int tap_fd, int life_fd,
-                         int more_fd, pid_t *ret_pid, struct err *err)
+int net_helper_start_tap(const struct net_helper_config *config, const struct net_helper_tap *tap,
+                         pid_t *ret_pid, struct err *err)
 {
     CLEANUP(fd) int ours = -1;
-    int pair[2], fds[4], r;
+    int pair[2], fds[NET_HELPER_MORE_FD - 2], r;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_set(err, -errno, "guest '%s': %s: %s", config->guest, config->what,
                        strerror(errno));
     ours = pair[0];
-    fds[NET_HELPER_LINK_FD - 3] = tap_fd;
+    fds[NET_HELPER_LINK_FD - 3] = tap->tap_fd;
     fds[NET_HELPER_REPORT_FD - 3] = pair[1];
-    fds[NET_HELPER_LIFE_FD - 3] = life_fd;
-    fds[NET_HELPER_MORE_FD - 3] = more_fd;
-    r = process_spawn_detached("/proc/self/exe", config->argv, fds, more_fd < 0 ? 3 : 4,
-                               config->log_fd, ret_pid, err);
+    fds[NET_HELPER_LIFE_FD - 3] = tap->life_fd;
+    fds[NET_HELPER_RATES_FD - 3] = tap->rates_fd;
+    fds[NET_HELPER_MORE_FD - 3] = tap->more_fd;
+    r = process_spawn_detached("/proc/self/exe", config->argv, fds,
+                               ARRAY_LEN(fds) - (tap->more_fd < 0), config->log_fd, ret_pid, err);
     close(pair[1]);
     return r ? r : helper_await(ours, config, err);
 }

@@ -12,9 +12,9 @@
 #include <sys/types.h>
 
 enum { NET_HELPER_LINK_FD = 3 }; /* where the helper finds its end */
-/* Of a helper whose link is a tap: where it says how its start went, and the process with whose end
- * it ends too. Others it gets follow. */
-enum { NET_HELPER_REPORT_FD = 4, NET_HELPER_LIFE_FD = 5, NET_HELPER_MORE_FD = 6 };
+/* Of a helper whose link is a tap: where it says how its start went, the process with whose end it
+ * ends too, and its rates (net_gate_init()). Others it gets follow. */
+enum { NET_HELPER_REPORT_FD = 4, NET_HELPER_LIFE_FD, NET_HELPER_RATES_FD, NET_HELPER_MORE_FD };
 
 struct net_helper_config {
     const char *guest; /* for messages */
@@ -26,9 +26,16 @@ struct net_helper_config {
 /* Starts it and waits until it has said that it could begin. ret_fd does not block. */
 int must_use net_helper_start(const struct net_helper_config *config, pid_t *ret_pid, int *ret_fd,
                               struct err *err);
-/* A helper whose link is a tap. life_fd: a pidfd; more_fd: -1, or what it finds as 6. */
-int must_use net_helper_start_tap(const struct net_helper_config *config, int tap_fd, int life_fd,
-                                  int more_fd, pid_t *ret_pid, struct err *err);
+/* What a helper whose link is a tap finds. */
+struct net_helper_tap {
+    int tap_fd;
+    int life_fd;  /* a pidfd */
+    int rates_fd; /* net_gate_open()'s */
+    int more_fd;  /* -1: none */
+};
+int must_use net_helper_start_tap(const struct net_helper_config *config,
+                                  const struct net_helper_tap *tap, pid_t *ret_pid,
+                                  struct err *err);
 /* In the helper: whether it is such a one. */
 bool net_helper_has_tap(void);
 /* In the helper: sandbox_enter_helper(), and what is missing of it goes to the log. */

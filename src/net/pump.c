@@ -4,6 +4,7 @@
 
 #include "base/net_frame.h"
 #include "host/process.h"
+#include "net/gate.h"
 #include "net/helper.h"
 #include "net/queue.h"
 #include <errno.h>
@@ -17,15 +18,17 @@ enum { PUMP_BATCH = 64 };
 
 struct pump {
     struct net_queue tap, hub;
+    struct net_gate gate;
     uint8_t message[NET_HEADER_SIZE + NET_FRAME_MAX];
 };
 
 /* Neither side is believed: a message that is no frame goes nowhere. */
-static void pump_move(struct pump *p, struct net_queue *from, struct net_queue *to)
+static void pump_move(struct pump *p, struct net_queue *from, struct net_queue *to,
+                      struct net_bucket *bucket)
 {
     struct net_frame frame;
 
-    for (unsigned i = 0; i < PUMP_BATCH && !from->over; i++) {
+    for (unsigned i = 0; i < PUMP_BATCH && !from->over && !net_bucket_wait(bucket); i++) {
         ssize_t n = read(from->fd, p->message, sizeof(p->message));
 
         if (n <= 0) {
@@ -33,27 +36,33 @@ static void pump_move(struct pump *p, struct net_queue *from, struct net_queue *
             return;
         }
         if (n > NET_HEADER_SIZE &&
-            net_header_decode(p->message, (size_t)n - NET_HEADER_SIZE, &frame))
+            net_header_decode(p->message, (size_t)n - NET_HEADER_SIZE, &frame)) {
+            net_bucket_pay(bucket, frame.length);
             net_queue_send(to, p->message, (size_t)n);
+        }
     }
 }
 
 static void pump_turn(struct pump *p)
 {
-    struct pollfd at[] = {{.fd = p->tap.fd, .events = POLLIN},
-                          {.fd = p->hub.fd, .events = POLLIN},
+    int wait_ms = net_gate_look(&p->gate);
+    struct pollfd at[] = {{.fd = p->tap.fd, .events = p->gate.from_open ? POLLIN : 0},
+                          {.fd = p->hub.fd, .events = p->gate.to_open ? POLLIN : 0},
                           {.fd = NET_HELPER_LIFE_FD, .events = POLLIN}};
     struct net_queue *queue[] = {&p->tap, &p->hub};
+    struct net_bucket *bucket[] = {&p->gate.from_guest, &p->gate.to_guest};
 
     for (unsigned i = 0; i < 2; i++)
         if (queue[i]->wait.len)
             at[i].events |= POLLOUT;
-    (void)poll(at, 3, -1);
+    (void)poll(at, 3, wait_ms);
     for (unsigned i = 0; i < 2; i++) {
         if (at[i].revents & POLLOUT)
             net_queue_flush(queue[i]);
-        if (at[i].revents & (POLLIN | POLLHUP | POLLERR))
-            pump_move(p, queue[i], queue[1 - i]);
+        if (at[i].revents & POLLIN)
+            pump_move(p, queue[i], queue[1 - i], bucket[i]);
+        else if (at[i].revents & (POLLHUP | POLLERR))
+            queue[i]->over = true;
     }
     p->tap.over = p->tap.over || at[2].revents;
 }
@@ -71,7 +80,8 @@ int net_pump_main(void)
     signal(SIGPIPE, SIG_IGN);
     p->tap.fd = NET_HELPER_LINK_FD;
     p->hub.fd = NET_HELPER_MORE_FD;
-    (void)!net_helper_enter(&box, &err);
+    if (net_gate_init(&p->gate, NET_HELPER_RATES_FD, &err) == 0)
+        (void)!net_helper_enter(&box, &err);
     if (net_helper_report(NET_HELPER_REPORT_FD, &err) < 0 || err.code)
         return EXIT_FAILED;
     close(NET_HELPER_REPORT_FD);

@@ -2,6 +2,7 @@
 #include "net/queue.h"
 
 #include "base/endian.h"
+#include "base/net_frame.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,8 +10,13 @@
 /* False: not now. */
 static bool queue_push(struct net_queue *q, const uint8_t *message, size_t len)
 {
-    if (write(q->fd, message, len) >= 0) /* a socket or a tap; SIGPIPE is ignored */
+    if (q->bucket && net_bucket_wait(q->bucket))
+        return false;
+    if (write(q->fd, message, len) >= 0) { /* a socket or a tap; SIGPIPE is ignored */
+        if (q->bucket)
+            net_bucket_pay(q->bucket, len - NET_HEADER_SIZE);
         return true;
+    }
     if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR)
         return false;
     q->over = q->over || errno == EPIPE || errno == ECONNRESET;

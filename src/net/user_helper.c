@@ -12,6 +12,7 @@
 #include "base/net_frame.h"
 #include "host/process.h"
 #include "net/forward.h"
+#include "net/gate.h"
 #include "net/helper.h"
 #include "net/queue.h"
 #include "net/slirp.h"
@@ -45,6 +46,7 @@ struct user {
     uint8_t mac[NET_MAC_SIZE];
     struct net_queue queue; /* to the monitor, or the tap */
     bool tap;
+    struct net_gate gate; /* a container's */
     struct pollfd poll[POLLS_MAX];
     unsigned polls;
     struct user_timer timer[USER_TIMERS];
@@ -83,7 +85,7 @@ static void user_input(struct user *u)
     struct iovec iov[] = {{header, sizeof(header)}, {u->frame, sizeof(u->frame)}};
     struct net_frame frame;
 
-    for (unsigned i = 0; i < BATCH; i++) {
+    for (unsigned i = 0; i < BATCH && !net_bucket_wait(&u->gate.from_guest); i++) {
         ssize_t n = readv(NET_HELPER_LINK_FD, iov, 2);
 
         if (n <= 0) {
@@ -93,6 +95,7 @@ static void user_input(struct user *u)
         if ((size_t)n < sizeof(header) ||
             !net_header_decode(header, (size_t)n - sizeof(header), &frame))
             continue;
+        net_bucket_pay(&u->gate.from_guest, frame.length);
         net_finish_checksum(&frame, u->frame);
         u->api.input(u->slirp, u->frame, (int)frame.length);
     }
@@ -189,26 +192,39 @@ static uint32_t user_timeout(const struct user *u)
     return (uint32_t)wait;
 }
 
+/* At a low rate less may wait, or it would be old when it arrives. */
+static size_t user_full(const struct user *u)
+{
+    size_t some = 2 * net_bucket_size(&u->gate.to_guest);
+
+    return u->gate.to_guest.rate && some < NET_QUEUE_FULL ? some : NET_QUEUE_FULL;
+}
+
 /* While the guest takes nothing, the host's side has to wait, and only it. */
 static void user_turn(struct user *u)
 {
-    bool stuck = u->queue.wait.len > NET_QUEUE_FULL;
+    int gate_ms = net_gate_look(&u->gate), r;
+    bool stuck = u->queue.wait.len > user_full(u);
     uint32_t timeout = user_timeout(u);
-    int r;
 
-    u->poll[0] = (struct pollfd){.fd = NET_HELPER_LINK_FD, .events = POLLIN};
-    if (u->queue.wait.len)
+    u->poll[0] =
+        (struct pollfd){.fd = NET_HELPER_LINK_FD, .events = u->gate.from_open ? POLLIN : 0};
+    if (u->queue.wait.len && u->gate.to_open)
         u->poll[0].events |= POLLOUT;
     u->poll[1] = (struct pollfd){.fd = u->tap ? NET_HELPER_LIFE_FD : -1, .events = POLLIN};
     u->polls = 2;
     if (!stuck)
         u->api.fill(u->slirp, &timeout, user_add_poll, u);
+    if (gate_ms >= 0 && (uint32_t)gate_ms < timeout)
+        timeout = (uint32_t)gate_ms;
     r = poll(u->poll, u->polls, (int)timeout);
     u->queue.over = u->queue.over || u->poll[1].revents;
     if (u->poll[0].revents & POLLOUT)
         net_queue_flush(&u->queue);
-    if (u->poll[0].revents & (POLLIN | POLLHUP | POLLERR))
+    if (u->poll[0].revents & POLLIN)
         user_input(u);
+    else if (u->poll[0].revents & (POLLHUP | POLLERR))
+        u->queue.over = true;
     if (!stuck)
         u->api.poll(u->slirp, r < 0, user_get_revents, u);
     user_run_timers(u);
@@ -315,6 +331,9 @@ static int user_start(struct user *u, char *const *arguments, unsigned count, st
 
     u->guest = arguments[0];
     u->queue.fd = NET_HELPER_LINK_FD;
+    if (u->tap && net_gate_init(&u->gate, NET_HELPER_RATES_FD, err) < 0)
+        return err->code;
+    u->queue.bucket = u->tap ? &u->gate.to_guest : NULL;
     if (!net_mac_parse(arguments[2], u->mac))
         return err_set(err, -EINVAL, "MAC address '%.20s' is none", arguments[2]);
     r = user_make(u, err);
