@@ -125,8 +125,13 @@ static void cache_drop(struct cache *cache, struct jit_block *block)
         return; /* by way of its other page */
     block->dropped = true;
     if (block->head) { /* which drops itself */
-        cache->regions--;
-        cache->regions_dropped++;
+        const bool live = block->head->region == block;
+
+        /* Else it was forgotten, but perhaps not left yet. */
+
+        cache->regions -= live;
+        cache->regions_dropped += live;
+        cache->leave = true;
         return;
     }
     cache_unhash(cache, block);
@@ -230,9 +235,7 @@ static int cache_add_to_page(struct cache *cache, struct jit_block *block)
 
 void cache_forget_region(struct cache *cache, struct jit_block *block)
 {
-    if (!block->dropped)
-        cache->regions--;
-    block->dropped = true;
+    cache->regions -= !block->dropped;
 }
 
 int cache_add_region(struct cache *cache, struct jit_block *block)

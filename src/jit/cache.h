@@ -67,6 +67,7 @@ struct cache {
     struct jit_block *hash[CACHE_BLOCK_HASH];
     struct jit_page *pages[CACHE_PAGE_HASH];
     uint64_t blocks, evictions, dropped, regions, regions_dropped;
+    bool leave; /* set with each region dropped: who is inside one must look */
 };
 
 int must_use cache_init(struct cache *cache, size_t bytes, size_t stub_bytes, struct err *err);

@@ -70,7 +70,6 @@ struct jit {
     uint64_t target_page;
     uint64_t translated, translated_insns, translated_bytes;
     struct region *region; /* room to make one; NULL until then */
-    uint64_t left;         /* cache.regions_dropped that vCPUs have been told of */
     uint64_t regions_discarded, regions_made, regions_refused, region_ns;
 };
 

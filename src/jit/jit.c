@@ -37,10 +37,10 @@ static const struct ir_insn *jit_keep(void *arg, const struct ir_insn *op)
 /* Who is inside a dropped region leaves it at the next backward jump. */
 static void jit_leave_regions(struct jit *jit)
 {
-    for (struct jit_vcpu *v = jit->vcpus; v && jit->left != jit->cache.regions_dropped; v = v->next)
+    for (struct jit_vcpu *v = jit->vcpus; v && jit->cache.leave; v = v->next)
         if (atomic_load(&v->inside))
             cpu_attend(v->cpu, ATTENTION_CODE);
-    jit->left = jit->cache.regions_dropped;
+    jit->cache.leave = false;
 }
 
 static const uint8_t *jit_target(void *arg, uint32_t page_offset)
@@ -233,6 +233,7 @@ unsigned jit_stats(struct jit *jit, struct engine_stat *stats, unsigned room)
         {"jit_exits_link", sum[6 + GEN_EXIT_LINK], false},
         {"jit_exits_apart", sum[6 + GEN_EXIT_APART], false},
         {"jit_exits_hot", sum[6 + GEN_EXIT_HOT], false},
+        {"jit_exits_judge", sum[6 + GEN_EXIT_JUDGE], false},
         {"jit_exits_jump", sum[6 + GEN_EXIT_JUMP], false},
         {"jit_exits_fault", sum[6 + GEN_EXIT_FAULT], false},
         {"jit_exits_cpu", sum[6 + GEN_EXIT_CPU], false},

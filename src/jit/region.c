@@ -205,6 +205,8 @@ static void region_make(struct jit_vcpu *v, struct jit_block *head, enum region_
     jit->region->mode = mode;
     jit->region->wild = head->wild;
     jit->region->trial = jit_trial_index(head->gpa);
+    if (mode == REGION_TRIAL)
+        jit_reset_trial(v->cpu, jit->region->trial);
     made = region_build(v, head);
     if (made)
         head->mode = (uint8_t)mode;
@@ -261,7 +263,8 @@ void jit_heat(struct jit_vcpu *v, uint64_t pc, bool judge)
     struct jit_block *block;
     gpa_t gpa;
 
-    v->cpu->fault.pending = false;
+    if (!host)
+        v->cpu->fault.pending &= judge; /* it is the next instruction's own */
     if (!host || !mem_host_to_gpa(jit->mem, host, &gpa))
         return;
     v->cpu->hot[jit_hot_index(gpa.v)] = JIT_HOT;

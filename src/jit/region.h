@@ -35,7 +35,7 @@ struct region_member {
 struct region_cover {
     ir_slot root;
     bool write, up, down; /* up, down: the loop moves it so */
-    unsigned used;        /* accesses served; 0: out of use */
+    bool used;            /* low and high are of an access */
     int32_t low, high;
 };
 

@@ -153,7 +153,7 @@ static bool hoist_widen(struct region_cover *c, int32_t low, int32_t high, bool 
         return false;
     c->low = l;
     c->high = u;
-    c->used++;
+    c->used = true;
     c->write |= write;
     return true;
 }
@@ -185,7 +185,9 @@ static void hoist_access(struct hoist *h, struct region_member *m, unsigned i,
     struct region_cover *c;
 
     if ((op->op != IR_LD && op->op != IR_ST) || v->kind != KIND_REL || !hoist_is_tame(h, v->root) ||
-        op->imm < -REACH || op->imm > REACH || h->r->wild >> (v->root & 63) & 1)
+        op->imm < -REACH || op->imm > REACH ||
+        v->high - v->low + (int32_t)IR_MEM_SIZE(op->aux) > REACH ||
+        h->r->wild >> (v->root & 63) & 1)
         return;
     c = hoist_cover(h->r, v->root);
     if (c &&

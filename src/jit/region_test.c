@@ -338,7 +338,7 @@ static bool same(const struct test_pair *p)
     return !memcmp(a->slot, b->slot, GLOBALS * sizeof(a->slot[0])) && a->pc == b->pc &&
            (!a->count_instret || a->instret == b->instret) &&
            a->fault.pending == b->fault.pending && a->fault.cause == b->fault.cause &&
-           a->fault.value == b->fault.value &&
+           a->fault.value == b->fault.value && a->exit == b->exit &&
            !memcmp(ram_a, ram_b, FAKE_PAGES * GUEST_PAGE_SIZE) &&
            p->jitted->device_writes == p->plain->device_writes;
 }
@@ -390,6 +390,10 @@ static void random_programs(unsigned stress)
     if (n >= 100 && stress & STRESS_TIER2)
         assert_true(test_jit_stat(p.jit, "jit_regions_made") > n / 2 &&
                     test_jit_stat(p.jit, "jit_region_entries") > n);
+    if (n >= 100 && !stress) /* found by counting, tried and judged */
+        assert_true(test_jit_stat(p.jit, "jit_regions_made") > 0 &&
+                    test_jit_stat(p.jit, "jit_exits_hot") > 0 &&
+                    test_jit_stat(p.jit, "jit_exits_judge") > 0);
     test_pair_done(&p);
 }
 

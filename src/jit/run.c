@@ -142,7 +142,7 @@ static enum jit_exit jit_loop(struct jit_vcpu *v)
             return answer;
         evicted = v->cleared;
         v->exits[code]++;
-        if (code == GEN_EXIT_FAULT)
+        if (code == GEN_EXIT_FAULT || (code == GEN_EXIT_JUDGE && cpu->fault.pending))
             return JIT_EXIT_FAULT;
         if (code == GEN_EXIT_CPU)
             return JIT_EXIT_CPU;

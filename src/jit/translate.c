@@ -16,11 +16,11 @@ enum { JIT_MAX_INSNS = 48 };
 static void jit_name(void *arg, const struct jit_block *block)
 {
     const struct jit *jit = arg;
-    enum { STALE_BYTES = 10 }; /* the block's last piece */
+    enum { STALE_BYTES = 10 }; /* a block's last piece; a region has none */
+    const uint8_t *end = block->stale + (block->head ? 0 : STALE_BYTES);
 
     perf_map_add(jit->perf_map, codemem_exec(&jit->cache.mem, block->outer),
-                 (size_t)(block->stale + STALE_BYTES - block->outer), block->va,
-                 block->head ? "region " : "");
+                 (size_t)(end - block->outer), block->va, block->head ? "region " : "");
     if (block->region) /* which no index has */
         jit_name(arg, block->region);
 }

@@ -97,6 +97,10 @@ main:
     bnez s0, 5f
 4:  ld t0, hart_1_done
     beqz t0, 4b
+    TEST 5 # hart 1 was in time at least once, or nothing was tried
+    fence
+    ld t0, old_seen
+    beqz t0, fail
     j pass
 5:  la t0, old_seen
     sd s5, 0(t0)
