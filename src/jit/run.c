@@ -135,6 +135,7 @@ static enum jit_exit jit_loop(struct jit_vcpu *v)
     uint64_t evicted = 0;
 
     for (;;) {
+        mmu_settle(cpu->mmu);
         if (atomic_load_explicit(&cpu->attention, memory_order_relaxed))
             return JIT_EXIT_ATTENTION;
         jit_select_context(v);

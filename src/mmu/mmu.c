@@ -315,3 +315,26 @@ void mmu_before_forgetting(struct mmu *mmu)
     if (atomic_load_explicit(&mmu->cpu->attention, memory_order_relaxed) & ATTENTION_CODE)
         mmu_protect_all_code(mmu);
 }
+
+bool mmu_keep_gone(struct mmu *mmu, const struct tlb_entry *entry)
+{
+    if (!mmu->found_code)
+        return true;
+    if (mmu->gone_count == MMU_GONE)
+        return false;
+    mmu->gone[mmu->gone_count++] = *entry;
+    if (mmu->gone_count == MMU_GONE / 2)
+        atomic_fetch_or(&mmu->cpu->attention, ATTENTION_CODE); /* linked blocks go on for long */
+    return true;
+}
+
+void mmu_settle_gone(struct mmu *mmu)
+{
+    gpa_t page;
+
+    atomic_thread_fence(memory_order_seq_cst); /* our stores before the look */
+    for (unsigned i = 0; i < mmu->gone_count; i++)
+        if (tlb_maps_code(mmu->cpu->mem, &mmu->gone[i], &page))
+            mmu->found_code(mmu->found_arg, page);
+    mmu->gone_count = 0;
+}

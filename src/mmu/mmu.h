@@ -56,18 +56,30 @@ struct mmu_space {
     bool stale; /* to be emptied before it is used again */
 };
 
+/* Under stress: an entry of whatever table, and the tag that empties it. */
+struct mmu_filled {
+    struct tlb_entry *entry;
+    uint64_t empty;
+    bool write;
+};
+
+enum { MMU_GONE = 64 };
+
 struct mmu {
     struct mmu_space *data, *code; /* current; never NULL */
     struct cpu *cpu;
     bool tiny; /* stress: only the two entries filled last stay */
-    struct tlb_entry *filled[2];
-    uint64_t filled_empty[2]; /* the tags that empty those two */
+    struct mmu_filled filled[2];
     bool no_fast; /* tracing and stress: never fill a TLB, every access takes the slow path */
     /* Where other CPUs make code of pages that this one may have write entries for: they set
      * PAGE_CODE and our ATTENTION_CODE, then read the bytes. Told of each such page when its entry
      * goes. NULL: there are no others. */
     void (*found_code)(void *arg, gpa_t page);
     void *found_arg;
+    /* Write entries that made room: a block that checked an address by one may go on storing there
+     * until it ends, so they are kept until then. */
+    struct tlb_entry gone[MMU_GONE];
+    unsigned gone_count;
     struct mmu_leaf *leaves; /* second level */
     uint64_t tick, epochs, lives, misses, walks, flushes, switches;
     struct mmu_space *spaces; /* MMU_SPACES of them */
@@ -92,8 +104,18 @@ bool mmu_protect_code(struct mmu *mmu, gpa_t gpa);
 /* The same for every page that has PAGE_CODE by now; tells mmu->found_code() of each that had one.
  */
 void mmu_protect_all_code(struct mmu *mmu);
-/* Before write entries are forgotten in another way: does the above if another CPU asks for it. */
+/* Before write entries are forgotten by a flush: does the above if another CPU asks for it. */
 void mmu_before_forgetting(struct mmu *mmu);
+/* False: there is no room to keep an entry that makes room for another one. */
+bool mmu_keep_gone(struct mmu *mmu, const struct tlb_entry *entry);
+/* Between two blocks: tells mmu->found_code() of pages behind the entries kept so that have
+ * PAGE_CODE by now, and forgets them all. */
+void mmu_settle_gone(struct mmu *mmu);
+static inline void mmu_settle(struct mmu *mmu)
+{
+    if (mmu->gone_count)
+        mmu_settle_gone(mmu);
+}
 
 /* --- Slow paths: walk, fill, device access. False: cpu->fault is pending. --- */
 bool mmu_load_slow(struct cpu *cpu, uint64_t va, unsigned size, uint64_t *ret_val);

@@ -160,7 +160,10 @@ static void test_entries_are_looked_at_before_they_go(void **state)
         switch (way) {
         case 0: mmu_flush_all(mmu); break;
         case 1: mmu_flush_page(mmu, GVA(FAKE_RAM + PAGE), NULL, NULL); break;
-        case 2: assert_true(mmu_store(&f->cpu, same_slot, 8, 1)); break;
+        case 2:
+            assert_true(mmu_store(&f->cpu, same_slot, 8, 1));
+            mmu_settle(mmu);
+            break;
         default:
             for (uint64_t i = 1; i <= MMU_SPACES; i++)
                 mmu_switch(mmu, (const uint64_t[]){i, 0}, code);
@@ -169,6 +172,41 @@ static void test_entries_are_looked_at_before_they_go(void **state)
         f->cpu.attention = 0;
         atomic_fetch_and(mem_page_flags(f->cpu.mem, GPA(FAKE_RAM + PAGE)), (uint8_t)~PAGE_CODE);
     }
+    fake_free(f);
+}
+
+/* Store number i of the test below: all in one slot, the first to a page of its own. */
+static void store_in_slot(struct fake *f, unsigned i)
+{
+    uint64_t va = FAKE_RAM + (uint64_t)i * TLB_SIZE * PAGE;
+
+    fake_map(f, 0, va, FAKE_RAM + (i ? PAGE : 0), PAGE, "rw");
+    assert_true(mmu_store(&f->cpu, va, 8, i));
+}
+
+/* A block may go on storing by an entry that made room before its page was claimed. */
+static void test_entries_that_made_room_are_kept(void **state)
+{
+    struct fake *f = fake_new();
+    struct mmu *mmu = f->cpu.mmu;
+    uint64_t found = 0;
+
+    mmu->found_code = claim;
+    mmu->found_arg = &found;
+    for (unsigned i = 0; i < MMU_GONE; i++) {
+        assert_int_equal(f->cpu.attention, i > MMU_GONE / 2 ? ATTENTION_CODE : 0);
+        store_in_slot(f, i);
+    }
+    atomic_fetch_or(mem_page_flags(f->cpu.mem, GPA(FAKE_RAM)), PAGE_CODE);
+    for (unsigned i = MMU_GONE; i < 2 * MMU_GONE; i++) /* no more room: not cached */
+        store_in_slot(f, i);
+    assert_int_equal(mmu->gone_count, MMU_GONE);
+    assert_int_equal(found, 0);
+    mmu_settle(mmu);
+    assert_int_equal(found, FAKE_RAM);
+    found = 0;
+    mmu_settle(mmu);
+    assert_int_equal(found, 0);
     fake_free(f);
 }
 
@@ -414,6 +452,7 @@ RUN_TESTS(cmocka_unit_test(test_second_access_hits), cmocka_unit_test(test_acces
           cmocka_unit_test(test_devices), cmocka_unit_test(test_writes_to_code_pages_are_reported),
           cmocka_unit_test(test_code_claimed_by_others),
           cmocka_unit_test(test_entries_are_looked_at_before_they_go),
+          cmocka_unit_test(test_entries_that_made_room_are_kept),
           cmocka_unit_test(test_spaces_keep_their_entries),
           cmocka_unit_test(test_more_spaces_than_room), cmocka_unit_test(test_flush_by_key),
           cmocka_unit_test(test_flush_of_a_page),

@@ -29,18 +29,32 @@ static bool mmu_may_cache(struct mmu *mmu, const struct cpu_translation *t, enum
     return t->writable && !(seen & PAGE_CODE);
 }
 
-static void mmu_forget_oldest(struct mmu *mmu, struct tlb *table, uint64_t va)
+static bool mmu_forget_oldest(struct mmu *mmu, struct tlb *table, uint64_t va, bool write)
 {
-    struct tlb_entry *fresh = tlb_slot(table, va), *oldest = mmu->filled[1];
+    struct tlb_entry *fresh = tlb_slot(table, va);
+    struct mmu_filled *oldest = &mmu->filled[1];
 
-    if (oldest && oldest != fresh)
-        oldest->tag = mmu->filled_empty[1];
-    if (fresh == mmu->filled[0])
-        return;
-    mmu->filled[1] = mmu->filled[0];
-    mmu->filled_empty[1] = mmu->filled_empty[0];
-    mmu->filled[0] = fresh;
-    mmu->filled_empty[0] = TLB_EMPTY(fresh - table->entry);
+    if (oldest->entry && oldest->entry != fresh) {
+        if (oldest->write && oldest->entry->tag != oldest->empty &&
+            !mmu_keep_gone(mmu, oldest->entry))
+            return false;
+        oldest->entry->tag = oldest->empty;
+    }
+    if (fresh == mmu->filled[0].entry)
+        return true;
+    *oldest = mmu->filled[0];
+    mmu->filled[0] = (struct mmu_filled){fresh, TLB_EMPTY(fresh - table->entry), write};
+    return true;
+}
+
+/* False: the entry must stay. */
+static bool mmu_make_room(struct mmu *mmu, struct tlb *table, uint64_t va, bool write)
+{
+    const struct tlb_entry *slot = tlb_slot(table, va);
+
+    if (write && !tlb_is_empty(table, slot) && !mmu_keep_gone(mmu, slot))
+        return false;
+    return !mmu->tiny || mmu_forget_oldest(mmu, table, va, write);
 }
 
 static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation *t,
@@ -55,10 +69,8 @@ static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation 
     case CPU_STORE: table = &space->write; break;
     default: table = &space->code; break;
     }
-    if (mmu->tiny || (access == CPU_STORE && !tlb_is_empty(table, tlb_slot(table, va))))
-        mmu_before_forgetting(mmu);
-    if (mmu->tiny)
-        mmu_forget_oldest(mmu, table, va);
+    if (!mmu_make_room(mmu, table, va, access == CPU_STORE))
+        return;
     table->used |= UINT64_C(1) << (va >> GUEST_PAGE_SHIFT) % TLB_SIZE / TLB_GROUP;
     *tlb_slot(table, va) = (struct tlb_entry){.tag = page, .addend = (uintptr_t)host_page - page};
     if (t->leaf_size > GUEST_PAGE_SIZE)

@@ -21,9 +21,9 @@
     .endr
 .endm
 
-# Hart 0: a check that serves two stores, hart 1 translates, the second store, the word, and `after`
-# in the same straight line. Then the same seen from hart 1.
-.macro CHANGE n, after:vararg
+# Hart 0: a check that serves two stores, `before`, hart 1 translates, the second store, the word,
+# and `after` in the same straight line. Then the same seen from hart 1.
+.macro CHANGE n, before, after:vararg
     TEST \n
     li s2, ROUNDS
     la s4, words
@@ -40,6 +40,7 @@
     BARRIER
     j 12f
 12: sd zero, 128(s3)
+    \before
     sd s2, 0(s4)
     SLOWLY 30
     sw s7, 0(s3)
@@ -76,23 +77,29 @@ main:
     li s3, 0x81000000
 
     # hart 0 goes on without a look at what the other asks for
-    CHANGE 1, SLOWLY 400
+    CHANGE 1, , SLOWLY 400
 
     # its entry for the page makes room for another one first
-    .macro FORGET
+    .macro REPLACE
     li t0, SAME_TLB_SLOT
     add t0, t0, s3
     sd zero, 0(t0)
+    .endm
+    .macro FORGET
+    REPLACE
     SLOWLY 400
     .endm
-    CHANGE 2, FORGET
+    CHANGE 2, , FORGET
 
     # it empties its TLBs first
     .macro FLUSH
     sfence.vma
     SLOWLY 400
     .endm
-    CHANGE 3, FLUSH
+    CHANGE 3, , FLUSH
+
+    # its entry made room before the page was code, but the check still serves
+    CHANGE 4, REPLACE, SLOWLY 400
 
     bnez s0, 5f
 4:  ld t0, hart_1_done

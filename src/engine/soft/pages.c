@@ -228,6 +228,7 @@ void soft_read_mail(struct soft_vcpu *v)
     v->mail_count = 0;
     v->mail_lost = false;
     pthread_mutex_unlock(&v->engine->lock);
+    mmu_settle(v->cpu->mmu);
     for (unsigned i = 0; i < count && !lost; i++)
         soft_drop(v, mail[i].gpa, mail[i].len);
     if (lost)
