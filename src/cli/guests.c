@@ -60,8 +60,9 @@ int guests_remove(struct guest *guest,
 {
     int r = guests_remove_once(guest, end, seconds, err);
 
-    for (unsigned i = 1; i < ORPHAN_TRIES && r == -EAGAIN; i++) {
-        guests_tidy(); /* another monitor takes the container over first */
+    /* Another monitor takes the container over first; or somebody has just started or ended it. */
+    for (unsigned i = 1; i < ORPHAN_TRIES && (r == -EAGAIN || (end && r == -EBUSY)); i++) {
+        guests_tidy();
         r = guests_remove_once(guest, end, seconds, err);
     }
     return r;

@@ -136,7 +136,8 @@ int guests_start(struct guest *guest, struct err *err)
         return r;
     r = start_detach(&started, err);
     started_done(&started);
-    if (r == -ECONNRESET && guest_is_wanted_stopped(guest)) /* nobody else starts it: it is locked */
+    /* The lock is still ours, so nobody can have started it again. */
+    if (r == -ECONNRESET && guest_is_wanted_stopped(guest))
         r = err_set(err, -EBUSY, "guest '%s' was stopped by another command while it started",
                     guest->name);
     return r;
