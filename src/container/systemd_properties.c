@@ -164,13 +164,44 @@ void systemd_put_resources(struct dbus_body *b, const struct spec_resources *r, 
         systemd_put_unified(b, r->unified);
 }
 
-/* GVariant text format, as far as properties need it: 'text', true, 12, uint64 12, ... */
+/* "uint64 12", "int32 -1", and so on; without a type it is an int32. What does not fit is refused:
+ * systemd would get another number. */
+static bool systemd_put_number(struct dbus_body *b, const char *text)
+{
+    static const struct {
+        const char *prefix, *signature;
+        long long least, most; /* of the first strtoull() judges */
+    } types[] = {{"uint64 ", "t", 0, -1},
+                 {"int64 ", "x", INT64_MIN, INT64_MAX},
+                 {"uint32 ", "u", 0, UINT32_MAX},
+                 {"int32 ", "i", INT32_MIN, INT32_MAX},
+                 {"", "i", INT32_MIN, INT32_MAX}};
+    unsigned long long number;
+    size_t kind = 0;
+    char *end;
+
+    while (strncmp(text, types[kind].prefix, strlen(types[kind].prefix)) != 0)
+        kind++;
+    text += strlen(types[kind].prefix);
+    errno = 0;
+    number = kind == 0 ? strtoull(text, &end, 10) : (unsigned long long)strtoll(text, &end, 10);
+    if (errno || end == text || *end || (kind == 0 && strchr(text, '-')))
+        return false;
+    if (kind > 0 && ((long long)number < types[kind].least || (long long)number > types[kind].most))
+        return false;
+    dbus_put_signature(b, types[kind].signature);
+    if (kind < 2)
+        dbus_put_u64(b, number);
+    else
+        dbus_put_u32(b, (uint32_t)number);
+    return true;
+}
+
+/* GVariant text format, as far as properties need it: 'text', true, numbers. */
 static bool systemd_put_value(struct dbus_body *b, const char *text)
 {
-    static const char *const types[] = {"uint64 ", "int64 ", "uint32 ", "int32 ", ""};
-    size_t len = strlen(text), kind = 0;
-    char *end, inner[256];
-    long long number;
+    size_t len = strlen(text);
+    char inner[256];
 
     if (len >= 2 && len < sizeof(inner) && (*text == '\'' || *text == '"') &&
         text[len - 1] == *text && !memchr(text + 1, *text, len - 2) && !strchr(text, '\\')) {
@@ -184,19 +215,7 @@ static bool systemd_put_value(struct dbus_body *b, const char *text)
         dbus_put_bool(b, *text == 't');
         return true;
     }
-    while (strncmp(text, types[kind], strlen(types[kind])) != 0)
-        kind++;
-    errno = 0;
-    text += strlen(types[kind]);
-    number = kind == 0 ? (long long)strtoull(text, &end, 10) : strtoll(text, &end, 10);
-    if (errno || end == text || *end)
-        return false;
-    dbus_put_signature(b, (const char *[]){"t", "x", "u", "i", "i"}[kind]);
-    if (kind < 2)
-        dbus_put_u64(b, (uint64_t)number);
-    else
-        dbus_put_u32(b, (uint32_t)number);
-    return true;
+    return systemd_put_number(b, text);
 }
 
 int systemd_put_annotations(struct dbus_body *b, const struct json *annotations, struct err *err)

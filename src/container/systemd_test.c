@@ -192,6 +192,50 @@ static void test_properties(void **state)
     dbus_body_done(&b);
 }
 
+/* One annotation of a property, alone in a configuration's annotations. */
+static int put_annotation(const char *value, struct dbus_body *b)
+{
+    struct json one = {.name = "org.systemd.property.P", .text = value};
+    struct json all = {.child = &one, .count = 1};
+    struct err err;
+
+    return systemd_put_annotations(b, &all, &err);
+}
+
+static void test_annotations(void **state)
+{
+    static const struct {
+        const char *value, *signature; /* NULL: refused */
+    } cases[] = {{"true", "b"},
+                 {"'text'", "s"},
+                 {"12", "i"},
+                 {"-2147483648", "i"},
+                 {"2147483648", NULL},
+                 {"int32 4294967297", NULL},
+                 {"uint32 4294967295", "u"},
+                 {"uint32 4294967296", NULL},
+                 {"uint32 -1", NULL},
+                 {"int64 -9223372036854775808", "x"},
+                 {"int64 9223372036854775808", NULL},
+                 {"uint64 18446744073709551615", "t"},
+                 {"uint64 18446744073709551616", NULL},
+                 {"uint64 -1", NULL},
+                 {"uint64 ", NULL},
+                 {"12x", NULL},
+                 {"", NULL}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct dbus_body b = {0};
+        int r = put_annotation(cases[i].value, &b);
+
+        assert_int_equal(r, cases[i].signature ? 0 : -EINVAL);
+        if (cases[i].signature) /* behind the name: its length, "P", NUL; a length and the type */
+            assert_int_equal(((const char *)buf_data(&b.buf))[7], *cases[i].signature);
+        dbus_body_done(&b);
+    }
+}
+
 RUN_TESTS(cmocka_unit_test(test_message), cmocka_unit_test(test_message_is_cut),
           cmocka_unit_test(test_message_is_bent), cmocka_unit_test(test_names),
-          cmocka_unit_test(test_lists), cmocka_unit_test(test_properties))
+          cmocka_unit_test(test_lists), cmocka_unit_test(test_properties),
+          cmocka_unit_test(test_annotations))
