@@ -7,6 +7,7 @@
 #include "cli/verbs.h"
 #include "host/dirs.h"
 #include "host/facts.h"
+#include "host/process.h"
 #include "host/sandbox.h"
 #include <posada/engine.h>
 #include <posada/vm.h>
@@ -125,22 +126,6 @@ static bool doctor_directory(json_t *rows, enum dirs_kind kind, const char *chec
     return f.result != FACT_NO;
 }
 
-static bool doctor_in_path(const char *program)
-{
-    const char *path = getenv("PATH");
-    char file[512];
-
-    for (path = path ? path : "/usr/bin:/bin"; *path;) {
-        size_t len = strcspn(path, ":");
-
-        snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, program);
-        if (!access(file, X_OK))
-            return true;
-        path += len + (path[len] == ':');
-    }
-    return false;
-}
-
 static void doctor_tools(json_t *rows)
 {
     static const struct {
@@ -153,7 +138,7 @@ static void doctor_tools(json_t *rows)
     for (unsigned i = 0; i < ARRAY_LEN(tools); i++) {
         char check[64];
         struct fact f = {.name = check};
-        bool there = doctor_in_path(tools[i].program);
+        bool there = process_in_path(tools[i].program);
 
         snprintf(check, sizeof(check), "program %s", tools[i].program);
         fact_set(&f, there ? FACT_OK : FACT_DEGRADED, "%s; for %s", there ? "found" : "not found",

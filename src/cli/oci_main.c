@@ -10,6 +10,7 @@
 #include "container/out.h"
 #include "container/self.h"
 #include "host/file.h"
+#include "host/process.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
@@ -260,28 +261,12 @@ static int oci_set_globals(const struct cli_args *args, struct err *err)
     return oci.runtime.root ? 0 : err_set(err, -ENOENT, "--root: cannot be determined");
 }
 
-/* Whether checkpoints may work: some criu is in PATH. What it is worth, checkpoint asks it. */
-static bool oci_has_criu(void)
-{
-    const char *path = getenv("PATH");
-
-    while (path && *path) {
-        size_t len = strcspn(path, ":");
-        char file[4096];
-
-        snprintf(file, sizeof(file), "%.*s/criu", (int)len, path);
-        if (len && access(file, X_OK) == 0)
-            return true;
-        path += len + (path[len] == ':');
-    }
-    return false;
-}
-
+/* Whether checkpoints may work is said by PATH. What that criu is worth, checkpoint asks it. */
 static void oci_version(void)
 {
     printf("posada-oci version %s\ncommand line as of runc version 1.1 and crun version 1.27\n"
            "spec: 1.2.0\n+SYSTEMD +SECCOMP +CGROUP_V1 +CGROUP_V2 +EBPF%s\n",
-           POSADA_VERSION, oci_has_criu() ? " +CRIU" : "");
+           POSADA_VERSION, process_in_path("criu") ? " +CRIU" : "");
 }
 
 static void oci_help(void)

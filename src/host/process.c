@@ -6,11 +6,15 @@
 #include "base/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum { SPAWN_FDS_MAX = 8, SPAWN_HIGH = 100 };
 
@@ -105,6 +109,23 @@ int process_wait(pid_t pid, int *ret_status)
         if (errno != EINTR)
             return -errno;
     return 0;
+}
+
+bool process_in_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    char file[PATH_MAX];
+    size_t len;
+
+    for (path = path ? path : "/bin:/usr/bin";; path += len + 1) {
+        len = strcspn(path, ":");
+        if (snprintf(file, sizeof(file), "%.*s%s%s", (int)len, path, len ? "/" : "", program) <
+                (int)sizeof(file) &&
+            access(file, X_OK) == 0)
+            return true;
+        if (!path[len])
+            return false;
+    }
 }
 
 void process_set_name(const char *name)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <posada/err.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Runs path with argv in a session of its own; it outlives us, and may be waited for. There, 0 is
@@ -13,6 +14,9 @@ int must_use process_spawn_detached(const char *path, char *const *argv, const i
 
 /* waitpid() that is not interrupted; the status, or -errno. */
 int must_use process_wait(pid_t pid, int *ret_status);
+
+/* Whether a directory of $PATH has such a program, as execvp() would look for it. */
+bool process_in_path(const char *program);
 
 /* The name ps(1) and top(1) show for this thread's process. */
 void process_set_name(const char *name);
