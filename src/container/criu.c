@@ -184,15 +184,8 @@ int criu_request(const struct criu *c, enum criu_type type, const struct criu_op
     if (r < 0)
         return err_set(err, r, "criu: %s", strerror(-r));
     err->code = 0;
-    if (c->started)
-        r = c->started(c->arg, pid, err);
-    if (!r) {
-        r = criu_send(socket, type, o);
-        if (r < 0) /* it has ended: its words may be in the queue */
-            r = -EPIPE;
-    }
-    if (!r || (r == -EPIPE && !err->code))
-        r = criu_talk(c, socket, type, ret, err);
+    (void)!criu_send(socket, type, o); /* if it has ended its words may be in the queue */
+    r = criu_talk(c, socket, type, ret, err);
     close(take_fd(&socket)); /* it ends when nobody asks any more */
     if (r < 0)
         (void)kill(pid, SIGKILL);

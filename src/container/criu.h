@@ -90,8 +90,6 @@ struct criu {
     /* Hears notifications; fd: a descriptor that came with it, -1, its to close. */
     int (*notify)(void *arg, const struct criu_answer *a, int fd, struct err *err);
     void *arg;
-    /* Called in our process once it runs, before the request. */
-    int (*started)(void *arg, pid_t pid, struct err *err);
 };
 int must_use criu_request(const struct criu *c, enum criu_type type, const struct criu_options *o,
                           struct criu_answer *ret, struct err *err);
