@@ -306,18 +306,6 @@ static int oci_run_verb_of(const struct cli_args *globals)
     return code;
 }
 
-/* Only these become, or make something that becomes, a container's program. */
-static bool oci_needs_protection(int argc, char *const *argv)
-{
-    static const char *const verbs[] = {"create", "run", "exec", "restore"};
-
-    for (int i = 1; i < argc; i++)
-        for (size_t v = 0; v < ARRAY_LEN(verbs); v++)
-            if (!strcmp(argv[i], verbs[v]))
-                return true;
-    return false;
-}
-
 int main(int argc, char *argv[])
 {
     static const struct cli_verb *const globals[] = {&oci_globals_verb, NULL};
@@ -329,7 +317,7 @@ int main(int argc, char *argv[])
         if (fcntl(fd, F_GETFD) < 0)
             (void)!open("/dev/null", O_RDWR);
     (void)signal(SIGCHLD, SIG_DFL);
-    if (oci_needs_protection(argc, argv) && self_protect(argv, &err) < 0)
+    if (self_is_needed(argv) && self_protect(argv, &err) < 0)
         return oci_fail(&err);
     argv[0] = (char *)(uintptr_t) "oci";
     if (cli_parse(globals, argc, argv, &args, &err) < 0)

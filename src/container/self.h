@@ -8,6 +8,26 @@
 #pragma once
 
 #include <posada/err.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Whether the command is one that becomes, or makes something that becomes, a container's program.
+ * Looks at any word: too often is no harm. Without the C library, for entry_x86_64.c. */
+static inline bool self_is_needed(char *const *argv)
+{
+    static const char verbs[][8] = {"create", "run", "exec", "restore"};
+
+    for (size_t i = 1; argv[0] && argv[i]; i++)
+        for (size_t v = 0; v < sizeof(verbs) / sizeof(*verbs); v++) {
+            size_t at = 0;
+
+            while (verbs[v][at] && argv[i][at] == verbs[v][at])
+                at++;
+            if (argv[i][at] == verbs[v][at])
+                return true;
+        }
+    return false;
+}
 
 /* Returns 0 when the executable is out of reach; otherwise executes it again and does not return,
  * or -errno. To be called first, with the program's own argv. */
