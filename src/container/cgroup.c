@@ -74,11 +74,11 @@ static bool cgroup_is_hidden(const struct cgroup_hierarchy *h, uint64_t id)
     struct statx found = {0};
     struct statfs fs;
 
-    if (statfs(h->dir, &fs) < 0 ||
-        (uint64_t)fs.f_type != (h->v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC))
-        return true;
-    return statx(AT_FDCWD, h->dir, AT_NO_AUTOMOUNT, STATX_MNT_ID, &found) == 0 &&
-           found.stx_mask & STATX_MNT_ID && found.stx_mnt_id != id;
+    if (statx(AT_FDCWD, h->dir, AT_NO_AUTOMOUNT, STATX_MNT_ID, &found) == 0 &&
+        found.stx_mask & STATX_MNT_ID)
+        return found.stx_mnt_id != id;
+    return statfs(h->dir, &fs) < 0 ||
+           (uint64_t)fs.f_type != (h->v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
 }
 
 /* Hidden; or the same hierarchy mounted once more, which is still the same. */
@@ -238,25 +238,48 @@ static void cgroup_inherit_cpuset(const char *dir, size_t parent_len)
     }
 }
 
-/* Each group passes on all the controllers it has (cgroup-v2.rst, "Enabling and Disabling"). */
-static void cgroup_pass_on(const char *dir, size_t len)
+bool cgroup_lists(const char *list, const char *name)
 {
-    char path[PATH_MAX], have[512], *save = NULL;
-    CLEANUP(fd) int from = -1;
-    CLEANUP(fd) int to = -1;
+    size_t len = strlen(name);
+
+    for (const char *at = list; (at = strstr(at, name)); at += len)
+        if ((at == list || at[-1] == ' ') && (!at[len] || at[len] == ' ' || at[len] == '\n'))
+            return true;
+    return false;
+}
+
+/* The words of a group's file; dir is len long. The descriptor, or -1. */
+static int cgroup_open_list(const char *dir, size_t len, const char *name, int flags, char *buf,
+                            size_t size)
+{
+    char path[PATH_MAX];
+    int fd;
     ssize_t n;
 
-    snprintf(path, sizeof(path), "%.*s/cgroup.controllers", (int)len, dir);
-    from = open(path, O_RDONLY | O_CLOEXEC);
-    n = from < 0 ? -1 : read(from, have, sizeof(have) - 1);
-    if (n <= 0)
+    snprintf(path, sizeof(path), "%.*s/%s", (int)len, dir, name);
+    fd = open(path, flags | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, buf, size - 1);
+    buf[n > 0 ? n : 0] = '\0';
+    return fd;
+}
+
+/* Each group passes on all the controllers it has (cgroup-v2.rst, "Enabling and Disabling"). To say
+ * again what it does already would make the kernel wait for groups that are being removed. */
+static void cgroup_pass_on(const char *dir, size_t len)
+{
+    char have[512], passed[512], *save = NULL;
+    CLEANUP(fd)
+    int from = cgroup_open_list(dir, len, "cgroup.controllers", O_RDONLY, have, sizeof(have));
+    CLEANUP(fd) int to = -1;
+
+    if (!*have)
         return;
-    have[n] = '\0';
-    snprintf(path, sizeof(path), "%.*s/cgroup.subtree_control", (int)len, dir);
-    to = open(path, O_WRONLY | O_CLOEXEC);
+    to = cgroup_open_list(dir, len, "cgroup.subtree_control", O_RDWR, passed, sizeof(passed));
     for (char *c = strtok_r(have, " \n", &save); c && to >= 0; c = strtok_r(NULL, " \n", &save)) {
         char add[64];
 
+        if (cgroup_lists(passed, c))
+            continue;
         snprintf(add, sizeof(add), "+%.60s", c);
         (void)!write(to, add, strlen(add)); /* one by one: a single busy one must not stop others */
     }

@@ -74,6 +74,8 @@ bool must_use cgroup_remove_quick(const struct cgroup *g);
 int must_use cgroup_remove(const struct cgroup *g, struct err *err);
 
 /* For the parts in files of their own. */
+/* Whether a list of words, as cgroup.controllers has it, names one. */
+bool cgroup_lists(const char *list, const char *name);
 const struct cgroup_hierarchy *cgroup_controller(const struct cgroup *g, const char *name);
 int must_use cgroup_open(const struct cgroup *g, const struct cgroup_hierarchy *h, const char *file,
                          int flags); /* a descriptor or -errno */

@@ -136,7 +136,8 @@ static void cgroup1_block(struct cgroup_setter *s, const struct spec_resources *
         "blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device"};
     const struct cgroup_hierarchy *h = cgroup_controller(s->g, "blkio");
     char text[64];
-    bool bfq = h && cgroup_read(s->g, h, "blkio.weight", text, sizeof(text)) < 0;
+    bool weighs = res->block.weight > 0 || res->block.weight_count;
+    bool bfq = weighs && h && cgroup_read(s->g, h, "blkio.weight", text, sizeof(text)) < 0;
     const char *weight = bfq ? "blkio.bfq.weight" : "blkio.weight";
 
     if (res->block.weight > 0)

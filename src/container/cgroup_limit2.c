@@ -155,7 +155,8 @@ static void cgroup2_io(struct cgroup_setter *s, const struct spec_resources *res
 {
     static const char *const keys[SPEC_THROTTLES] = {"rbps", "wbps", "riops", "wiops"};
     char text[64];
-    bool bfq = cgroup_read(s->g, s->h, "io.bfq.weight", text, sizeof(text)) == 0;
+    bool weighs = res->block.weight >= 10 || res->block.weight_count;
+    bool bfq = weighs && cgroup_read(s->g, s->h, "io.bfq.weight", text, sizeof(text)) == 0;
 
     if (res->block.weight >= 10) {
         snprintf(text, sizeof(text), bfq ? "%" PRId64 : "default %" PRId64,

@@ -106,10 +106,10 @@ int must_use container_groups(const struct container_runtime *rt, const struct s
 /* The configuration a container was made with. */
 int must_use container_read_spec(const struct container_runtime *rt, int dir, const char *id,
                                  struct spec *ret, struct err *err);
-/* Ends and removes all that is left of it; the state directory goes last. groups: where somebody
- * knows them already, else NULL. */
+/* Ends and removes all that is left of it; the state directory goes last. groups, spec: where
+ * somebody knows them already, else NULL. */
 int must_use container_clean(const struct container_runtime *rt, int root, struct container_info *c,
-                             const struct cgroup *groups, struct err *err);
+                             const struct cgroup *groups, const struct spec *spec, struct err *err);
 /* From here on our signals wait for container_follow(): called before the program starts. */
 void container_hold_signals(void);
 /* Waits for the process, passing on our signals and, where these are not -1, the terminal and

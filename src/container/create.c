@@ -529,7 +529,7 @@ void create_undo(struct create *m)
         info.state.cgroup = m->groups.made ? m->groups.path : NULL;
         info.state.cgroup_made = m->groups.made;
     }
-    (void)!container_clean(m->rt, m->root, &info, NULL, &ignored);
+    (void)!container_clean(m->rt, m->root, &info, NULL, &m->spec, &ignored);
 }
 
 void create_done(struct create *m)
@@ -652,7 +652,7 @@ int create_finish(struct create *m)
 
     if (m->c->keep)
         return 0;
-    return container_clean(m->rt, m->root, &info, &m->groups, m->err);
+    return container_clean(m->rt, m->root, &info, &m->groups, &m->spec, m->err);
 }
 
 int container_run(const struct container_runtime *rt, const struct container_create *c,

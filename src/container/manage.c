@@ -302,21 +302,25 @@ static void manage_remove_rdt(const struct container_runtime *rt, const struct s
 }
 
 static int manage_poststop(const struct container_runtime *rt, struct container_info *c,
-                           struct err *err)
+                           const struct spec *spec, struct err *err)
 {
-    struct spec spec;
-    int r;
+    struct spec read;
+    int r = 0;
 
     if (!c->state.pid) /* it never had a process */
         return 0;
-    r = container_read_spec(rt, c->dir, c->state.id, &spec, err);
-    if (!r && spec.intel_rdt)
-        manage_remove_rdt(rt, &spec, c->state.id);
-    if (r < 0 || !spec.hook_count[SPEC_POSTSTOP])
+    if (!spec)
+        r = container_read_spec(rt, c->dir, c->state.id, &read, err);
+    if (r < 0)
         return r;
-    return hooks_run(&spec, SPEC_POSTSTOP,
-                     hooks_state(rt->arena, spec.version, c->state.id, "stopped", 0,
-                                 c->state.bundle, spec.annotations),
+    spec = spec ? spec : &read;
+    if (spec->intel_rdt)
+        manage_remove_rdt(rt, spec, c->state.id);
+    if (!spec->hook_count[SPEC_POSTSTOP])
+        return 0;
+    return hooks_run(spec, SPEC_POSTSTOP,
+                     hooks_state(rt->arena, spec->version, c->state.id, "stopped", 0,
+                                 c->state.bundle, spec->annotations),
                      err);
 }
 
@@ -420,7 +424,7 @@ static int manage_does_not_end(const struct state *s, struct err *err)
 }
 
 int container_clean(const struct container_runtime *rt, int root, struct container_info *c,
-                    const struct cgroup *known, struct err *err)
+                    const struct cgroup *known, const struct spec *spec, struct err *err)
 {
     CLEANUP(fd) int pidfd = state_pidfd(&c->state);
     struct cgroup groups = {.arena = rt->arena};
@@ -448,7 +452,7 @@ int container_clean(const struct container_runtime *rt, int root, struct contain
         r = manage_stop_scope(rt, c, err);
     if (r < 0)
         return r;
-    if (manage_poststop(rt, c, &ignored) < 0 && rt->note) /* runtime.md: logged, no more */
+    if (manage_poststop(rt, c, spec, &ignored) < 0 && rt->note) /* runtime.md: logged, no more */
         rt->note(rt->note_arg, ignored.text);
     state_remove(root, c->state.id);
     return 0;
@@ -500,7 +504,7 @@ int container_delete(const struct container_runtime *rt, const char *id, bool fo
     if (!r)
         r = state_open_root(rt->root, false, &root, err);
     if (!r)
-        r = container_clean(rt, root, &c, NULL, err);
+        r = container_clean(rt, root, &c, NULL, NULL, err);
     container_close(&c);
     return r;
 }
