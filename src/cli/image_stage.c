@@ -171,14 +171,20 @@ static int stage_in_guest(const struct image_stage *stage, char *raw, size_t siz
 int image_plan_stage(enum vm_arch arch, struct image_plan *ret_plan, struct err *err)
 {
     struct vm_config config = {.arch = arch};
-    struct err here, guest;
+    struct err here, guest, foreign;
 
     if (image_plan_here(arch, ret_plan, &here) == 0)
         return 0;
-    if (run_check_engine(&config, &guest) < 0)
+    if (run_check_engine(&config, &guest) == 0) {
+        *ret_plan = (struct image_plan){.here = false};
+        return 0;
+    }
+    if (image_is_native(arch))
         return err_set(err, -EOPNOTSUPP, "%s; %s", here.text, guest.text);
-    *ret_plan = (struct image_plan){.here = false};
-    return 0;
+    if (image_plan_foreign(arch, ret_plan, &foreign) == 0)
+        return 0;
+    return err_set(err, -EOPNOTSUPP, "no engine of this version of Posada does, and %s",
+                   foreign.text);
 }
 
 int image_run_stage(const struct image_stage *stage, struct err *err)

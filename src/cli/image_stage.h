@@ -4,12 +4,16 @@
 
 #include "image/image.h"
 
-/* As image_options wants them. Here is tried before a guest: it takes a fifth of the time. */
+/* As image_options wants them. Here is tried before a guest: it takes a fifth of the time; after a
+ * guest, here with an emulator of the host's. */
 int must_use image_plan_stage(enum vm_arch arch, struct image_plan *ret_plan, struct err *err);
 int must_use image_run_stage(const struct image_stage *stage, struct err *err);
 
+bool image_is_native(enum vm_arch arch); /* this host's own */
 /* Whether programs of arch run here, contained: the plan for it. -EOPNOTSUPP: why not. */
 int must_use image_plan_here(enum vm_arch arch, struct image_plan *ret_plan, struct err *err);
+/* The same for those of another architecture, by qemu-user-static (container/binfmt.h). */
+int must_use image_plan_foreign(enum vm_arch arch, struct image_plan *ret_plan, struct err *err);
 
 /* --- what both need --- */
 struct child;

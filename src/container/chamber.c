@@ -8,6 +8,7 @@
 #include "container/chamber.h"
 
 #include "base/cleanup.h"
+#include "container/binfmt.h"
 #include "container/caps.h"
 #include "container/userns.h"
 #include "host/file.h"
@@ -206,7 +207,8 @@ struct chamber_word {
 };
 
 struct chamber {
-    const char *const *argv; /* NULL: nothing, to see whether all before it works */
+    const struct binfmt *foreign; /* NULL: programs of the host's own architecture */
+    const char *const *argv;      /* NULL: nothing, to see whether all before it works */
     int dir_fd;
     int up[2], down[2]; /* from the keeper: words; to the keeper: a byte when its maps are there */
 };
@@ -320,6 +322,7 @@ static int chamber_start_program(const struct chamber *c, struct err *err)
 static int chamber_keep(const struct chamber *c, struct err *err)
 {
     const struct chamber_word ready = {.status = CHAMBER_READY};
+    CLEANUP(fd) int entry = -1; /* what runs foreign programs, as long as this is open */
     char byte;
     int r;
 
@@ -333,6 +336,8 @@ static int chamber_keep(const struct chamber *c, struct err *err)
         _exit(1);
     r = chamber_become_root(err);
     chamber_follow(c->down[0]);
+    if (r == 0 && c->foreign)
+        r = entry = binfmt_enter(c->foreign, err);
     return r < 0 ? r : chamber_start_program(c, err);
 }
 
@@ -371,9 +376,10 @@ static int chamber_attend(const struct chamber *c, const struct chamber_ids *ids
     return err_set(err, word.status, "%s", word.err.text);
 }
 
-int chamber_run(const struct chamber_ids *ids, int dir_fd, const char *const *argv, struct err *err)
+int chamber_run(const struct chamber_ids *ids, const struct binfmt *foreign, int dir_fd,
+                const char *const *argv, struct err *err)
 {
-    CLEANUP(chamber) struct chamber c = {argv, dir_fd, {-1, -1}, {-1, -1}};
+    CLEANUP(chamber) struct chamber c = {foreign, argv, dir_fd, {-1, -1}, {-1, -1}};
     int r, status;
     pid_t pid;
 
@@ -410,7 +416,7 @@ static int chamber_make_empty(const char *dir, const struct chamber_ids *ids)
     return fchown(fd, ids->uid, ids->gid) < 0 ? -errno : 0;
 }
 
-int chamber_check(const struct chamber_ids *ids, struct err *err)
+int chamber_check(const struct chamber_ids *ids, const struct binfmt *foreign, struct err *err)
 {
     char dir[] = "/tmp/posada-try-XXXXXX";
     CLEANUP(fd) int fd = -1;
@@ -423,7 +429,8 @@ int chamber_check(const struct chamber_ids *ids, struct err *err)
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r == 0 && fd < 0)
         r = -errno;
-    r = r < 0 ? err_set(err, r, "%s: %s", dir, strerror(-r)) : chamber_run(ids, fd, NULL, err);
+    r = r < 0 ? err_set(err, r, "%s: %s", dir, strerror(-r))
+              : chamber_run(ids, foreign, fd, NULL, err);
     (void)!file_remove_tree(AT_FDCWD, dir, &ignored);
     return r > 0 ? err_set(err, -EIO, "its first process died") : r;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A chamber: a program of a directory tree run as that tree's root, seeing nothing else of the
- * host, while the tree itself stays as it is. For programs of the host's own architecture that one
- * does not want to run on the host: packages configuring themselves.
+ * host, while the tree itself stays as it is. For programs that one does not want to run on the
+ * host: packages configuring themselves. Those of another architecture are run by an emulator of
+ * the host's (container/binfmt.h), which is all that is seen of the host then.
  *
  * Namespaces of its own for users, mounts, processes, network, IPC and host name. User 0 in there
  * is an ordinary one outside (as root: one that nobody else is; as an ordinary user: oneself, with
@@ -19,6 +20,8 @@
 #include <posada/err.h>
 #include <sys/types.h>
 
+struct binfmt;
+
 struct chamber_ids {
     uid_t uid; /* who has to own the directory and all in it: user 0 in there */
     gid_t gid;
@@ -27,10 +30,12 @@ struct chamber_ids {
 
 /* Who one is in there. -EOPNOTSUPP: an ordinary user without subordinate ids. */
 int must_use chamber_ids(struct chamber_ids *ret, struct err *err);
-/* Tries whether this host makes chambers. -EOPNOTSUPP with the reason when not. */
-int must_use chamber_check(const struct chamber_ids *ids, struct err *err);
+/* Tries whether this host makes chambers; foreign: for programs of that architecture too (NULL: the
+ * host's only). -EOPNOTSUPP with the reason when not. */
+int must_use chamber_check(const struct chamber_ids *ids, const struct binfmt *foreign,
+                           struct err *err);
 /* Runs argv (paths are those in there) and waits; in a process that may be used up: its mounts and
  * its signals change. What is written to 1 and 2 goes where the caller's does. The exit status
  * (128+n for a signal), or a negative errno. Dies with the caller. */
-int must_use chamber_run(const struct chamber_ids *ids, int dir_fd, const char *const *argv,
-                         struct err *err);
+int must_use chamber_run(const struct chamber_ids *ids, const struct binfmt *foreign, int dir_fd,
+                         const char *const *argv, struct err *err);

@@ -2,8 +2,8 @@
 /*
  * A recipe's root on a disk, in two stages. First: the packages unpacked, as dpkg would. Second:
  * the packages configured by their own programs, and a file system made of it all. That is done in
- * a guest, which gets the first stage as an EROFS image; or on this host, if it is of the image's
- * architecture, in a chamber (container/chamber.h), which gets it as a directory.
+ * a guest, which gets the first stage as an EROFS image; or on this host, if it runs programs of
+ * the image's architecture, in a chamber (container/chamber.h), which gets it as a directory.
  */
 #pragma once
 

@@ -68,8 +68,8 @@ struct image {
 
 void image_done(struct image *image);
 
-/* Where the second stage of a build (image/build_root.h) is done: in a guest, or here, by programs
- * of the host's own architecture in a chamber (container/chamber.h). */
+/* Where the second stage of a build (image/build_root.h) is done: in a guest, or here, in a chamber
+ * (container/chamber.h). */
 struct image_plan {
     bool here;
     uid_t uid; /* here: who has to own the files */
