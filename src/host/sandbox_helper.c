@@ -65,6 +65,8 @@ static const int helper_internet[] = {
     CALL(setsockopt),  CALL(statx),
 };
 
+static const int helper_listens[] = {CALL(bind), CALL(listen)};
+
 static const int helper_writes[] = {
     CALL(fallocate), CALL(fsync), CALL(ftruncate), CALL(pread64), CALL(pwrite64),
 };
@@ -123,6 +125,8 @@ static int helper_seccomp(const struct sandbox_helper *config, struct err *err)
         r = helper_allow(ctx, helper_writes, ARRAY_LEN(helper_writes));
     if (!r && config->internet)
         r = helper_allow_internet(ctx);
+    if (!r && config->listens)
+        r = helper_allow(ctx, helper_listens, ARRAY_LEN(helper_listens));
     if (!r && config->accepts_local)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(accept4), 0);
     if (!r && config->accepts_local)

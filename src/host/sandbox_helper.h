@@ -17,6 +17,7 @@ struct sandbox_helper {
     const char *uuid;         /* of the guest or group it serves: chooses its user; root only */
     const char *const *files; /* may still be read; NULL-terminated, NULL: none */
     bool internet;            /* new IPv4 and IPv6 sockets that connect */
+    bool listens;             /* internet: on further ports */
     bool writes_files;        /* that are open already */
     bool accepts_local;       /* takes connections on a local socket that listens already */
     /* A directory that becomes the root of its files, in which it connects to sockets; it stays the

@@ -26,19 +26,35 @@ static int helper_await(int fd, const struct net_helper_config *config, struct e
     return theirs.code ? err_set(err, theirs.code, "%s", theirs.text) : 0;
 }
 
-int net_helper_start(const struct net_helper_config *config, pid_t *ret_pid, int *ret_fd,
-                     struct err *err)
+static int helper_pair(const struct net_helper_config *config, int *ret_ours, int *ret_theirs,
+                       struct err *err)
 {
-    CLEANUP(fd) int fd = -1;
-    int pair[2], r;
+    int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_set(err, -errno, "guest '%s': %s: %s", config->guest, config->what,
                        strerror(errno));
-    fd = pair[0];
-    r = process_spawn_detached("/proc/self/exe", config->argv, &pair[1], 1, config->log_fd, ret_pid,
-                               err);
-    close(pair[1]);
+    *ret_ours = pair[0];
+    *ret_theirs = pair[1];
+    return 0;
+}
+
+int net_helper_start(const struct net_helper_config *config, pid_t *ret_pid, int *ret_fd,
+                     int *ret_orders_fd, struct err *err)
+{
+    CLEANUP(fd) int fd = -1;
+    CLEANUP(fd) int orders = -1;
+    int theirs[2] = {-1, -1}, r;
+
+    r = helper_pair(config, &fd, &theirs[0], err);
+    if (!r && ret_orders_fd)
+        r = helper_pair(config, &orders, &theirs[1], err);
+    if (!r)
+        r = process_spawn_detached("/proc/self/exe", config->argv, theirs, ret_orders_fd ? 2 : 1,
+                                   config->log_fd, ret_pid, err);
+    for (unsigned i = 0; i < ARRAY_LEN(theirs); i++)
+        if (theirs[i] >= 0)
+            close(theirs[i]);
     if (!r)
         r = helper_await(fd, config, err);
     if (!r && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
@@ -46,6 +62,8 @@ int net_helper_start(const struct net_helper_config *config, pid_t *ret_pid, int
                     strerror(errno));
     if (!r)
         *ret_fd = take_fd(&fd);
+    if (!r && ret_orders_fd)
+        *ret_orders_fd = take_fd(&orders);
     return r;
 }
 
@@ -53,20 +71,18 @@ int net_helper_start_tap(const struct net_helper_config *config, const struct ne
                          pid_t *ret_pid, struct err *err)
 {
     CLEANUP(fd) int ours = -1;
-    int pair[2], fds[NET_HELPER_MORE_FD - 2], r;
+    int theirs = -1, fds[NET_HELPER_MORE_FD - 2], r = helper_pair(config, &ours, &theirs, err);
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_set(err, -errno, "guest '%s': %s: %s", config->guest, config->what,
-                       strerror(errno));
-    ours = pair[0];
+    if (r < 0)
+        return r;
     fds[NET_HELPER_LINK_FD - 3] = tap->tap_fd;
-    fds[NET_HELPER_REPORT_FD - 3] = pair[1];
+    fds[NET_HELPER_REPORT_FD - 3] = theirs;
     fds[NET_HELPER_LIFE_FD - 3] = tap->life_fd;
     fds[NET_HELPER_RATES_FD - 3] = tap->rates_fd;
     fds[NET_HELPER_MORE_FD - 3] = tap->more_fd;
     r = process_spawn_detached("/proc/self/exe", config->argv, fds,
                                ARRAY_LEN(fds) - (tap->more_fd < 0), config->log_fd, ret_pid, err);
-    close(pair[1]);
+    close(theirs);
     return r ? r : helper_await(ours, config, err);
 }
 

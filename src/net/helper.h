@@ -12,6 +12,8 @@
 #include <sys/types.h>
 
 enum { NET_HELPER_LINK_FD = 3 }; /* where the helper finds its end */
+/* Of one that takes orders (net/orders.h): where they come, if it is a socket. */
+enum { NET_HELPER_ORDERS_FD = 4 };
 /* Of a helper whose link is a tap: where it says how its start went, the process with whose end it
  * ends too, and its rates (net_gate_init()). Others it gets follow. */
 enum { NET_HELPER_REPORT_FD = 4, NET_HELPER_LIFE_FD, NET_HELPER_RATES_FD, NET_HELPER_MORE_FD };
@@ -23,9 +25,10 @@ struct net_helper_config {
     int log_fd;        /* where it complains */
 };
 
-/* Starts it and waits until it has said that it could begin. ret_fd does not block. */
+/* Starts it and waits until it has said that it could begin. ret_fd does not block. ret_orders_fd:
+ * NULL for one that takes none. */
 int must_use net_helper_start(const struct net_helper_config *config, pid_t *ret_pid, int *ret_fd,
-                              struct err *err);
+                              int *ret_orders_fd, struct err *err);
 /* What a helper whose link is a tap finds. */
 struct net_helper_tap {
     int tap_fd;

@@ -27,7 +27,8 @@ int slirp_load(struct slirp_api *ret_api, struct err *err)
         !slirp_find(library, "slirp_pollfds_fill", &ret_api->fill) ||
         !slirp_find(library, "slirp_pollfds_poll", &ret_api->poll) ||
         !slirp_find(library, "slirp_input", &ret_api->input) ||
-        !slirp_find(library, "slirp_add_hostxfwd", &ret_api->add_forward))
+        !slirp_find(library, "slirp_add_hostxfwd", &ret_api->add_forward) ||
+        !slirp_find(library, "slirp_remove_hostxfwd", &ret_api->remove_forward))
         return err_set(err, -EOPNOTSUPP, "network 'user': this %s is too old; 4.7 is needed",
                        SLIRP_LIBRARY);
     return 0; /* stays loaded */

@@ -15,6 +15,7 @@ struct slirp_api {
     void (*input)(Slirp *slirp, const uint8_t *frame, int len);
     int (*add_forward)(Slirp *slirp, const struct sockaddr *host, socklen_t host_len,
                        const struct sockaddr *guest, socklen_t guest_len, int flags);
+    int (*remove_forward)(Slirp *slirp, const struct sockaddr *host, socklen_t host_len, int flags);
 };
 
 int must_use slirp_load(struct slirp_api *ret_api, struct err *err);

@@ -9,6 +9,7 @@
 #include "net/port.h"
 #include "net/slirp.h"
 #include <errno.h>
+#include <unistd.h>
 
 enum { FIXED_ARGUMENTS = 6 };
 
@@ -20,7 +21,7 @@ bool net_user_available(void)
 }
 
 int net_user_start(const struct net_user_config *config, pid_t *ret_pid, int *ret_fd,
-                   struct err *err)
+                   int *ret_orders_fd, struct err *err)
 {
     const char *argv[FIXED_ARGUMENTS + NET_FORWARDS_MAX] = {"posada", "net-user", config->guest,
                                                             config->uuid, config->mac};
@@ -36,11 +37,11 @@ int net_user_start(const struct net_user_config *config, pid_t *ret_pid, int *re
                            NET_FORWARDS_MAX);
         argv[count++] = *f;
     }
-    return net_helper_start(&helper, ret_pid, ret_fd, err);
+    return net_helper_start(&helper, ret_pid, ret_fd, ret_orders_fd, err);
 }
 
 int net_user_new(struct loop *loop, const struct net_user_config *config, struct netdev **ret_dev,
-                 struct err *err)
+                 int *ret_orders_fd, struct err *err)
 {
     const struct net_port_config port = {
         .kind = "user",
@@ -51,9 +52,16 @@ int net_user_new(struct loop *loop, const struct net_user_config *config, struct
         .lost = config->lost,
         .arg = config->arg,
     };
-    int fd = -1, r;
+    int fd = -1, orders = -1, r;
     pid_t pid;
 
-    r = net_user_start(config, &pid, &fd, err);
-    return r ? r : net_port_new(loop, fd, &port, ret_dev, err);
+    r = net_user_start(config, &pid, &fd, &orders, err);
+    if (r < 0)
+        return r;
+    r = net_port_new(loop, fd, &port, ret_dev, err);
+    if (r < 0)
+        close(orders);
+    else
+        *ret_orders_fd = orders;
+    return r;
 }

@@ -24,12 +24,13 @@ struct net_user_config {
     void *arg;
 };
 
-/* Starts the helper and waits until its ports are open; ret_fd is for net_port_reconnect(). */
+/* Starts the helper and waits until its ports are open; ret_fd is for net_port_reconnect(),
+ * ret_orders_fd for net_orders_connect(). */
 int must_use net_user_start(const struct net_user_config *config, pid_t *ret_pid, int *ret_fd,
-                            struct err *err);
+                            int *ret_orders_fd, struct err *err);
 /* The same, with the back end to it. */
 int must_use net_user_new(struct loop *loop, const struct net_user_config *config,
-                          struct netdev **ret_dev, struct err *err);
+                          struct netdev **ret_dev, int *ret_orders_fd, struct err *err);
 /* Whether libslirp is there. Loads it: not for processes that live long. */
 bool net_user_available(void);
 

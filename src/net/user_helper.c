@@ -14,6 +14,7 @@
 #include "net/forward.h"
 #include "net/gate.h"
 #include "net/helper.h"
+#include "net/orders.h"
 #include "net/queue.h"
 #include "net/slirp.h"
 #include "net/user.h"
@@ -46,6 +47,8 @@ struct user {
     uint8_t mac[NET_MAC_SIZE];
     struct net_queue queue; /* to the monitor, or the tap */
     bool tap;
+    bool started;         /* it is in its box */
+    bool orders;          /* somebody may give it some */
     struct net_gate gate; /* a container's */
     struct pollfd poll[POLLS_MAX];
     unsigned polls;
@@ -146,6 +149,8 @@ static const SlirpCb user_callbacks = {
     .notify = user_notify,
 };
 
+static void user_order(struct user *u);
+
 /* --- Waiting --- */
 static int user_add_poll(int fd, int events, void *arg)
 {
@@ -212,7 +217,8 @@ static void user_turn(struct user *u)
     if (u->queue.wait.len && u->gate.to_open)
         u->poll[0].events |= POLLOUT;
     u->poll[1] = (struct pollfd){.fd = u->tap ? NET_HELPER_LIFE_FD : -1, .events = POLLIN};
-    u->polls = 2;
+    u->poll[2] = (struct pollfd){.fd = u->orders ? NET_HELPER_ORDERS_FD : -1, .events = POLLIN};
+    u->polls = 3;
     if (!stuck)
         u->api.fill(u->slirp, &timeout, user_add_poll, u);
     if (gate_ms >= 0 && (uint32_t)gate_ms < timeout)
@@ -227,6 +233,8 @@ static void user_turn(struct user *u)
         u->queue.over = true;
     if (!stuck)
         u->api.poll(u->slirp, r < 0, user_get_revents, u);
+    if (u->poll[2].revents) /* after libslirp: its sockets change */
+        user_order(u);
     user_run_timers(u);
 }
 
@@ -288,7 +296,7 @@ static socklen_t user_guest_address(const struct user *u, const struct net_forwa
     return sizeof(*v6);
 }
 
-static int user_forward_failed(const struct net_forward *f, int code, struct err *err)
+static int user_forward_failed(const struct net_forward *f, int code, bool running, struct err *err)
 {
     char host[NET_FORWARD_TEXT];
     const char *protocol = f->udp ? "UDP" : "TCP";
@@ -300,7 +308,10 @@ static int user_forward_failed(const struct net_forward *f, int code, struct err
                        host, protocol);
     if (code == EACCES)
         return err_set(err, -EACCES,
-                       "port %s (%s): only root may use ports this low; choose another with -p",
+                       running ? "port %s (%s): a network that runs has no right to ports this "
+                                 "low; stop the guest and add it then"
+                               : "port %s (%s): only root may use ports this low; choose another "
+                                 "with -p",
                        host, protocol);
     return err_set(err, -code, "port %s (%s): %s", host, protocol, strerror(code));
 }
@@ -319,14 +330,49 @@ static int user_forward(struct user *u, const char *text, struct err *err)
     r = u->api.add_forward(
         u->slirp, (const struct sockaddr *)&f.host, f.host_len, (const struct sockaddr *)&guest,
         guest_len, (f.udp ? FORWARD_UDP : 0) | (f.host.ss_family == AF_INET6 ? FORWARD_V6ONLY : 0));
-    return r < 0 ? user_forward_failed(&f, errno ? errno : EIO, err) : 0;
+    return r < 0 ? user_forward_failed(&f, errno ? errno : EIO, u->started, err) : 0;
+}
+
+/* Connections that came by it live on. */
+static int user_forget(struct user *u, const char *text, struct err *err)
+{
+    struct net_forward f;
+    int r = net_forward_parse("port", text, &f, err);
+
+    if (!r && u->api.remove_forward(u->slirp, (const struct sockaddr *)&f.host, f.host_len,
+                                    f.udp ? FORWARD_UDP : 0) < 0)
+        r = err_set(err, -ENOENT, "port '%s' is not forwarded", text);
+    return r;
+}
+
+static void user_order(struct user *u)
+{
+    char text[NET_ORDER_MAX + 1];
+    ssize_t n = recv(NET_HELPER_ORDERS_FD, text, sizeof(text) - 1, MSG_DONTWAIT);
+    struct err err = {0};
+    int r;
+
+    if (n <= 0) {
+        u->orders = n < 0 && (errno == EAGAIN || errno == EINTR);
+        return;
+    }
+    text[n] = '\0';
+    r = *text == NET_ORDER_ADD      ? user_forward(u, text + 1, &err)
+        : *text == NET_ORDER_REMOVE ? user_forget(u, text + 1, &err)
+                                    : err_set(&err, -EINVAL, "no such order");
+    if (r == 0)
+        err = (struct err){0};
+    (void)send(NET_HELPER_ORDERS_FD, &err, sizeof(err), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static int user_start(struct user *u, char *const *arguments, unsigned count, struct err *err)
 {
     static const char *const files[] = {"/etc/resolv.conf", NULL};
-    const struct sandbox_helper box = {
-        .name = "network helper", .uuid = arguments[1], .files = files, .internet = true};
+    const struct sandbox_helper box = {.name = "network helper",
+                                       .uuid = arguments[1],
+                                       .files = files,
+                                       .internet = true,
+                                       .listens = u->orders};
     int r;
 
     u->guest = arguments[0];
@@ -352,11 +398,13 @@ int net_user_main(char *const *arguments, unsigned count)
         return EXIT_USAGE;
     (void)fcntl(NET_HELPER_LINK_FD, F_SETFD, FD_CLOEXEC);
     u->tap = net_helper_has_tap();
+    u->orders = !u->tap;
     process_set_name("posada-net");
     signal(SIGPIPE, SIG_IGN);
     r = user_start(u, arguments, count, &err);
     if (net_helper_report(u->tap ? NET_HELPER_REPORT_FD : NET_HELPER_LINK_FD, &err) < 0)
         return EXIT_FAILED;
+    u->started = true;
     while (!r && !u->queue.over)
         user_turn(u);
     return r ? EXIT_FAILED : EXIT_OK;

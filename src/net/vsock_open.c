@@ -98,7 +98,7 @@ int net_vsock_start(const struct net_vsock_config *config, pid_t *ret_pid, int *
                                              .argv = (char *const *)(uintptr_t)argv,
                                              .log_fd = config->log_fd};
 
-    return net_helper_start(&helper, ret_pid, ret_fd, err);
+    return net_helper_start(&helper, ret_pid, ret_fd, NULL, err);
 }
 
 int net_vsock_open(struct loop *loop, const struct net_vsock_config *config,

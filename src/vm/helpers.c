@@ -78,7 +78,8 @@ static int helper_start(const struct vm_config *config, unsigned number, pid_t *
 {
     *ret_count = 1;
     if (number < HELPER_VSOCK)
-        return network_start(config, number - HELPER_NET, STDERR_FILENO, ret_pid, ret_fds, err);
+        return network_start(config, number - HELPER_NET, STDERR_FILENO, ret_pid, ret_fds,
+                             ret_count, err);
     if (number == HELPER_VSOCK)
         return network_start_vsock(config, STDERR_FILENO, ret_pid, ret_fds, err);
     *ret_count = 2;

@@ -72,7 +72,7 @@ static void links_close_fds(const int *fds)
 static int links_reconnect(struct monitor *m, unsigned number, const int *fds)
 {
     if (number < HELPER_VSOCK && fds[0] >= 0)
-        return networks_reconnect(&m->net, number - HELPER_NET, fds[0]);
+        return networks_reconnect(&m->net, number - HELPER_NET, fds);
     if (number == HELPER_VSOCK && m->vsock && fds[0] >= 0)
         return net_vsock_reconnect(m->vsock, fds[0]);
     if (number > HELPER_VSOCK && number < HELPERS && fds[0] >= 0 && fds[1] >= 0)

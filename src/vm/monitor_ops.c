@@ -5,6 +5,7 @@
  */
 #include "host/memory_use.h"
 #include "mem/mem.h"
+#include "net/forward.h"
 #include "vm/config.h"
 #include "vm/monitor_state.h"
 #include <errno.h>
@@ -228,11 +229,47 @@ static void op_rate(struct monitor *m, struct conn *conn, const json_t *request)
         conn_answer(conn, NULL);
 }
 
+static void op_forwarded(void *arg, const struct err *err)
+{
+    struct monitor *m = arg;
+    struct conn *conn = m->order;
+
+    m->order = NULL;
+    if (err->code)
+        conn_refuse(conn, err);
+    else
+        conn_answer(conn, NULL);
+}
+
+/* A port of the host leads into the guest, or no longer. Keeping that is the client's affair. */
+static void op_forward(struct monitor *m, struct conn *conn, const json_t *request)
+{
+    const char *add = json_string_value(json_object_get(request, "add"));
+    const char *text = add ? add : json_string_value(json_object_get(request, "remove"));
+    char full[NET_FORWARD_TEXT];
+    struct net_forward forward;
+    struct err err = {0};
+    int r = text ? net_forward_parse("port", text, &forward, &err)
+                 : err_set(&err, -EINVAL, "forward: no port given");
+
+    if (!r && forward.count != 1)
+        r = err_set(&err, -EINVAL, "forward: one port at a time");
+    if (!r) {
+        net_forward_print(&forward, full);
+        r = networks_order(&m->net, add ? NET_ORDER_ADD : NET_ORDER_REMOVE, full, op_forwarded, m,
+                           &err);
+    }
+    if (r < 0)
+        conn_refuse(conn, &err);
+    else
+        m->order = conn;
+}
+
 static const struct op ops[] = {
-    {"attach", op_attach}, {"console", op_console}, {"detach", op_detach}, {"exec", op_exec},
-    {"kill", op_kill},     {"pause", op_pause},     {"rate", op_rate},     {"renamed", op_renamed},
-    {"resume", op_resume}, {"signal", op_signal},   {"stats", op_stats},   {"status", op_status},
-    {"stop", op_stop},     {"wait", op_wait},
+    {"attach", op_attach},   {"console", op_console}, {"detach", op_detach}, {"exec", op_exec},
+    {"forward", op_forward}, {"kill", op_kill},       {"pause", op_pause},   {"rate", op_rate},
+    {"renamed", op_renamed}, {"resume", op_resume},   {"signal", op_signal}, {"stats", op_stats},
+    {"status", op_status},   {"stop", op_stop},       {"wait", op_wait},
 };
 
 void monitor_request(void *arg, struct conn *conn, const json_t *request)
@@ -255,6 +292,10 @@ void monitor_gone(void *arg, struct conn *conn, bool detached)
 {
     struct monitor *m = arg;
 
+    if (conn == m->order) {
+        m->order = NULL;
+        networks_forget_order(&m->net);
+    }
     if (conn != m->owner)
         return;
     m->owner = NULL;

@@ -28,6 +28,7 @@ struct monitor {
     struct guest_log *console_log, *output_log;
     struct console *console;
     struct networks net;
+    struct conn *order; /* the client that waits for a change of its ports; NULL: none */
     struct shares shares;
     bool mounted;           /* the guest has had all of them */
     struct vsockdev *vsock; /* NULL: none */

@@ -84,7 +84,7 @@ static struct net_user_config network_user(const struct vm_config *config, const
 }
 
 int network_start(const struct vm_config *config, unsigned number, int log_fd, pid_t *ret_pid,
-                  int *ret_fd, struct err *err)
+                  int ret_fds[2], unsigned *ret_count, struct err *err)
 {
     const struct vm_net *net = &config->net[number];
     struct network_place place = {.fd = -1};
@@ -95,10 +95,12 @@ int network_start(const struct vm_config *config, unsigned number, int log_fd, p
     if (!strcmp(net->network, NETWORK_USER)) {
         const struct net_user_config user = network_user(config, net->mac, log_fd);
 
-        return net_user_start(&user, ret_pid, ret_fd, err);
+        *ret_count = 2;
+        return net_user_start(&user, ret_pid, &ret_fds[0], &ret_fds[1], err);
     }
     network_take_place(&place, net->network, log_fd);
-    *ret_fd = place.fd;
+    *ret_count = 1;
+    ret_fds[0] = place.fd;
     return place.fd < 0 ? err_set(err, place.err.code, "%s", place.err.text) : 0;
 }
 
@@ -126,10 +128,12 @@ static int network_open_user(struct network *net, struct loop *loop, const struc
                              const char *mac, int log_fd, struct err *err)
 {
     struct net_user_config user = network_user(config, mac, log_fd);
+    int orders = -1, r;
 
     user.lost = network_lost;
     user.arg = net;
-    return net_user_new(loop, &user, &net->port, err);
+    r = net_user_new(loop, &user, &net->port, &orders, err);
+    return r ? r : net_orders_connect(&net->orders, orders, err);
 }
 
 /* A segment could meet a guest that cannot take it, so frames are whole packets, as large as all
@@ -195,6 +199,7 @@ int networks_open(struct networks *n, struct loop *loop, const struct vm_config 
         net->events = &n->events;
         net->name = config->net[i].network;
         net->number = i;
+        net_orders_init(&net->orders, loop);
         r = network_open(net, loop, config, config->net[i].mac, log_fd, err);
         if (!r)
             r = net_limit_new(loop, net->port, &rates, &net->dev, err);
@@ -213,12 +218,38 @@ int networks_set_rate(struct networks *n, const char *rate, struct err *err)
     return r;
 }
 
-int networks_reconnect(struct networks *n, unsigned number, int fd)
+int networks_reconnect(struct networks *n, unsigned number, const int fds[2])
 {
-    if (number < VM_NETS_MAX && n->net[number].port && !network_is_tap(n->net[number].name))
-        return net_port_reconnect(n->net[number].port, fd);
-    close(fd);
-    return -EINVAL;
+    struct network *net = number < VM_NETS_MAX && n->net[number].port ? &n->net[number] : NULL;
+    bool orders = net && !strcmp(net->name, NETWORK_USER);
+    int r;
+
+    if (!net || network_is_tap(net->name) || orders != (fds[1] >= 0)) {
+        close(fds[0]);
+        if (fds[1] >= 0)
+            close(fds[1]);
+        return -EINVAL;
+    }
+    r = orders ? net_orders_connect(&net->orders, fds[1], NULL) : 0;
+    if (r == 0)
+        return net_port_reconnect(net->port, fds[0]);
+    close(fds[0]);
+    return r;
+}
+
+int networks_order(struct networks *n, char order, const char *text, net_order_fn done, void *arg,
+                   struct err *err)
+{
+    for (unsigned i = 0; i < VM_NETS_MAX; i++)
+        if (n->net[i].port && !strcmp(n->net[i].name, NETWORK_USER))
+            return net_orders_give(&n->net[i].orders, order, text, done, arg, err);
+    return err_set(err, -EINVAL, "only a user network has ports to forward");
+}
+
+void networks_forget_order(struct networks *n)
+{
+    for (unsigned i = 0; i < VM_NETS_MAX; i++)
+        net_orders_forget(&n->net[i].orders);
 }
 
 size_t networks_ioctls(const struct vm_config *config, uint32_t *ret, size_t room)
@@ -236,6 +267,8 @@ void networks_close(struct networks *n)
 {
     for (unsigned i = 0; i < VM_NETS_MAX; i++) {
         netdev_close(n->net[i].dev);
+        if (n->net[i].orders.loop)
+            net_orders_close(&n->net[i].orders);
         if (n->net[i].place.fd >= 0)
             close(n->net[i].place.fd);
     }

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "net/orders.h"
+
 #include <posada/netdev.h>
 #include <posada/vm.h>
 #include <sys/types.h>
@@ -31,6 +33,7 @@ struct network {
     struct netdev *port; /* the back end */
     struct netdev *dev;  /* what the guest's device has: the back end behind its limits */
     struct network_place place;
+    struct net_orders orders; /* of a user network: changes of its forwarded ports */
     const struct networks_events *events;
     const char *name;
     unsigned number;
@@ -43,10 +46,10 @@ struct networks {
 
 /* In the keeper: takes the places that config needs. */
 void networks_prepare(struct networks *n, const struct vm_config *config, int log_fd);
-/* In the keeper: another helper, or place on a hub, for a guest that has lost it. ret_pid: a child
- * of ours, 0: it is not the guest's alone. */
+/* In the keeper: another helper, or place on a hub, for a guest that has lost it: one descriptor,
+ * or two. ret_pid: a child of ours, 0: it is not the guest's alone. */
 int must_use network_start(const struct vm_config *config, unsigned number, int log_fd,
-                           pid_t *ret_pid, int *ret_fd, struct err *err);
+                           pid_t *ret_pid, int ret_fds[2], unsigned *ret_count, struct err *err);
 int must_use network_start_vsock(const struct vm_config *config, int log_fd, pid_t *ret_pid,
                                  int *ret_fd, struct err *err);
 /* In the monitor, before the sandbox: opens the back ends, starting what processes they need, whose
@@ -55,7 +58,12 @@ int must_use networks_open(struct networks *n, struct loop *loop, const struct v
                            const struct networks_events *events, int log_fd, struct err *err);
 /* In the monitor: with what network_start() gave, which is taken over; -EINVAL: there is none such
  * that could be connected again. */
-int must_use networks_reconnect(struct networks *n, unsigned number, int fd);
+int must_use networks_reconnect(struct networks *n, unsigned number, const int fds[2]);
+/* Forwards a port of the host from now on, or no longer (NET_ORDER_ADD, NET_ORDER_REMOVE; text as
+ * net_forward_print() writes it); done hears how it went, as of net_orders_give(). */
+int must_use networks_order(struct networks *n, char order, const char *text, net_order_fn done,
+                            void *arg, struct err *err);
+void networks_forget_order(struct networks *n); /* done is not called any more */
 /* New limits for all of them: text of net/limit.h, NULL for none. */
 int must_use networks_set_rate(struct networks *n, const char *rate, struct err *err);
 /* Requests of ioctl(2) that the monitor goes on making for its networks; how many. */
