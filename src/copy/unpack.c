@@ -223,10 +223,13 @@ static int unpack_make_room(int dir_fd, const char *base)
 static int unpack_symlink(struct unpack *u, const struct copy_entry *e, int dir_fd,
                           const char *base, struct err *err)
 {
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = e->mtime}};
     int r = unpack_make_room(dir_fd, base);
 
     if (!r && symlinkat(e->link, dir_fd, base) < 0)
         r = -errno;
+    if (!r)
+        (void)utimensat(dir_fd, base, times, AT_SYMLINK_NOFOLLOW);
     return r ? err_set(err, r, "%.200s: %s", u->name, strerror(-r)) : 0;
 }
 
