@@ -110,7 +110,7 @@ const struct device_ops pci_function_ops = {
     .instance_size = sizeof(struct pci_function),
     .reset = function_reset,
     .settle = function_settle,
-    .state_version = 1,
+    .state_version = 2,
     .state = function_state,
 };
 

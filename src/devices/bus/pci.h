@@ -31,7 +31,7 @@ enum {
     PCI_CONFIG_SIZE = 256,       /* what is kept; the extended space above reads as zeroes */
     PCI_ECAM_FUNCTION = 4096,    /* bytes of configuration space a function has in ECAM */
     PCI_ECAM_SIZE = 1024 * 1024, /* bus 0 only: FDT bus-range <0 0> */
-    PCI_MSIX_MAX = 16,           /* vectors of a function */
+    PCI_MSIX_MAX = 32,           /* vectors of a function */
 };
 
 struct pci_function;

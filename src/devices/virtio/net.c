@@ -58,8 +58,19 @@ struct virtio_net {
     uint16_t active; /* pairs the driver uses */
 };
 
+_Static_assert(2 * VIRTIO_NET_PAIRS_MAX + 1 == VIRTIO_QUEUES_MAX, "every queue is saved");
+
 static const struct state_field net_state[] = {
     VIRTIO_STATE(struct virtio_net),
+    VIRTQ_STATE(struct virtio_net, v.queue[8]),
+    VIRTQ_STATE(struct virtio_net, v.queue[9]),
+    VIRTQ_STATE(struct virtio_net, v.queue[10]),
+    VIRTQ_STATE(struct virtio_net, v.queue[11]),
+    VIRTQ_STATE(struct virtio_net, v.queue[12]),
+    VIRTQ_STATE(struct virtio_net, v.queue[13]),
+    VIRTQ_STATE(struct virtio_net, v.queue[14]),
+    VIRTQ_STATE(struct virtio_net, v.queue[15]),
+    VIRTQ_STATE(struct virtio_net, v.queue[16]),
     STATE_BYTES(struct virtio_net, mac, NET_MAC_SIZE),
     STATE_U16_MAX(struct virtio_net, active, VIRTIO_NET_PAIRS_MAX),
     STATE_END,
@@ -465,7 +476,7 @@ const struct device_ops virtio_net_ops = {
     .write = virtio_write,
     .irq = virtio_irq,
     .quiesce = virtio_quiesce,
-    .state_version = 1,
+    .state_version = 2,
     .state = net_state,
 };
 

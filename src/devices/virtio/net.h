@@ -9,7 +9,7 @@
 
 #include <posada/netdev.h>
 
-enum { VIRTIO_NET_PAIRS_MAX = (VIRTIO_QUEUES_MAX - 1) / 2, VIRTIO_NET_QUEUE_SIZE = 256 };
+enum { VIRTIO_NET_PAIRS_MAX = 8, VIRTIO_NET_QUEUE_SIZE = 256 }; /* and the control queue */
 
 extern const struct device_ops virtio_net_ops;
 

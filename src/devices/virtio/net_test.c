@@ -519,6 +519,44 @@ static void test_flows_spread_over_pairs(void **state)
     down(&f);
 }
 
+/* As many pairs as there can be: all of them send and receive, and one more is refused. */
+static void test_eight_pairs(void **state)
+{
+    enum { PAIRS = 8, CONTROL = 2 * PAIRS };
+    const uint8_t header[HEADER] = {0}, message[] = {4, 0, PAIRS, 0, 4, 0, PAIRS + 1, 0};
+    const struct drv_buf ok[] = {{DATA, 4, false}, {DATA + 0x1000, 1, true}};
+    const struct drv_buf bad[] = {{DATA + 4, 4, false}, {DATA + 0x1001, 1, true}};
+    unsigned got = 0;
+    uint8_t bytes[60] = {0};
+    struct fixture f;
+    uint32_t len;
+
+    up(&f, BIT(F_CTRL) | BIT(F_MQ), PAIRS);
+    drv_put(&f.d, DATA, message, sizeof(message));
+    drv_add(&f.d, CONTROL, ok, 2);
+    drv_add(&f.d, CONTROL, bad, 2);
+    drv_kick(&f.d, CONTROL);
+    assert_int_equal(drv_get8(&f.d, DATA + 0x1000), 0);
+    assert_int_equal(drv_get8(&f.d, DATA + 0x1001), 1);
+    drv_put(&f.d, DATA, header, HEADER);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        const struct drv_buf bufs[] = {{DATA, HEADER, false}, {DATA + 0x1000, 60, false}};
+
+        drv_add(&f.d, 2 * i + 1, bufs, 2);
+        drv_kick(&f.d, 2 * i + 1);
+        assert_true(used(&f, 2 * i + 1, &len));
+        offer(&f, 2 * i, 8, 200);
+    }
+    for (unsigned i = 0; i < 8 * PAIRS; i++) { /* what one pair's buffers cannot hold is refused */
+        bytes[35] = (uint8_t)i;
+        (void)receive(&f, (struct net_frame){0}, bytes, sizeof(bytes));
+    }
+    for (unsigned i = 0; i < PAIRS; i++)
+        got += used(&f, 2 * i, &len);
+    assert_int_equal(got, PAIRS);
+    down(&f);
+}
+
 /* The back end hears of each driver what it takes, and of nothing that was not negotiated. */
 static void test_back_end_knows_the_driver(void **state)
 {
@@ -544,5 +582,5 @@ RUN_TESTS(cmocka_unit_test(test_sends), cmocka_unit_test(test_full_back_end_keep
           cmocka_unit_test(test_reset_in_traffic), cmocka_unit_test(test_cable),
           cmocka_unit_test(test_control), cmocka_unit_test(test_control_without_an_answer),
           cmocka_unit_test(test_control_queue_moves),
-          cmocka_unit_test(test_flows_spread_over_pairs),
+          cmocka_unit_test(test_flows_spread_over_pairs), cmocka_unit_test(test_eight_pairs),
           cmocka_unit_test(test_back_end_knows_the_driver))

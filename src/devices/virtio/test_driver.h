@@ -15,10 +15,10 @@ enum {
     DRV_RAM = 0x80000000,
     DRV_RAM_SIZE = 0x1200000, /* so that 256 buffers can be more than 4 GiB */
     DRV_USED = 0x200000,      /* the part the driver itself uses */
-    DRV_QUEUE = DRV_RAM,      /* queue i's areas: 64 KiB each */
-    DRV_QUEUE_STRIDE = 0x10000,
+    DRV_QUEUE = DRV_RAM,      /* queue i's areas: 28 KiB each */
+    DRV_QUEUE_STRIDE = 0x7000,
     DRV_DRIVER_AREA = 0x4000, /* from the queue's start */
-    DRV_DEVICE_AREA = 0x8000,
+    DRV_DEVICE_AREA = 0x6000,
     DRV_TABLES = DRV_RAM + 0x80000, /* indirect tables, one a page by head */
     DRV_DATA = DRV_RAM + 0x100000,  /* buffers: 1 MiB */
     DRV_QUEUE_SIZE = 16,
@@ -51,6 +51,8 @@ struct drv {
     bool line;
     struct drv_queue q[VIRTIO_QUEUES_MAX];
 };
+
+_Static_assert(VIRTIO_QUEUES_MAX *DRV_QUEUE_STRIDE <= DRV_TABLES - DRV_QUEUE, "no area overlaps");
 
 /* Makes RAM and a manual clock, wires and initialises v, resets it. */
 void drv_attach(struct drv *d, struct virtio_device *v);

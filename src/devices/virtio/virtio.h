@@ -53,7 +53,8 @@ enum virtio_feature { /* bit numbers */
 };
 
 enum {
-    VIRTIO_QUEUES_MAX = 8,
+    VIRTIO_QUEUES_MAX = 17,
+    VIRTIO_QUEUES_SAVED = 8, /* by VIRTIO_STATE; who has more saves the others himself */
     VIRTIO_CONFIG_MAX = 64,
     VIRTIO_NO_VECTOR = 0xffff,
     VIRTIO_ISR_QUEUE = 1,
@@ -110,7 +111,8 @@ struct virtio_device {
     struct virtq queue[VIRTIO_QUEUES_MAX];
 };
 
-/* Fields of the common part in the state table of device type S, whose first member is `v`. */
+/* Fields of the common part in the state table of device type S, whose first member is `v`, with
+ * the first VIRTIO_QUEUES_SAVED queues. */
 #define VIRTIO_STATE(S)                                                                            \
     STATE_U8(S, v.status), STATE_U8_MAX(S, v.isr, 3), STATE_U8(S, v.config_generation),            \
         STATE_U16(S, v.queue_select), STATE_U16(S, v.config_vector),                               \
