@@ -234,7 +234,7 @@ static int checkpoint_prepare(struct checkpoint *k)
         return err_set(k->err, -EINVAL,
                        "--parent-path %s: criu wants it relative to the image path",
                        k->c->parent_path);
-    r = container_read_spec(k->rt, k->info.dir, k->c->id, &k->spec, k->err);
+    r = container_read_spec(k->rt, &k->info.at, k->c->id, &k->spec, k->err);
     if (!r)
         r = container_groups(k->rt, &k->info.state, &k->groups, k->err);
     if (!r)
@@ -269,7 +269,7 @@ int container_checkpoint(const struct container_runtime *rt, const struct contai
 {
     struct checkpoint k = {.rt = rt,
                            .c = c,
-                           .info = {.dir = -1},
+                           .info = {.at = STATE_NOWHERE},
                            .criu = {.program = rt->criu, .group = -1},
                            .images = -1,
                            .work = -1,

@@ -41,7 +41,7 @@ int must_use container_run(const struct container_runtime *rt, const struct cont
 struct container_info {
     struct state state;
     enum state_status status;
-    int dir; /* open; container_close() */
+    struct state_place at; /* open; container_close() */
 };
 int must_use container_open(const struct container_runtime *rt, const char *id,
                             struct container_info *ret, struct err *err);
@@ -104,11 +104,11 @@ int must_use container_find_groups(const struct container_runtime *rt, struct cg
 int must_use container_groups(const struct container_runtime *rt, const struct state *state,
                               struct cgroup *ret, struct err *err);
 /* The configuration a container was made with. */
-int must_use container_read_spec(const struct container_runtime *rt, int dir, const char *id,
-                                 struct spec *ret, struct err *err);
-/* Ends and removes all that is left of it; the state directory goes last. groups, spec: where
+int must_use container_read_spec(const struct container_runtime *rt, const struct state_place *at,
+                                 const char *id, struct spec *ret, struct err *err);
+/* Ends and removes all that is left of it; the state goes last. groups, spec: where
  * somebody knows them already, else NULL. */
-int must_use container_clean(const struct container_runtime *rt, int root, struct container_info *c,
+int must_use container_clean(const struct container_runtime *rt, struct container_info *c,
                              const struct cgroup *groups, const struct spec *spec, struct err *err);
 /* From here on our signals wait for container_follow(): called before the program starts. */
 void container_hold_signals(void);

@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CREATE_CONFIG = 64 << 20 };
+enum { CREATE_CONFIG = 64 << 20, CREATE_PATIENCE_MS = 10000 };
 
 /* The bundle's configuration: parsed, and the text as it was, which is kept. */
 static int create_read_config(struct create *m, int bundle)
@@ -45,12 +45,12 @@ static int create_read_config(struct create *m, int bundle)
                       m->err);
 }
 
-int container_read_spec(const struct container_runtime *rt, int dir, const char *id,
-                        struct spec *ret, struct err *err)
+int container_read_spec(const struct container_runtime *rt, const struct state_place *at,
+                        const char *id, struct spec *ret, struct err *err)
 {
     char *text;
     size_t len;
-    int r = state_config(rt->arena, dir, id, &text, &len, err);
+    int r = state_config(rt->arena, at, id, &text, &len, err);
 
     return r < 0 ? r : spec_parse(rt->arena, text, len, NULL, NULL, ret, err);
 }
@@ -165,10 +165,14 @@ static int create_listen(struct create *m)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     CLEANUP(fd) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    const struct state_name name = state_name(&m->at, STATE_START);
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/start.sock", m->dir);
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", m->at.root,
+             name.text);
+    (void)unlinkat(m->at.root, name.text, 0); /* of an inode that somebody removed by hand */
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4) < 0)
-        return err_set(m->err, -errno, "container '%s': start.sock: %s", m->c->id, strerror(errno));
+        return err_set(m->err, -errno, "container '%s': its socket %s: %s", m->c->id, name.text,
+                       strerror(errno));
     m->init.start = take_fd(&fd);
     return 0;
 }
@@ -219,7 +223,7 @@ int create_enter_scope(void *arg, pid_t pid, int *ret_group, struct err *err)
 
     m->state.scope_made = !r;
     if (!r)
-        r = state_update(m->lock, &m->state, err);
+        r = state_update(&m->at, &m->state, err);
     if (r < 0)
         return r;
     if (*m->scope.inner)
@@ -279,7 +283,7 @@ static int create_plan(struct create *m)
         return r;
     m->state.cgroup = m->groups.path;
     m->state.cgroup_made = 64; /* until we know better */
-    return state_save(m->lock, &m->state, m->config, m->config_len, m->err);
+    return state_save(&m->at, &m->state, m->config, m->config_len, m->err);
 }
 
 static int create_seccomp(struct create *m)
@@ -291,7 +295,7 @@ static int create_seccomp(struct create *m)
     m->init.become.seccomp_socket = -1;
     if (!m->spec.seccomp)
         return 0;
-    r = seccomp_compile(m->rt->arena, m->spec.seccomp, m->root, strict, &m->filter, m->err);
+    r = seccomp_compile(m->rt->arena, m->spec.seccomp, m->at.root, strict, &m->filter, m->err);
     if (!r)
         r = seccomp_connect(&m->filter, &m->init.become.seccomp_socket, m->err);
     return r;
@@ -313,9 +317,8 @@ static int create_prepare(struct create *m, bool wait_for_start)
     struct init *in = &m->init;
     int r;
 
-    in->ours[0] = m->root;
-    in->ours[1] = m->dir;
-    in->ours[2] = m->lock;
+    in->ours[0] = m->at.root;
+    in->ours[1] = m->at.file;
     in->spec = &m->spec;
     in->id = m->c->id;
     in->bundle = m->state.bundle;
@@ -343,7 +346,7 @@ static int create_prepare(struct create *m, bool wait_for_start)
     in->become.keep_groups = spec_annotation(&m->spec, "run.oci.keep_original_groups") != NULL;
     if (!in->mounts.empty)
         return err_set(m->err, -ENOMEM, "no memory");
-    if (m->spec.masked && mkdirat(m->root, ".empty", 0555) < 0 && errno != EEXIST)
+    if (m->spec.masked && mkdirat(m->at.root, ".empty", 0555) < 0 && errno != EEXIST)
         return err_set(m->err, -errno, "%s: %s", in->mounts.empty, strerror(errno));
     r = create_seccomp(m);
     if (!r)
@@ -355,9 +358,9 @@ static int create_prepare(struct create *m, bool wait_for_start)
     if (!r && wait_for_start)
         r = create_listen(m);
     if (!r)
-        r = notify_prepare(m->rt->arena, m->dir, m->rt->root, m->c->id, in, m->err);
+        r = notify_prepare(m->rt->arena, &m->at, m->rt->root, in, m->err);
     if (!r && !wait_for_start && in->notify_dir)
-        r = notify_listen(m->dir, &m->notify, m->err);
+        r = notify_listen(&m->at, &m->notify, m->err);
     return r;
 }
 
@@ -496,7 +499,7 @@ static int create_make(struct create *m)
     r = create_groups(m);
     if (!r) {
         m->state.cgroup_made = m->groups.made;
-        r = state_update(m->lock, &m->state, m->err);
+        r = state_update(&m->at, &m->state, m->err);
     }
     if (!r && m->rdt_root)
         r = rdt_apply(m->rdt_root, &m->rdt, m->c->id, m->pid, m->err);
@@ -515,7 +518,7 @@ static int create_make(struct create *m)
 
 void create_undo(struct create *m)
 {
-    struct container_info info = {.state = m->state, .status = STATE_STOPPED, .dir = m->dir};
+    struct container_info info = {.state = m->state, .status = STATE_STOPPED, .at = m->at};
     struct err ignored;
     int status;
 
@@ -529,15 +532,16 @@ void create_undo(struct create *m)
         info.state.cgroup = m->groups.made ? m->groups.path : NULL;
         info.state.cgroup_made = m->groups.made;
     }
-    (void)!container_clean(m->rt, m->root, &info, NULL, &m->spec, &ignored);
+    (void)!container_clean(m->rt, &info, NULL, &m->spec, &ignored);
 }
 
 void create_done(struct create *m)
 {
     free(m->config);
     dbus_close(&m->bus);
-    const int fds[] = {m->root, m->dir, m->lock, m->wire, m->master, m->notify};
+    const int fds[] = {m->wire, m->master, m->notify};
 
+    state_close(&m->at);
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -561,9 +565,7 @@ int create_begin(struct create *m, bool *ret_claimed)
     if (!r)
         r = create_paths(m);
     if (!r)
-        r = state_open_root(m->rt->root, true, &m->root, m->err);
-    if (!r)
-        r = state_claim(m->root, m->c->id, &m->dir, &m->lock, m->err);
+        r = state_claim(m->rt->root, m->c->id, &m->at, m->err);
     *ret_claimed = !r;
     return r ? r : create_plan(m);
 }
@@ -588,9 +590,7 @@ void create_init(struct create *m, const struct container_runtime *rt,
 {
     *m = (struct create){.rt = rt,
                          .c = c,
-                         .root = -1,
-                         .dir = -1,
-                         .lock = -1,
+                         .at = STATE_NOWHERE,
                          .wire = -1,
                          .master = -1,
                          .notify = -1,
@@ -648,11 +648,16 @@ int create_poststart(struct create *m)
 
 int create_finish(struct create *m)
 {
-    struct container_info info = {.state = m->state, .status = STATE_STOPPED, .dir = m->dir};
+    struct container_info info = {.state = m->state, .status = STATE_STOPPED, .at = m->at};
+
+    int r;
 
     if (m->c->keep)
         return 0;
-    return container_clean(m->rt, m->root, &info, &m->groups, &m->spec, m->err);
+    r = state_lock(&m->at, CREATE_PATIENCE_MS);
+    if (r < 0) /* somebody else has deleted it, or is about to: its name may be another's by now */
+        return r == -ENOENT || r == -EAGAIN ? 0 : err_set(m->err, r, "lock: %s", strerror(-r));
+    return container_clean(m->rt, &info, &m->groups, &m->spec, m->err);
 }
 
 int container_run(const struct container_runtime *rt, const struct container_create *c,
@@ -671,7 +676,7 @@ int container_run(const struct container_runtime *rt, const struct container_cre
             create_undo(&m);
     }
     if (!r && !c->detach) {
-        close(take_fd(&m.lock)); /* others may look at it, and delete it, from here on */
+        state_unlock(&m.at); /* others may look at it, and delete it, from here on */
         r = container_follow(m.pid, m.master, m.notify, ret_code, err);
         if (!r)
             r = create_finish(&m);

@@ -21,7 +21,8 @@ struct create {
     struct dbus bus;
     const char *rdt_root; /* NULL: no linux.intelRdt */
     struct rdt rdt;
-    int root, dir, lock, wire, master, notify;
+    struct state_place at; /* its lock is ours */
+    int wire, master, notify;
     pid_t pid;
     bool waits;   /* for a start: the program may be missing until then */
     char *config; /* the text, config_len long */

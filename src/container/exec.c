@@ -53,19 +53,13 @@ struct exec {
 int container_exec_template(const struct container_runtime *rt, const char *id,
                             struct spec *ret_spec, struct spec_process *ret, struct err *err)
 {
-    CLEANUP(fd) int root = -1;
-    CLEANUP(fd) int dir = -1;
-    int r = state_check_id(id, err);
+    struct state_place at;
+    int r = state_open(rt->root, id, &at, err);
 
-    if (!r)
-        r = state_open_root(rt->root, false, &root, err);
-    if (r == -ENOENT)
-        return err_set(err, -ENOENT, "container '%s' does not exist", id);
-    if (!r)
-        r = state_open(root, id, &dir, err);
     if (r < 0)
         return r;
-    r = container_read_spec(rt, dir, id, ret_spec, err);
+    r = container_read_spec(rt, &at, id, ret_spec, err);
+    state_close(&at);
     if (r < 0)
         return err_wrap(err, r, "container '%s'", id);
     *ret = ret_spec->process;
@@ -198,7 +192,7 @@ static int exec_prepare(struct exec *x)
     if (x->e->spec)
         x->spec = *x->e->spec;
     else
-        r = container_read_spec(x->rt, x->c.dir, x->e->id, &x->spec, x->err);
+        r = container_read_spec(x->rt, &x->c.at, x->e->id, &x->spec, x->err);
     if (!r)
         r = label_check(x->e->process, x->err);
     if (!r)
@@ -521,7 +515,7 @@ int container_exec(const struct container_runtime *rt, const struct container_ex
 {
     struct exec x = {.rt = rt,
                      .e = e,
-                     .c = {.dir = -1},
+                     .c = {.at = STATE_NOWHERE},
                      .pidfd = -1,
                      .group = -1,
                      .console = -1,

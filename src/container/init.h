@@ -27,7 +27,7 @@ struct init {
     int console;    /* socket that wants the terminal's master, -1: goes to the runtime */
     const char *notify_dir,
         *notify_mount; /* a directory of ours with a socket, and where to show it */
-    int ours[3];   /* descriptors of the runtime that must not live on here: its lock above all */
+    int ours[2];   /* descriptors of the runtime that must not live on here: its lock above all */
     int joins[8];  /* namespaces[i].path, opened by the runtime; -1 */
     bool new_user; /* a user namespace is made (maps come by WIRE_MAPS) */
     int proc;

@@ -5,6 +5,7 @@
 #include "container/container.h"
 #include "container/hooks.h"
 #include "container/notify.h"
+#include "container/path.h"
 #include "container/rdt.h"
 #include "container/systemd.h"
 #include "container/wire.h"
@@ -65,45 +66,35 @@ int container_open(const struct container_runtime *rt, const char *id, struct co
                    struct err *err)
 {
     struct container_info info = {0};
-    CLEANUP(fd) int root = -1;
-    CLEANUP(fd) int dir = -1;
     struct cgroup groups;
-    int r = state_check_id(id, err);
+    int r = state_open(rt->root, id, &info.at, err);
 
     if (r < 0)
         return r;
-    r = state_open_root(rt->root, false, &root, err);
-    if (r == -ENOENT)
-        return err_set(err, -ENOENT, "container '%s' does not exist", id);
+    r = state_load(rt->arena, &info.at, id, &info.state, err);
     if (!r)
-        r = state_open(root, id, &dir, err);
-    if (!r)
-        r = state_load(rt->arena, dir, id, &info.state, err);
-    if (r < 0)
-        return r;
-    info.status = state_look(dir, &info.state);
+        info.status = state_look(&info.at, &info.state);
     /* Between its name and its process a container has nothing to tell: milliseconds, and an engine
      * that looks too early takes "creating" for an answer. */
     for (unsigned ms = 0; !r && info.status == STATE_CREATING && ms < MANAGE_CREATING_MS; ms++) {
         (void)poll(NULL, 0, 1);
-        r = state_load(rt->arena, dir, id, &info.state, err);
-        info.status = state_look(dir, &info.state);
+        r = state_load(rt->arena, &info.at, id, &info.state, err);
+        info.status = state_look(&info.at, &info.state);
     }
-    if (r < 0)
+    if (r < 0) {
+        state_close(&info.at);
         return r;
+    }
     if ((info.status == STATE_RUNNING || info.status == STATE_CREATED) &&
         container_groups(rt, &info.state, &groups, err) == 0 && cgroup_is_frozen(&groups))
         info.status = STATE_PAUSED;
-    info.dir = take_fd(&dir);
     *ret = info;
     return 0;
 }
 
 void container_close(struct container_info *info)
 {
-    if (info->dir >= 0)
-        close(info->dir);
-    info->dir = -1;
+    state_close(&info->at);
 }
 
 static int manage_compare(const void *a, const void *b)
@@ -121,7 +112,7 @@ int container_list(const struct container_runtime *rt, const char ***ret_ids, st
     if (r < 0 && r != -ENOENT)
         return r;
     for (struct dirent *e; list && ids && (e = readdir(list));) {
-        if (*e->d_name == '.' || e->d_type != DT_DIR)
+        if (*e->d_name == '.' || e->d_type != DT_REG || !path_is_plain_name(e->d_name))
             continue;
         if (count + 1 == room) {
             const char **more = arena_get(rt->arena, room *= 2, sizeof(*more));
@@ -310,7 +301,7 @@ static int manage_poststop(const struct container_runtime *rt, struct container_
     if (!c->state.pid) /* it never had a process */
         return 0;
     if (!spec)
-        r = container_read_spec(rt, c->dir, c->state.id, &read, err);
+        r = container_read_spec(rt, &c->at, c->state.id, &read, err);
     if (r < 0)
         return r;
     spec = spec ? spec : &read;
@@ -423,7 +414,7 @@ static int manage_does_not_end(const struct state *s, struct err *err)
     return err_set(err, -ETIMEDOUT, "container '%s': its process %d does not end", s->id, s->pid);
 }
 
-int container_clean(const struct container_runtime *rt, int root, struct container_info *c,
+int container_clean(const struct container_runtime *rt, struct container_info *c,
                     const struct cgroup *known, const struct spec *spec, struct err *err)
 {
     CLEANUP(fd) int pidfd = state_pidfd(&c->state);
@@ -454,36 +445,31 @@ int container_clean(const struct container_runtime *rt, int root, struct contain
         return r;
     if (manage_poststop(rt, c, spec, &ignored) < 0 && rt->note) /* runtime.md: logged, no more */
         rt->note(rt->note_arg, ignored.text);
-    state_remove(root, c->state.id);
+    state_remove(&c->at, c->state.id);
     return 0;
 }
 
 /* The lock, and what the state is under it. -ENOENT: somebody else has deleted the container while
  * we waited; the name may be another's by now. */
 static int manage_lock(const struct container_runtime *rt, struct container_info *c, bool force,
-                       int *ret_lock, struct err *err)
+                       struct err *err)
 {
     const char *id = c->state.id;
-    struct stat st;
-    int r = state_lock(c->dir, force ? MANAGE_PATIENCE_MS : 1000, ret_lock);
+    int r = state_lock(&c->at, force ? MANAGE_PATIENCE_MS : 1000);
 
     if (r == -EAGAIN)
         return err_set(err, -EBUSY, "container '%s': somebody is creating or deleting it", id);
-    if (!r && (fstat(*ret_lock, &st) < 0 || !st.st_nlink))
-        r = -ENOENT;
     if (r == -ENOENT)
         return err_set(err, r, "container '%s' does not exist", id);
     if (r < 0)
         return err_set(err, r, "container '%s': lock: %s", id, strerror(-r));
-    return state_load(rt->arena, c->dir, id, &c->state, err);
+    return state_load(rt->arena, &c->at, id, &c->state, err);
 }
 
 int container_delete(const struct container_runtime *rt, const char *id, bool force,
                      struct err *err)
 {
-    struct container_info c = {.dir = -1};
-    CLEANUP(fd) int root = -1;
-    CLEANUP(fd) int lock = -1;
+    struct container_info c;
     int r = container_open(rt, id, &c, err);
 
     if (r == -ENOENT && force)
@@ -496,15 +482,13 @@ int container_delete(const struct container_runtime *rt, const char *id, bool fo
         return err_set(err, -EBUSY, "container '%s' is %s: stop it first, or delete --force", id,
                        state_status_names[c.status]);
     }
-    r = manage_lock(rt, &c, force, &lock, err); /* it may have got further while we waited */
+    r = manage_lock(rt, &c, force, err); /* it may have got further while we waited */
     if (r == -ENOENT && force) {
         container_close(&c);
         return 0;
     }
     if (!r)
-        r = state_open_root(rt->root, false, &root, err);
-    if (!r)
-        r = container_clean(rt, root, &c, NULL, NULL, err);
+        r = container_clean(rt, &c, NULL, NULL, err);
     container_close(&c);
     return r;
 }
@@ -514,13 +498,16 @@ static int manage_tell_start(struct container_info *c, struct err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     CLEANUP(fd) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    const struct state_name name = state_name(&c->at, STATE_START);
     struct wire_message m;
     int r;
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/start.sock", c->dir);
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", c->at.root,
+             name.text);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return err_set(err, -errno, "container '%s': start.sock: %s", c->state.id, strerror(errno));
-    if (unlinkat(c->dir, "start.sock", 0) < 0)
+        return err_set(err, -errno, "container '%s': its socket %s: %s", c->state.id, name.text,
+                       strerror(errno));
+    if (unlinkat(c->at.root, name.text, 0) < 0)
         return err_set(err, -EBUSY, "container '%s' is being started by somebody else",
                        c->state.id);
     r = wire_send(fd, WIRE_START, 0, NULL, NULL, 0);
@@ -537,7 +524,7 @@ static int manage_start_hooks(const struct container_runtime *rt, struct contain
                               struct err *err)
 {
     struct spec spec;
-    int r = container_read_spec(rt, c->dir, c->state.id, &spec, err);
+    int r = container_read_spec(rt, &c->at, c->state.id, &spec, err);
 
     if (r < 0 || !spec.hook_count[SPEC_POSTSTART])
         return r;
@@ -564,7 +551,7 @@ int container_start(const struct container_runtime *rt, const char *id, struct e
         return err_set(err, -EBUSY, "container '%s' is %s: only a created one can be started", id,
                        state_status_names[c.status]);
     }
-    r = notify_listen(c.dir, &notify, err);
+    r = notify_listen(&c.at, &notify, err);
     if (!r)
         r = manage_tell_start(&c, err);
     if (!r)

@@ -16,16 +16,17 @@
 
 enum { NOTIFY_MESSAGE = 16 << 10 };
 
-int notify_prepare(struct arena *arena, int dir, const char *root, const char *id, struct init *in,
-                   struct err *err)
+int notify_prepare(struct arena *arena, const struct state_place *at, const char *root,
+                   struct init *in, struct err *err)
 {
+    const struct state_name name = state_name(at, STATE_NOTIFY);
     const char *socket = getenv("NOTIFY_SOCKET");
 
     if (!socket || *socket != '/' || path_climbs(socket))
         return 0;
-    if (mkdirat(dir, "notify", 0755) < 0 && errno != EEXIST)
+    if (mkdirat(at->root, name.text, 0755) < 0 && errno != EEXIST)
         return err_set(err, -errno, "NOTIFY_SOCKET: %s", strerror(errno));
-    in->notify_dir = arena_text(arena, "%s/%s/notify", root, id);
+    in->notify_dir = arena_text(arena, "%s/%s", root, name.text);
     in->notify_mount = arena_text(arena, "%s", socket);
     in->become.notify_path = arena_text(arena, "%s/notify", socket);
     return in->notify_dir && in->notify_mount && in->become.notify_path
@@ -33,10 +34,12 @@ int notify_prepare(struct arena *arena, int dir, const char *root, const char *i
                : err_set(err, -ENOMEM, "no memory");
 }
 
-int notify_listen(int dir, int *ret_fd, struct err *err)
+int notify_listen(const struct state_place *place, int *ret_fd, struct err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    CLEANUP(fd) int at = openat(dir, "notify", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(fd)
+    int at = openat(place->root, state_name(place, STATE_NOTIFY).text,
+                    O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     CLEANUP(fd) int fd = -1;
 
     *ret_fd = -1;

@@ -283,7 +283,7 @@ static int restore_make(struct restore *t)
     m->pid = m->state.pid = a.pid;
     m->state.start_time = state_start_time(m->pid);
     m->state.cgroup_made = m->groups.made;
-    r = state_update(m->lock, &m->state, m->err);
+    r = state_update(&m->at, &m->state, m->err);
     if (!r)
         r = container_write_pid(m->c->pid_file, m->pid, m->err);
     return r ? r : create_poststart(m);
@@ -326,7 +326,7 @@ int container_restore(const struct container_runtime *rt, const struct container
     *ret_code = 0;
     if (!r && !c->create.detach) {
         container_hold_signals();
-        close(take_fd(&t.make.lock));
+        state_unlock(&t.make.at);
         r = container_follow(t.make.pid, t.make.master, -1, ret_code, err);
         if (!r)
             r = create_finish(&t.make);

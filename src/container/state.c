@@ -18,9 +18,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-enum { STATE_CAP = 65 << 20, STATE_NEWBORN_S = 2 };
+enum { STATE_CAP = 65 << 20, STATE_NEWBORN_S = 2, STATE_CLAIM_MS = 1000 };
 
-#define STATE_FILE "status"
 /* The record's line ends so, the configuration follows, then what closes the object. */
 #define STATE_CONFIG ",\"config\":"
 #define STATE_CLOSE  "\n}\n"
@@ -76,60 +75,94 @@ int state_check_id(const char *id, struct err *err)
                    "container id '%.80s': letters, digits and _ . - + are allowed, up to 240", id);
 }
 
-int state_lock(int dir, unsigned wait_ms, int *ret_lock)
+struct state_name state_name(const struct state_place *at, const char *what)
 {
-    CLEANUP(fd) int fd = openat(dir, STATE_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct state_name name;
+    struct stat st = {0};
+
+    (void)!fstat(at->file, &st);
+    snprintf(name.text, sizeof(name.text), ":%" PRIx64 ".%s", (uint64_t)st.st_ino, what);
+    return name;
+}
+
+void state_close(struct state_place *at)
+{
+    if (at->file >= 0)
+        close(at->file);
+    if (at->root >= 0)
+        close(at->root);
+    *at = STATE_NOWHERE;
+}
+
+int state_lock(const struct state_place *at, unsigned wait_ms)
+{
+    struct stat st;
     int r;
 
-    if (fd < 0)
-        return -errno;
     for (unsigned ms = 0;; ms++) {
-        r = file_lock(fd);
+        r = file_lock(at->file);
         if (r != -EAGAIN || ms >= wait_ms)
             break;
         (void)poll(NULL, 0, 1);
     }
-    if (!r)
-        *ret_lock = take_fd(&fd);
+    if (!r && (fstat(at->file, &st) < 0 || !st.st_nlink))
+        return -ENOENT;
     return r;
 }
 
-int state_claim(int root, const char *id, int *ret_dir, int *ret_lock, struct err *err)
+void state_unlock(const struct state_place *at)
 {
-    CLEANUP(fd) int dir = -1;
-    int r = state_check_id(id, err);
-
-    if (r < 0)
-        return r;
-    if (mkdirat(root, id, 0711) < 0)
-        return errno == EEXIST
-                   ? err_set(err, -EEXIST, "container '%s' already exists; delete it first", id)
-                   : err_set(err, -errno, "container '%s': state directory: %s", id,
-                             strerror(errno));
-    dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    r = dir < 0 ? -errno : state_lock(dir, 0, ret_lock);
-    if (r < 0) {
-        (void)!file_remove_tree(root, id, NULL);
-        return err_set(err, r, "container '%s': state directory: %s", id, strerror(-r));
-    }
-    *ret_dir = take_fd(&dir);
-    return 0;
+    file_unlock(at->file);
 }
 
-int state_open(int root, const char *id, int *ret_dir, struct err *err)
+/* -ENOENT: between its making and our lock somebody has deleted it. */
+static int state_make(struct state_place *at, const char *id)
 {
+    at->file = openat(at->root, id, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return at->file < 0 ? -errno : state_lock(at, STATE_CLAIM_MS);
+}
+
+int state_claim(const char *root, const char *id, struct state_place *ret, struct err *err)
+{
+    struct state_place at = STATE_NOWHERE;
     int r = state_check_id(id, err);
-    int fd;
+
+    if (!r)
+        r = state_open_root(root, true, &at.root, err);
+    if (r < 0)
+        return r;
+    r = state_make(&at, id);
+    if (!r) {
+        *ret = at;
+        return 0;
+    }
+    state_close(&at);
+    return r == -EEXIST ? err_set(err, r, "container '%s' already exists; delete it first", id)
+                        : err_set(err, r, "container '%s': state file: %s", id, strerror(-r));
+}
+
+int state_open(const char *root, const char *id, struct state_place *ret, struct err *err)
+{
+    struct state_place at = STATE_NOWHERE;
+    int r = state_check_id(id, err);
 
     if (r < 0)
         return r;
-    fd = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 && errno == ENOENT)
-        return err_set(err, -ENOENT, "container '%s' does not exist", id);
-    if (fd < 0)
-        return err_set(err, -errno, "container '%s': state directory: %s", id, strerror(errno));
-    *ret_dir = fd;
-    return 0;
+    r = state_open_root(root, false, &at.root, err);
+    if (!r) {
+        at.file = openat(at.root, id, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        r = at.file < 0 ? -errno : 0;
+    }
+    if (!r) {
+        *ret = at;
+        return 0;
+    }
+    if (r == -ENOENT)
+        r = err_set(err, r, "container '%s' does not exist", id);
+    else if (at.root >= 0)
+        r = err_set(err, r, "container '%s': state file: %s", id, strerror(-r));
+    state_close(&at);
+    return r;
 }
 
 /* Fixed width: what state_update() overwrites. Spaces are nothing in JSON. */
@@ -164,7 +197,8 @@ static void state_write(struct out *o, const struct state *s)
 }
 
 /* No fsync: /run does not outlive a crash of the host anyway. */
-int state_save(int lock, const struct state *state, const char *config, size_t len, struct err *err)
+int state_save(const struct state_place *at, const struct state *state, const char *config,
+               size_t len, struct err *err)
 {
     struct out o = {0};
     int r;
@@ -173,33 +207,33 @@ int state_save(int lock, const struct state *state, const char *config, size_t l
     if (!o.failed && buf_append(&o.buf, config, len) < 0)
         o.failed = true;
     out_raw(&o, STATE_CLOSE);
-    r = o.failed ? -ENOMEM : file_write_all(lock, buf_data(&o.buf), o.buf.len);
+    r = o.failed ? -ENOMEM : file_write_all(at->file, buf_data(&o.buf), o.buf.len);
     out_done(&o);
     return r < 0 ? err_set(err, r, "container '%s': state: %s", state->id, strerror(-r)) : 0;
 }
 
-int state_update(int lock, const struct state *state, struct err *err)
+int state_update(const struct state_place *at, const struct state *state, struct err *err)
 {
     char numbers[100];
     int n = state_numbers(state, numbers, sizeof(numbers));
 
-    if (pwrite(lock, numbers, (size_t)n, 0) != n)
+    if (pwrite(at->file, numbers, (size_t)n, 0) != n)
         return err_set(err, -errno, "container '%s': state: %s", state->id, strerror(errno));
     return 0;
 }
 
 /* The whole file in the arena, and the length of its record without what leads to the
  * configuration. */
-static int state_read(struct arena *arena, int dir, const char *id, char **ret_text,
-                      size_t *ret_len, size_t *ret_line, struct err *err)
+static int state_read(struct arena *arena, const struct state_place *at, const char *id,
+                      char **ret_text, size_t *ret_len, size_t *ret_line, struct err *err)
 {
     CLEANUP(free) char *text = NULL;
     char *copy, *end;
     size_t len;
-    int r = file_read(dir, STATE_FILE, STATE_CAP, &text, &len, NULL);
+    int r = file_read_fd(at->file, STATE_CAP, &text, &len);
 
     if (r < 0)
-        return r == -ENOENT ? r : err_set(err, r, "container '%s': state: %s", id, strerror(-r));
+        return err_set(err, r, "container '%s': state: %s", id, strerror(-r));
     end = strstr(text, STATE_CONFIG "\n");
     if (!end) /* its creator is at the very beginning, or died there */
         return -ENOENT;
@@ -214,12 +248,12 @@ static int state_read(struct arena *arena, int dir, const char *id, char **ret_t
     return 0;
 }
 
-int state_config(struct arena *arena, int dir, const char *id, char **ret_text, size_t *ret_len,
-                 struct err *err)
+int state_config(struct arena *arena, const struct state_place *at, const char *id, char **ret_text,
+                 size_t *ret_len, struct err *err)
 {
     size_t len = 0, line = 0;
     char *text = NULL;
-    int r = state_read(arena, dir, id, &text, &len, &line, err);
+    int r = state_read(arena, at, id, &text, &len, &line, err);
 
     if (r == -ENOENT)
         return err_set(err, r, "container '%s' was never finished", id);
@@ -255,15 +289,15 @@ static void state_parse(struct json_reader *r, const struct json *at, struct sta
         (void)json_refuse(r, at, "the cgroup's path climbs");
 }
 
-int state_load(struct arena *arena, int dir, const char *id, struct state *ret_state,
-               struct err *err)
+int state_load(struct arena *arena, const struct state_place *at, const char *id,
+               struct state *ret_state, struct err *err)
 {
     struct json_reader r = {.arena = arena, .what = "state", .err = err};
     struct state s = {.id = id};
-    struct json *at;
+    struct json *top;
     size_t len = 0, line = 0;
     char *text = NULL;
-    int code = state_read(arena, dir, id, &text, &len, &line, err);
+    int code = state_read(arena, at, id, &text, &len, &line, err);
 
     if (code == -ENOENT) {
         *ret_state = s;
@@ -273,10 +307,10 @@ int state_load(struct arena *arena, int dir, const char *id, struct state *ret_s
         return code;
     text[line++] = '}';
     text[line] = '\0';
-    code = json_parse(arena, r.what, text, line, &at, err);
+    code = json_parse(arena, r.what, text, line, &top, err);
     if (code < 0)
         return err_wrap(err, code, "container '%s'", id);
-    state_parse(&r, at, &s);
+    state_parse(&r, top, &s);
     if (r.code)
         return err_wrap(err, r.code, "container '%s'", id);
     *ret_state = s;
@@ -322,18 +356,15 @@ static bool state_is_newborn(int fd)
     return fstat(fd, &st) == 0 && !st.st_size && now.tv_sec - st.st_mtim.tv_sec <= STATE_NEWBORN_S;
 }
 
-enum state_status state_look(int dir, const struct state *state)
+enum state_status state_look(const struct state_place *at, const struct state *state)
 {
-    CLEANUP(fd) int fd = -1;
-
     if (state_alive(state)) {
-        if (faccessat(dir, "start.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        if (faccessat(at->root, state_name(at, STATE_START).text, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
             return STATE_CREATED;
         return STATE_RUNNING;
     }
-    /* Only looked at: taking the lock, or making its file, would be in the creator's way. */
-    fd = openat(dir, STATE_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    return fd < 0 || file_is_locked(fd) || state_is_newborn(fd) ? STATE_CREATING : STATE_STOPPED;
+    /* Only looked at: taking the lock would be in the creator's way. */
+    return file_is_locked(at->file) || state_is_newborn(at->file) ? STATE_CREATING : STATE_STOPPED;
 }
 
 int state_pidfd(const struct state *state)
@@ -352,11 +383,9 @@ int state_pidfd(const struct state *state)
     return fd;
 }
 
-void state_remove(int root, const char *id)
+void state_remove(const struct state_place *at, const char *id)
 {
-    CLEANUP(fd) int dir = openat(root, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (dir >= 0 && unlinkat(dir, STATE_FILE, 0) == 0 && unlinkat(root, id, AT_REMOVEDIR) == 0)
-        return; /* the usual case */
-    (void)!file_remove_tree(root, id, NULL);
+    (void)unlinkat(at->root, state_name(at, STATE_START).text, 0);
+    (void)!file_remove_tree(at->root, state_name(at, STATE_NOTIFY).text, NULL);
+    (void)unlinkat(at->root, id, 0);
 }

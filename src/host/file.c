@@ -12,13 +12,13 @@
 
 enum { FILE_TREE_DEPTH = 64 };
 
-static int file_read_fd(int fd, size_t cap, char **ret_data, size_t *ret_len)
+int file_read_fd(int fd, size_t cap, char **ret_data, size_t *ret_len)
 {
     size_t len = 0, room = 4096;
     CLEANUP(free) char *data = malloc(room);
 
     while (data) {
-        ssize_t n = read(fd, data + len, room - len - 1);
+        ssize_t n = pread(fd, data + len, room - len - 1, (off_t)len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -224,6 +224,13 @@ int file_lock(int fd)
     if (fcntl(fd, F_OFD_SETLK, &whole) < 0)
         return errno == EACCES ? -EAGAIN : -errno;
     return 0;
+}
+
+void file_unlock(int fd)
+{
+    struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    (void)fcntl(fd, F_OFD_SETLK, &whole);
 }
 
 bool file_is_locked(int fd)

@@ -15,6 +15,8 @@ int must_use file_open_to_read(int dir_fd, const char *name);
 /* The whole file and a NUL behind it; more than cap bytes is -EFBIG. ret_len may be NULL. */
 int must_use file_read(int dir_fd, const char *name, size_t cap, char **ret_data, size_t *ret_len,
                        struct err *err);
+/* The same of an open one, from its beginning: -errno. */
+int must_use file_read_fd(int fd, size_t cap, char **ret_data, size_t *ret_len);
 /* Temporary file beside it, fsync, rename, fsync of the directory. */
 int must_use file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
                         struct err *err);
@@ -30,5 +32,6 @@ int must_use file_remove_tree(int dir_fd, const char *name, struct err *err);
  * the last copy is closed, however its process ends. fd open for writing. -EAGAIN: held elsewhere.
  */
 int must_use file_lock(int fd);
+void file_unlock(int fd);
 /* True when somebody else holds the lock. */
 bool file_is_locked(int fd);

@@ -102,6 +102,8 @@ static void test_lock_belongs_to_description(void **state)
     assert_true(file_is_locked(b)); /* the copy still holds it */
     close(copy);
     assert_int_equal(file_lock(b), 0);
+    file_unlock(b);
+    assert_false(file_is_locked(b));
     close(b);
 }
 
