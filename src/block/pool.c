@@ -94,9 +94,11 @@ static void pool_hand_over(struct blk_pool *pool)
 static void *pool_worker(void *arg)
 {
     struct blk_pool *pool = arg;
-    bool locked_in = !sandbox_enter_thread(SANDBOX_WORKER);
     struct blk_req *req;
+    bool locked_in;
 
+    (void)pthread_setname_np(pthread_self(), "disk");
+    locked_in = !sandbox_enter_thread(SANDBOX_WORKER);
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         while (!pool->queued.head && !pool->closing)
@@ -132,7 +134,7 @@ static int pool_start_workers(struct blk_pool *pool)
     while (!r && pool->workers < POOL_WORKERS) {
         r = pthread_create(&pool->worker[pool->workers], NULL, pool_worker, pool);
         if (!r)
-            (void)pthread_setname_np(pool->worker[pool->workers++], "disk");
+            pool->workers++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return pool->workers ? 0 : -r; /* one will do */

@@ -5,12 +5,12 @@
 
 #include <errno.h>
 #include <liburing.h>
-#include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { RING_FILES_MAX = 32, RING_PAUSE_MS = 1 };
+enum { RING_FILES_MAX = 32 };
 
 struct blk_ring {
     struct io_uring uring;
@@ -112,7 +112,7 @@ void blk_ring_submit(struct blk_ring *ring)
 {
     /* What is refused for want of memory stays queued; nobody could take it back. */
     while (io_uring_sq_ready(&ring->uring) && io_uring_submit(&ring->uring) < 0)
-        (void)poll(NULL, 0, RING_PAUSE_MS);
+        sched_yield();
 }
 
 bool blk_ring_next(struct blk_ring *ring, bool wait, void **ret_tag, int *ret_result)

@@ -1,123 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The system calls a running monitor needs. Others fail with EPERM, so that a library that tries
- * its luck does no harm to the guest; those that no honest path makes end the process, so that an
- * attack is seen (the keeper writes the signal down).
+ * The filter of a monitor's whole process: the system calls of all its threads together
+ * (sandbox_calls.h). Others are refused and told of, so that a library that tries its luck does no
+ * harm to the guest; those that no honest path makes end the process, so that an attack is seen
+ * (the keeper writes the signal down).
  *
  * Files: what can be opened is up to the layers before. Threads: vCPUs are started inside.
  */
+#include "host/sandbox_calls.h"
 #include "host/sandbox_layers.h"
+#include "host/sandbox_refusal.h"
 
 #include <errno.h>
-#include <linux/seccomp.h>
-#include <sched.h>
-#include <seccomp.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #define CALL(name) SCMP_SYS(name)
-
-static const int seccomp_allowed[] = {
-    /* memory */
-    CALL(brk),
-    CALL(madvise),
-    CALL(membarrier),
-    CALL(mmap),
-    CALL(mremap),
-    CALL(munmap),
-    /* open descriptors */
-    CALL(close),
-    CALL(dup),
-    CALL(dup2),
-    CALL(fallocate),
-    CALL(fcntl),
-    CALL(fdatasync),
-    CALL(fstat),
-    CALL(fstatfs),
-    CALL(fsync),
-    CALL(ftruncate),
-    CALL(lseek),
-    CALL(pread64),
-    CALL(preadv),
-    CALL(preadv2),
-    CALL(pwrite64),
-    CALL(pwritev),
-    CALL(pwritev2),
-    CALL(read),
-    CALL(readv),
-    CALL(write),
-    CALL(writev),
-    CALL(memfd_create),
-    CALL(pipe2),
-    CALL(poll),
-    CALL(io_uring_enter), /* rings that are there already and bound to their files: block/ring.h */
-    CALL(ppoll),
-    /* the guest's directory */
-    CALL(getdents64),
-    CALL(newfstatat),
-    CALL(openat),
-    CALL(renameat),
-    CALL(renameat2),
-    CALL(unlinkat),
-    CALL(faccessat),
-    CALL(faccessat2),
-    CALL(statx),
-    /* connections that are there, and those that come */
-    CALL(accept4),
-    CALL(getpeername),
-    CALL(getsockname),
-    CALL(getsockopt),
-    CALL(recvfrom),
-    CALL(recvmsg),
-    CALL(sendmsg),
-    CALL(sendto),
-    CALL(setsockopt),
-    CALL(shutdown),
-    /* waiting and time */
-    CALL(clock_getres),
-    CALL(clock_gettime),
-    CALL(clock_nanosleep),
-    CALL(epoll_create1),
-    CALL(epoll_ctl),
-    CALL(epoll_pwait),
-    CALL(epoll_pwait2),
-    CALL(epoll_wait),
-    CALL(eventfd2),
-    CALL(futex),
-    CALL(gettimeofday),
-    CALL(nanosleep),
-    CALL(restart_syscall),
-    CALL(sched_yield),
-    CALL(signalfd4),
-    CALL(timerfd_create),
-    CALL(timerfd_gettime),
-    CALL(timerfd_settime),
-    /* itself */
-    CALL(exit),
-    CALL(exit_group),
-    CALL(getegid),
-    CALL(geteuid),
-    CALL(getgid),
-    CALL(getpid),
-    CALL(getrandom),
-    CALL(getrusage),
-    CALL(gettid),
-    CALL(getuid),
-    CALL(rseq),
-    CALL(rt_sigaction),
-    CALL(rt_sigpending),
-    CALL(rt_sigprocmask),
-    CALL(rt_sigreturn),
-    CALL(rt_sigtimedwait),
-    CALL(sched_getaffinity),
-    CALL(sched_getparam),
-    CALL(sched_getscheduler),
-    CALL(set_robust_list),
-    CALL(sigaltstack),
-    CALL(sysinfo),
-};
 
 static const int seccomp_deadly[] = {
     CALL(execve),
@@ -160,80 +57,36 @@ static const int seccomp_deadly[] = {
     CALL(io_uring_setup),
 };
 
-/* With conditions on their arguments: clone, mprotect, tgkill, prctl, seccomp, ioctl. */
-enum { SECCOMP_CONDITIONS = 6 };
-
 unsigned sandbox_call_count(void)
 {
-    return (unsigned)ARRAY_LEN(seccomp_allowed) + SECCOMP_CONDITIONS;
+    return sandbox_calls_count(CALLS_ALL);
 }
 
-static int seccomp_each(scmp_filter_ctx ctx, uint32_t action, const int *calls, size_t count)
+static int seccomp_kill(scmp_filter_ctx ctx)
 {
     int r = 0;
 
-    for (size_t i = 0; !r && i < count; i++) {
-        r = seccomp_rule_add(ctx, action, calls[i], 0);
+    for (size_t i = 0; !r && i < ARRAY_LEN(seccomp_deadly); i++) {
+        r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, seccomp_deadly[i], 0);
         if (r == -EDOM) /* a call this architecture never had */
             r = 0;
     }
     return r;
 }
 
-/* The kernel looks at 32 bits of a request. */
-static int seccomp_ioctls(scmp_filter_ctx ctx, const uint32_t *ioctls)
-{
-    int r = 0;
-
-    for (; ioctls && *ioctls && !r; ioctls++)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(ioctl), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, *ioctls));
-    return r;
-}
-
-/* Calls that are fine with some arguments only. */
-static int seccomp_conditions(scmp_filter_ctx ctx)
-{
-    int r;
-
-    /* Threads, not processes. clone3 hides its flags from filters: libc then falls back. */
-    r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(clone), 1,
-                         SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-    if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0);
-    /* New code only by the mappings made for it, never by changing data's protection. */
-    if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(mprotect), 1,
-                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    /* Signals to our own threads: vCPU kicks, abort(). */
-    if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(tgkill), 1,
-                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
-    if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(prctl), 1,
-                             SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
-    /* A thread may shorten its own list further: sandbox_thread.h. */
-    if (!r)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(seccomp), 2,
-                             SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER, 0),
-                             SCMP_A1(SCMP_CMP_EQ, 0, 0));
-    return r;
-}
-
 int sandbox_seccomp(const struct sandbox_config *config, struct err *err)
 {
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int r;
+    scmp_filter_ctx ctx;
+    int r = sandbox_refusal_init(config->name, err);
 
+    if (r < 0)
+        return r;
+    ctx = sandbox_calls_filter();
     if (!ctx)
         return err_set(err, -ENOMEM, "seccomp: out of memory");
-    r = seccomp_each(ctx, SCMP_ACT_ALLOW, seccomp_allowed, ARRAY_LEN(seccomp_allowed));
+    r = sandbox_calls_add(ctx, CALLS_ALL, config->ioctls);
     if (!r)
-        r = seccomp_each(ctx, SCMP_ACT_KILL_PROCESS, seccomp_deadly, ARRAY_LEN(seccomp_deadly));
-    if (!r)
-        r = seccomp_conditions(ctx);
-    if (!r)
-        r = seccomp_ioctls(ctx, config->ioctls);
+        r = seccomp_kill(ctx);
     if (!r)
         r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1); /* threads that are there already */
     if (!r)

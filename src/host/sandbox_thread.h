@@ -2,7 +2,8 @@
 /*
  * Shorter lists of system calls for the threads of a monitor in its sandbox: on top of the
  * process's own (sandbox.h), each by the thread itself. A call that is not on the list fails with
- * EPERM.
+ * EPERM and is told of in the log. A thread inherits its maker's list, so the main thread shortens
+ * its own when it has made the others.
  */
 #pragma once
 
@@ -10,7 +11,8 @@
 #include <stdint.h>
 
 enum sandbox_thread {
-    SANDBOX_VCPU,   /* of an engine that makes system calls for its guest's code: KVM */
+    SANDBOX_MAIN,   /* the event loop: clients, logs, helpers, timers */
+    SANDBOX_VCPU,   /* guest code and the devices it touches */
     SANDBOX_WORKER, /* disk requests */
     SANDBOX_THREADS,
 };

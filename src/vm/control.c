@@ -30,6 +30,7 @@ struct control {
     struct control_events events;
     struct conn *conns;
     unsigned count;
+    uid_t user;   /* whose it is, besides root's */
     bool reaping; /* conn_reap() is posted */
     bool gone;    /* and frees it all */
 };
@@ -412,14 +413,14 @@ struct conn *control_adopt(struct control *c, int fd)
 }
 
 /* The socket's mode keeps others out; this holds even where a file system ignores modes. */
-static bool control_may_talk(int fd)
+static bool control_may_talk(const struct control *c, int fd)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return false;
-    return peer.uid == 0 || peer.uid == getuid();
+    return peer.uid == 0 || peer.uid == c->user;
 }
 
 static void control_accept(void *arg, int fd, unsigned events)
@@ -429,7 +430,7 @@ static void control_accept(void *arg, int fd, unsigned events)
 
     if (client < 0)
         return;
-    if (c->count >= CONN_COUNT_MAX || !control_may_talk(client))
+    if (c->count >= CONN_COUNT_MAX || !control_may_talk(c, client))
         close(client);
     else
         (void)control_adopt(c, client);
@@ -447,6 +448,7 @@ int control_new(struct loop *loop, int listen_fd, const struct control_events *e
     c->loop = loop;
     c->listen_fd = listen_fd;
     c->events = *events;
+    c->user = getuid();
     *ret = c;
     return 0;
 }

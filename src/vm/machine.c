@@ -12,6 +12,7 @@
 #include "block/block.h"
 #include "board/board.h"
 #include "host/loop.h"
+#include "host/sandbox_thread.h"
 #include "mem/mem.h"
 #include "vm/boot.h"
 #include "vm/gdb.h"
@@ -430,11 +431,14 @@ int machine_start(struct machine *m, struct err *err)
 
     if (!r)
         r = vcpus_start(m->vcpus, err);
-
     if (r)
         return r;
+    /* All threads are there, and no guest code has run: time for this one's own list. */
+    r = sandbox_enter_thread(SANDBOX_MAIN);
+    if (r)
+        return err_set(err, r, "the main thread cannot be locked in: %s", strerror(-r));
     m->started = true;
-    machine_settle_time(m);
+    machine_resume_from(m, VCPU_PAUSE_START);
     return 0;
 }
 

@@ -498,6 +498,7 @@ static int monitor_lock_in(struct monitor *m, struct err *err)
     if (r < 0)
         return err_set(err, r, "sandbox '%.20s': expected strict or thin", m->config.sandbox);
     monitor_ioctls(m, ioctls);
+    tzset(); /* libc reads its file at the first use: now, while every thread may */
     r = sandbox_prepare_threads(sandbox.ioctls, err);
     if (r < 0)
         return r;

@@ -299,8 +299,6 @@ static void vcpu_park(struct vcpu *v)
         (void)vcpu_park_engine(v, false);
 }
 
-/* Engines that ask the kernel to run guest code live on a short list of system calls; those that
- * translate it need more. */
 static void vcpu_lock_in(struct vcpu *v)
 {
     struct engine *engine = v->group->config.engine;
@@ -309,8 +307,6 @@ static void vcpu_lock_in(struct vcpu *v)
 
     if (engine->ops->begin)
         engine->ops->begin(engine, v->index);
-    if (!engine->ops->ioctls)
-        return;
     r = sandbox_enter_thread(SANDBOX_VCPU);
     if (!r)
         return;
@@ -417,7 +413,6 @@ int vcpus_start(struct vcpus *g, struct err *err)
         if (r)
             return err_set(err, r, "cannot start the thread of vCPU %u: %s", i, strerror(-r));
     }
-    vcpus_resume(g, VCPU_PAUSE_START);
     return 0;
 }
 

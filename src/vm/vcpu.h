@@ -38,7 +38,7 @@ struct vcpus_config {
  * vCPU thread unless said otherwise. */
 int must_use vcpus_new(const struct vcpus_config *config, struct vcpus **ret_vcpus,
                        struct err *err);
-int must_use vcpus_start(struct vcpus *v, struct err *err);
+int must_use vcpus_start(struct vcpus *v, struct err *err); /* vcpus_resume() lets them go */
 /* Adds a reason without waiting; from any thread. */
 void vcpus_ask_pause(struct vcpus *v, enum vcpu_pause reason);
 /* Adds a reason and returns when no vCPU runs guest code. Gives the lock away meanwhile. */

@@ -138,6 +138,7 @@ static void start(struct fixture *f, enum behaviour behaviour)
 
     atomic_store(&f->behaviour, behaviour);
     assert_int_equal(vcpus_start(f->vcpus, &err), 0);
+    vcpus_resume(f->vcpus, VCPU_PAUSE_START);
 }
 
 static void nap(void)

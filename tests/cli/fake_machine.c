@@ -14,6 +14,7 @@
  */
 #include "base/buf.h"
 #include "host/loop.h"
+#include "host/sandbox_thread.h"
 #include "vm/frame.h"
 #include "vm/machine.h"
 #include <errno.h>
@@ -201,6 +202,10 @@ int machine_new(const struct vm_config *config, struct loop *loop, pthread_mutex
 
 int machine_start(struct machine *m, struct err *err)
 {
+    int r = sandbox_enter_thread(SANDBOX_MAIN);
+
+    if (r)
+        return err_set(err, r, "fake machine: its thread cannot be locked in");
     fake_print(m, "fake machine\n");
     loop_timer_set(m->timer, 1000000);
     return 0;

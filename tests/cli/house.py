@@ -85,6 +85,14 @@ class House:
             time.sleep(0.05)
         return left
 
+    def check_logs(self):
+        """The lists of src/host/sandbox_calls.c have what every path of a monitor needs."""
+        for path in glob.glob(self.dir + '/data/guests/*/monitor.log'):
+            with open(path, encoding='utf-8', errors='replace') as f:
+                for line in f:
+                    if 'was refused: its sandbox' in line:
+                        raise AssertionError(line)
+
     def close(self):
         for pid in self.processes():
             try:
@@ -167,6 +175,7 @@ def main(tests):
         house = House()
         try:
             test(house)
+            house.check_logs()
             print('ok %s' % test.__name__, flush=True)
         except Exception:  # a test may fail in any way
             traceback.print_exc(file=sys.stdout)

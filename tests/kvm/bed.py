@@ -45,7 +45,8 @@ mount -t tmpfs tmpfs /bed/run; mount -t tmpfs tmpfs /bed/tmp; mount -t debugfs d
 mount -t tmpfs tmpfs /bed/var/lib/posada/guests
 ifconfig lo up
 echo '%s'
-chroot /bed /bin/sh /script
+cd /bed; mount --move . / # no mere chroot: users could make no namespaces there
+chroot . /bin/sh /script
 echo '%s'$?
 poweroff -f
 """ % (BEGIN, END)
@@ -337,14 +338,15 @@ class Checks:
         self.check(name, text.isdigit() and low <= int(text) <= high, part)
 
 
-def main(works, seconds, extra=None):
-    """Runs each script of `works` in a boot of its own and judges what it said; the exit code."""
+def main(works, seconds, extra=None, megabytes=512):
+    """Runs each script of `works` in a boot of its own and judges what it said; the exit code.
+    megabytes: of the bed's disk."""
     if os.environ.get('POSADA_SKIP_BED'):
         print('POSADA_SKIP_BED is set')
         return 77
     failed, folder = False, tempfile.mkdtemp(prefix='posada-bed-')
     try:
-        b = Bed(folder, extra)
+        b = Bed(folder, extra, megabytes)
         for work in works:
             text = b.run(work['script'], seconds, work.get('memory', 1536))
             if '-v' in sys.argv:
