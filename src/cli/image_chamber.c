@@ -70,6 +70,14 @@ static int here_run(void *arg)
     return r < 0 ? 125 : r;
 }
 
+int image_clear_foreign(int dir_fd, const char *name, struct err *err)
+{
+    struct chamber_ids ids;
+    int r = chamber_ids(&ids, err);
+
+    return r < 0 ? r : chamber_remove(&ids, dir_fd, name, err);
+}
+
 /* What is at the disk's place afterwards is the stage's choice: a link would lead out of the
  * chamber, a device to the host's disks. */
 int image_run_here(const struct image_stage *stage, char *ret_raw, size_t size, struct err *err)

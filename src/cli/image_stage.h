@@ -15,6 +15,9 @@ int must_use image_plan_here(enum vm_arch arch, struct image_plan *ret_plan, str
 /* The same for those of another architecture, by qemu-user-static (container/binfmt.h). */
 int must_use image_plan_foreign(enum vm_arch arch, struct image_plan *ret_plan, struct err *err);
 
+/* Removes a tree with files of users that are ours in a chamber only; as image_prune() wants it. */
+int must_use image_clear_foreign(int dir_fd, const char *name, struct err *err);
+
 /* --- what both need --- */
 struct child;
 /* An empty raw disk. */

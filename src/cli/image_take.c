@@ -2,6 +2,7 @@
 /* posada image pull, import, prune. */
 #include "base/cleanup.h"
 #include "block/store.h"
+#include "cli/image_stage.h"
 #include "cli/image_verbs.h"
 #include "cli/progress.h"
 #include "cli/run.h"
@@ -302,7 +303,7 @@ static int prune_run(const struct cli_args *args)
     int r = all ? prune_used(used, &err) : 0;
 
     if (!r)
-        r = image_prune(all ? prune_wants : NULL, used, &bytes, &err);
+        r = image_prune(all ? prune_wants : NULL, used, image_clear_foreign, &bytes, &err);
     json_decref(used);
     if (r < 0)
         return cli_fail(&err);

@@ -209,6 +209,7 @@ struct chamber_word {
 struct chamber {
     const struct binfmt *foreign; /* NULL: programs of the host's own architecture */
     const char *const *argv;      /* NULL: nothing, to see whether all before it works */
+    const char *remove;           /* instead of running anything: a tree */
     int dir_fd;
     int up[2], down[2]; /* from the keeper: words; to the keeper: a byte when its maps are there */
 };
@@ -336,6 +337,8 @@ static int chamber_keep(const struct chamber *c, struct err *err)
         _exit(1);
     r = chamber_become_root(err);
     chamber_follow(c->down[0]);
+    if (r == 0 && c->remove)
+        return file_remove_tree(AT_FDCWD, c->remove, err);
     if (r == 0 && c->foreign)
         r = entry = binfmt_enter(c->foreign, err);
     return r < 0 ? r : chamber_start_program(c, err);
@@ -376,10 +379,9 @@ static int chamber_attend(const struct chamber *c, const struct chamber_ids *ids
     return err_set(err, word.status, "%s", word.err.text);
 }
 
-int chamber_run(const struct chamber_ids *ids, const struct binfmt *foreign, int dir_fd,
-                const char *const *argv, struct err *err)
+static int chamber_do(const struct chamber *wanted, const struct chamber_ids *ids, struct err *err)
 {
-    CLEANUP(chamber) struct chamber c = {foreign, argv, dir_fd, {-1, -1}, {-1, -1}};
+    CLEANUP(chamber) struct chamber c = *wanted;
     int r, status;
     pid_t pid;
 
@@ -398,6 +400,21 @@ int chamber_run(const struct chamber_ids *ids, const struct binfmt *foreign, int
         (void)kill(pid, SIGKILL);
     (void)!process_wait(pid, &status);
     return r;
+}
+
+int chamber_run(const struct chamber_ids *ids, const struct binfmt *foreign, int dir_fd,
+                const char *const *argv, struct err *err)
+{
+    const struct chamber c = {foreign, argv, NULL, dir_fd, {-1, -1}, {-1, -1}};
+
+    return chamber_do(&c, ids, err);
+}
+
+int chamber_remove(const struct chamber_ids *ids, int dir_fd, const char *name, struct err *err)
+{
+    const struct chamber c = {NULL, NULL, name, dir_fd, {-1, -1}, {-1, -1}};
+
+    return chamber_do(&c, ids, err);
 }
 
 /* --- a try --- */

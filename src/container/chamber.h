@@ -39,3 +39,7 @@ int must_use chamber_check(const struct chamber_ids *ids, const struct binfmt *f
  * (128+n for a signal), or a negative errno. Dies with the caller. */
 int must_use chamber_run(const struct chamber_ids *ids, const struct binfmt *foreign, int dir_fd,
                          const char *const *argv, struct err *err);
+/* Removes a tree, whichever of the users that one is in there its files belong to; name: below
+ * dir_fd. */
+int must_use chamber_remove(const struct chamber_ids *ids, int dir_fd, const char *name,
+                            struct err *err);

@@ -482,7 +482,8 @@ static int image_prune_arch(struct image_store *s, enum vm_arch arch,
 }
 
 int image_prune(bool (*wanted)(void *arg, const struct image *image), void *arg,
-                uint64_t *ret_bytes, struct err *err)
+                int (*clear)(int dir_fd, const char *name, struct err *err), uint64_t *ret_bytes,
+                struct err *err)
 {
     CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
     int r = image_store_open(&s, err);
@@ -491,6 +492,8 @@ int image_prune(bool (*wanted)(void *arg, const struct image *image), void *arg,
         r = image_store_lock(&s, NULL, err);
     for (int a = 0; a < ARCH_COUNT && r == 0 && wanted; a++)
         r = image_prune_arch(&s, (enum vm_arch)a, wanted, arg, err);
+    if (r == 0)
+        image_store_clear(&s, clear);
     if (r == 0)
         *ret_bytes = image_store_sweep(&s);
     return r;

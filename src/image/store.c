@@ -455,6 +455,24 @@ static void image_store_sweep_trees(const struct image_store *s, const json_t *u
         (void)close(fd);
 }
 
+void image_store_clear(const struct image_store *s,
+                       int (*clear)(int dir_fd, const char *name, struct err *err))
+{
+    int fd = openat(s->root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const char *ours = strrchr(s->temp, '/') + 1;
+    const struct dirent *e;
+    struct err ignored;
+
+    while (dir && (e = readdir(dir)))
+        if (e->d_name[0] != '.' && strcmp(e->d_name, ours) != 0)
+            (void)!clear(fd, e->d_name, &ignored);
+    if (dir)
+        (void)closedir(dir);
+    else if (fd >= 0)
+        (void)close(fd);
+}
+
 uint64_t image_store_sweep(struct image_store *s)
 {
     CLEANUP(json) json_t *used = json_object();

@@ -41,6 +41,10 @@ int must_use image_store_names(const struct image_store *s, enum vm_arch arch, j
 /* Moves a file into objects/ that must have that digest, which the caller has checked. */
 int must_use image_store_keep(struct image_store *s, const char *temp_name, const char *sha256,
                               uint64_t size, json_t **ret_json, struct err *err);
+/* Has `clear` remove, below a directory, what others than the lock's holder have left in tmp/ and
+ * could not be removed by its owner. Lock held. */
+void image_store_clear(const struct image_store *s,
+                       int (*clear)(int dir_fd, const char *name, struct err *err));
 /* Removes objects that no manifest names; the bytes that gave back. Lock held. */
 uint64_t image_store_sweep(struct image_store *s);
 /* Path of the object that {"sha256": ...} names, if it is there; else NULL. */

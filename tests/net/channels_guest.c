@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In a riscv64 guest: what `ethtool -l` and `ethtool -L` do, for a network device's pairs of
- * queues. channels IFNAME        prints "in use/at most" channels IFNAME N      sets it first
+ * In a riscv64 guest: what `ethtool -l` and `ethtool -L` do, for the pairs of queues of a device:
+ * `channels IFNAME [N]` prints "in use/at most", with N after setting that.
  */
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
