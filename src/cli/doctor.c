@@ -59,7 +59,20 @@ static void doctor_technique(const char *technique, struct fact *f)
         fact_set(f, FACT_NO, "this version of Posada has no engine for it");
 }
 
-static bool doctor_techniques(json_t *rows)
+/* It has no engine: the kernel is all it needs, and who is not root needs user namespaces. */
+static void doctor_container(const struct fact *kernel, unsigned count, struct fact *f)
+{
+    fact_set(f, FACT_OK, "of this host's own kernel, as root");
+    for (unsigned i = 0; geteuid() && i < count; i++) {
+        if (strcmp(kernel[i].name, "user namespaces") != 0)
+            continue;
+        fact_set(f, kernel[i].result, "of this host's own kernel, in a user namespace%s",
+                 kernel[i].result == FACT_OK ? "" : ", which cannot be made");
+        fact_fix(f, "%.180s", kernel[i].fix);
+    }
+}
+
+static bool doctor_techniques(json_t *rows, const struct fact *kernel, unsigned count)
 {
     bool any = false;
 
@@ -69,7 +82,10 @@ static bool doctor_techniques(json_t *rows)
         struct fact f = {.name = check};
 
         snprintf(check, sizeof(check), "technique %s", name);
-        doctor_technique(name, &f);
+        if (t == TECHNIQUE_CONTAINER)
+            doctor_container(kernel, count, &f);
+        else
+            doctor_technique(name, &f);
         any = any || f.result != FACT_NO;
         doctor_add(rows, "technique", &f);
     }
@@ -77,15 +93,6 @@ static bool doctor_techniques(json_t *rows)
 }
 
 /* --- the rest --- */
-
-static void doctor_kernel(json_t *rows)
-{
-    struct fact facts[FACTS_MAX];
-    unsigned n = facts_kernel(facts, ARRAY_LEN(facts));
-
-    for (unsigned i = 0; i < n; i++)
-        doctor_add(rows, "kernel", &facts[i]);
-}
 
 static void doctor_sandbox(json_t *rows)
 {
@@ -153,14 +160,18 @@ static int doctor_run(const struct cli_args *args)
 {
     struct err err;
     json_t *rows;
+    struct fact kernel[FACTS_MAX];
+    unsigned count;
     bool fine;
     int code;
 
     if (cli_listing_check(args, &err) < 0)
         return cli_fail(&err);
     rows = json_array();
-    fine = doctor_techniques(rows);
-    doctor_kernel(rows);
+    count = facts_kernel(kernel, ARRAY_LEN(kernel));
+    fine = doctor_techniques(rows, kernel, count);
+    for (unsigned i = 0; i < count; i++)
+        doctor_add(rows, "kernel", &kernel[i]);
     doctor_sandbox(rows);
     fine &= doctor_directory(rows, DIRS_DATA, "data directory", DISK_WANTED);
     fine &= doctor_directory(rows, DIRS_CACHE, "cache directory", DISK_WANTED);

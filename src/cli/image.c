@@ -6,6 +6,7 @@
 #include "cli/image_verbs.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/run.h"
 #include "cli/verbs.h"
 #include <errno.h>
 #include <stdio.h>
@@ -85,10 +86,10 @@ static int image_build_one(const struct cli_args *args)
     struct err err;
     int r = cli_image_arch(args, &arch, &err);
 
+    if (!r && arch == ARCH_COUNT)
+        r = run_usual_arch(&arch, &err);
     if (r < 0)
         return cli_fail(&err);
-    if (arch == ARCH_COUNT)
-        arch = ARCH_RISCV64; /* as run does */
     snprintf(subject, sizeof(subject), "image %.60s (%s)", args->operands[0], vm_arch_name(arch));
     options.progress = cli_progress_start(subject);
     r = image_build(args->operands[0], arch, &options, &image, &err);
@@ -181,7 +182,8 @@ static int image_rm(const struct cli_args *args)
     return code;
 }
 
-static const struct cli_option image_arch_options[] = {CLI_IMAGE_ARCH, CLI_OPTIONS_END};
+static const struct cli_option image_arch_options[] = {
+    {"arch", 0, "ARCH", "which one, when there are several of that name"}, CLI_OPTIONS_END};
 static const struct cli_verb image_rm_verb = {
     .name = "rm",
     .operands = "IMAGE...",

@@ -18,9 +18,7 @@ static int take_arch(const struct cli_args *args, enum vm_arch *ret, struct err 
 {
     int r = cli_image_arch(args, ret, err);
 
-    if (!r && *ret == ARCH_COUNT)
-        *ret = ARCH_RISCV64; /* as run does */
-    return r;
+    return !r && *ret == ARCH_COUNT ? run_usual_arch(ret, err) : r;
 }
 
 /* --- pull --- */

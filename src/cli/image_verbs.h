@@ -9,7 +9,9 @@ struct image;
 
 #define CLI_IMAGE_ARCH                                                                             \
     {                                                                                              \
-        "arch", 0, "ARCH", "riscv64 (what is taken without it), arm64 or amd64"                    \
+        "arch", 0, "ARCH",                                                                         \
+            "riscv64, arm64 or amd64; without it the host's own if an engine runs it, else "       \
+            "riscv64"                                                                              \
     }
 
 extern const struct cli_verb cli_image_import_verb, cli_image_prune_verb, cli_image_pull_verb;

@@ -79,6 +79,11 @@ int must_use run_container_sizes(const struct cli_args *args, struct vm_config *
                                  struct err *err);
 /* The architecture of this host. */
 enum vm_arch run_host_arch(void);
+/* Of guests that nothing is known of: $POSADA_ARCH, or the host's own where an engine here runs
+ * that, else riscv64. */
+int must_use run_usual_arch(enum vm_arch *ret, struct err *err);
+/* Reads --arch, or finds out; technique and engine must be known. */
+int must_use run_find_arch(const struct cli_args *args, struct vm_config *config, struct err *err);
 /* Refuses what no engine here can run, with what can be done instead. */
 int must_use run_check_engine(const struct vm_config *config, struct err *err);
 /* Makes an image's name into kernel, initrd, command line, disks and command, building it first if

@@ -12,18 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 enum { CPUS_MAX = 1024, PIDS_MAX = 1 << 22 };
-
-enum vm_arch run_host_arch(void)
-{
-    struct utsname host;
-    int arch = uname(&host) < 0 ? -1 : vm_arch_parse(host.machine);
-
-    return arch < 0 ? ARCH_X86_64 : (enum vm_arch)arch;
-}
 
 /* "2", "0.5", "1.25": thousandths of a processor. */
 static int container_cpus(const char *text, unsigned *ret, struct err *err)

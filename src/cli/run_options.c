@@ -19,7 +19,9 @@ enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20, DISK_SIZE_MAX_GIB = 1638
 /* The options of a guest: of run and create, and the keys of a guest file. */
 const struct cli_option run_guest_options[] = {
     {"name", 0, "NAME", "its name (default: one is made up)", CLI_NO_FILE},
-    {"arch", 0, "ARCH", "riscv64, arm64 or amd64 (default: riscv64)"},
+    {"arch", 0, "ARCH",
+     "riscv64, arm64 or amd64 (default: as kernel or image are, else the host's own if an engine "
+     "runs it, else riscv64)"},
     {"cpu-model", 0, "MODEL", "amd64: host, x86-64-v1 to -v4, with ,+FEATURE,-FEATURE"},
     {"technique", 0, "TECHNIQUE", "auto, emulate, full, hardware, para or container"},
     {"engine", 0, "NAME", "interp or jit, as doctor lists them (default: the technique's first)"},
@@ -210,7 +212,7 @@ int run_restart_option(const struct cli_args *args, struct vm_config *config, st
 
 static int option_arch(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
-    const char *arch = cli_value(args, "arch"), *technique = cli_value(args, "technique");
+    const char *technique = cli_value(args, "technique");
     const char *engine = cli_value(args, "engine"), *model = cli_value(args, "cpu-model");
     int v = technique ? vm_technique_parse(technique) : TECHNIQUE_AUTO;
 
@@ -220,18 +222,12 @@ static int option_arch(const struct cli_args *args, struct vm_config *config, st
             "--technique '%s': expected auto, emulate, full, hardware, para or container",
             technique);
     config->technique = (enum vm_technique)v;
-    v = arch                                       ? vm_arch_parse(arch)
-        : config->technique == TECHNIQUE_CONTAINER ? (int)run_host_arch()
-                                                   : ARCH_RISCV64;
-    if (v < 0)
-        return err_set(err, -EINVAL, "--arch '%s': expected riscv64, arm64 or amd64", arch);
-    config->arch = (enum vm_arch)v;
     snprintf(config->engine, sizeof(config->engine), "%s", engine ? engine : "");
     if (model && strlen(model) >= sizeof(config->cpu_model))
         return err_set(err, -EINVAL, "--cpu-model '%s': at most %zu characters", model,
                        sizeof(config->cpu_model) - 1);
     snprintf(config->cpu_model, sizeof(config->cpu_model), "%s", model ? model : "");
-    return 0;
+    return run_find_arch(args, config, err);
 }
 
 /* The guest's process lives in another directory than we do. */

@@ -111,7 +111,7 @@ static void loader_make_raw(struct loader_image *image)
     image->memory_size = image->bytes.len;
 }
 
-static bool loader_is_elf(const struct loader_bytes *b)
+bool loader_is_elf(const struct loader_bytes *b)
 {
     return b->len >= 4 && !memcmp(b->data, "\177ELF", 4);
 }

@@ -72,6 +72,9 @@ struct loader_image {
  * architecture (for x86_64 also one of 32 bits with a Multiboot header). */
 int must_use loader_open_kernel(struct loader_image *ret_image, const char *path, enum vm_arch arch,
                                 struct err *err);
+/* Which architecture a kernel file is for, by its first bytes (enum vm_arch); -1: none to be seen.
+ */
+int loader_kernel_arch(const char *path);
 /* An ELF file or a raw binary. */
 int must_use loader_open_firmware(struct loader_image *ret_image, const char *path,
                                   enum vm_arch arch, struct err *err);
@@ -90,6 +93,8 @@ int must_use loader_write(struct loader_image *image, struct mem *mem, uint64_t 
 int must_use loader_gunzip(const uint8_t *in, uint64_t len, uint64_t max,
                            struct loader_bytes *ret_out, uint64_t *ret_used);
 bool loader_is_gzip(const uint8_t *data, uint64_t len);
+bool loader_is_elf(const struct loader_bytes *b);
+int loader_elf_arch(const struct loader_bytes *b); /* -1: none that Posada knows */
 /* x86: an ELF program of 32 bits with a Multiboot header; the PVH note of one of 64 bits. */
 bool loader_is_multiboot(const struct loader_bytes *b);
 int must_use loader_parse_multiboot(struct loader_image *image, struct err *err);

@@ -35,6 +35,13 @@ static int elf_machine_arch(unsigned machine)
     }
 }
 
+int loader_elf_arch(const struct loader_bytes *b)
+{
+    unsigned machine = b->len < sizeof(Elf64_Ehdr) ? EM_NONE : ld_le16(b->data + EH(e_machine));
+
+    return machine == EM_386 ? ARCH_X86_64 : elf_machine_arch(machine); /* 386: Multiboot */
+}
+
 static int elf_check_header(const struct loader_image *image, enum vm_arch arch, struct err *err)
 {
     const uint8_t *h = image->bytes.data;

@@ -8,11 +8,14 @@
  */
 #include "base/bits.h"
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "base/endian.h"
 #include "vm/loader.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #define ZLIB_CONST
 #include <zlib.h>
 
@@ -22,7 +25,7 @@ enum { BZIMAGE_MAGIC = 0x202, LINUX_FLAG_BIG_ENDIAN = 1 };
 /* PE/COFF: offsets from the signature, then from a section's header. */
 enum { PE_OFFSET = 0x3c, PE_HEADERS = 24, PE_SECTION_COUNT = 6, PE_OPTIONAL_SIZE = 20 };
 enum { PE_SECTION_SIZE = 40, PE_RAW_SIZE = 16, PE_RAW_OFFSET = 20 };
-enum { GUNZIP_FIRST = 1 << 20 };
+enum { GUNZIP_FIRST = 1 << 20, KERNEL_HEAD = 4096 };
 
 bool loader_is_gzip(const uint8_t *data, uint64_t len)
 {
@@ -180,6 +183,37 @@ static int linux_arch(const struct loader_bytes *b)
     return -1;
 }
 
+/* Inflates the beginning of a gzip stream, as far as the bytes at hand go. */
+static void linux_inflate_head(struct loader_bytes *b)
+{
+    uint8_t out[KERNEL_HEAD];
+    z_stream z = {
+        .next_in = b->data, .avail_in = (uInt)b->len, .next_out = out, .avail_out = sizeof(out)};
+
+    if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
+        return;
+    (void)!inflate(&z, Z_SYNC_FLUSH);
+    inflateEnd(&z);
+    b->len = sizeof(out) - z.avail_out;
+    memcpy(b->data, out, b->len);
+}
+
+int loader_kernel_arch(const char *path)
+{
+    CLEANUP(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    uint8_t head[KERNEL_HEAD];
+    ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+    struct loader_bytes b = {.data = head, .len = n < 0 ? 0 : (uint64_t)n};
+
+    if (linux_is_zboot(&b)) {
+        n = pread(fd, head, sizeof(head), ld_le32(head + ZBOOT_OFFSET));
+        b.len = n < 0 ? 0 : (uint64_t)n;
+    }
+    if (loader_is_gzip(head, b.len))
+        linux_inflate_head(&b);
+    return loader_is_elf(&b) ? loader_elf_arch(&b) : linux_arch(&b);
+}
+
 static int linux_check_arch(const struct loader_image *image, enum vm_arch arch, struct err *err)
 {
     int found = linux_arch(&image->bytes);
@@ -245,7 +279,7 @@ int loader_parse_linux(struct loader_image *image, enum vm_arch arch, struct err
         r = linux_unwrap_zboot(image, err);
     if (!r && loader_is_gzip(image->bytes.data, image->bytes.len))
         r = linux_unwrap(image, 0, image->bytes.len, err);
-    if (!r && image->bytes.len > 4 && !memcmp(image->bytes.data, "\177ELF", 4))
+    if (!r && loader_is_elf(&image->bytes))
         return loader_parse_elf(image, arch, err);
     if (!r)
         r = linux_check_arch(image, arch, err);

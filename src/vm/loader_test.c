@@ -125,6 +125,37 @@ static void linux_of_another_architecture(void **state)
     refuse_kernel(image, sizeof(image), -ENOEXEC, "it is for x86_64");
 }
 
+static int arch_of(const void *data, size_t len)
+{
+    return loader_kernel_arch(write_file(data, len));
+}
+
+static void architecture_by_the_first_bytes(void **state)
+{
+    uint8_t image[IMAGE_LEN], gz[IMAGE_LEN], zboot[2 * IMAGE_LEN] = {0}, elf[64] = "\177ELF";
+    size_t len;
+
+    make_linux(image, "ARM\x64");
+    assert_int_equal(arch_of(image, sizeof(image)), ARCH_ARM64);
+    make_linux(image, "RSC\x05");
+    assert_int_equal(arch_of(image, sizeof(image)), ARCH_RISCV64);
+    len = pack(image, sizeof(image), gz, sizeof(gz));
+    assert_int_equal(arch_of(gz, len), ARCH_RISCV64);
+    assert_int_equal(arch_of(gz, 12), -1);
+    memcpy(zboot, "MZ\0\0zimg", 8);
+    st_le32(zboot + 8, 512);
+    memcpy(zboot + 512, gz, len);
+    assert_int_equal(arch_of(zboot, 512 + len), ARCH_RISCV64);
+    assert_int_equal(arch_of(zboot, 512), -1);
+    st_le16(elf + 18, 3); /* EM_386 */
+    assert_int_equal(arch_of(elf, sizeof(elf)), ARCH_X86_64);
+    assert_int_equal(arch_of(elf, sizeof(elf) - 1), -1);
+    st_le16(elf + 18, 183); /* EM_AARCH64 */
+    assert_int_equal(arch_of(elf, sizeof(elf)), ARCH_ARM64);
+    assert_int_equal(loader_kernel_arch("/nonexistent/vmlinux"), -1);
+    assert_int_equal(loader_kernel_arch("/tmp"), -1);
+}
+
 static void linux_broken(void **state)
 {
     uint8_t image[IMAGE_LEN], gz[IMAGE_LEN];
@@ -582,6 +613,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linux_plain_and_packed),
         cmocka_unit_test(linux_of_another_architecture),
+        cmocka_unit_test(architecture_by_the_first_bytes),
         cmocka_unit_test(linux_broken),
         cmocka_unit_test(linux_truncated_pe),
         cmocka_unit_test(files_that_are_none),
