@@ -84,9 +84,11 @@ struct vm_config {
     char *restart;     /* its restart policy as text (vm/restart.h); NULL: no */
     /* Containers only: EROFS files of the root, lowest first; or the unpacked root instead. */
     char **layers, *tree;
-    unsigned millicpus, pids;       /* of processor time, of processes: at most; 0: no limit */
-    char *stop_signal;              /* what asks its program to end; NULL: TERM */
-    struct vm_net net[VM_NETS_MAX]; /* eth0 and so on */
+    uint64_t memory_low, memory_high; /* bytes; 0: none */
+    bool memory_auto;                 /* memory_high moves by pressure */
+    unsigned millicpus, pids;         /* of processor time, of processes: at most; 0: no limit */
+    char *stop_signal;                /* what asks its program to end; NULL: TERM */
+    struct vm_net net[VM_NETS_MAX];   /* eth0 and so on */
     unsigned net_count;
     struct vm_share share[VM_SHARES_MAX];
     unsigned share_count;

@@ -140,7 +140,8 @@ static int set_rate(const struct guest *guest, struct err *err)
 
 static int set_guest(const struct cli_args *args, struct guest *guest, struct err *err)
 {
-    bool sizes = cli_has(args, "memory") || cli_has(args, "cpus") || cli_has(args, "pids");
+    bool sizes = cli_has(args, "memory") || cli_has(args, "cpus") || cli_has(args, "pids") ||
+                 cli_has(args, "memory-reservation") || cli_has(args, "memory-high");
     int r = store_change(guest, set_apply, args, err);
 
     if (!r && cli_has(args, "net-rate") && guest_is_alive(guest))

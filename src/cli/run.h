@@ -19,6 +19,10 @@ extern const struct cli_option run_guest_options[];
 
 #define RUN_SIZE_OPTIONS                                                                           \
     {"memory", 'm', "SIZE", "memory, such as 512M or 2G (default: 1G; a container: the host's)"},  \
+        {"memory-reservation", 0, "SIZE",                                                          \
+         "a container: what is taken from it last when memory is short; 0: nothing"},              \
+        {"memory-high", 0, "SIZE|auto",                                                            \
+         "a container: what it has above is taken back first; auto: by pressure; 0: no mark"},     \
         {"cpus", 0, "N", "number of processors (default: 1); a container: such as 0.5"},           \
     {                                                                                              \
         "pids", 0, "N", "a container: at most so many processes and threads"                       \

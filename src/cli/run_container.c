@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "block/convert.h"
 #include "cli/cli.h"
+#include "ctr/pressure.h"
 #include "ctr/root.h"
 #include "image/image.h"
 #include "vm/config.h"
@@ -34,17 +35,66 @@ static int container_cpus(const char *text, unsigned *ret, struct err *err)
     return 0;
 }
 
+static int container_low(const char *text, struct vm_config *config, struct err *err)
+{
+    uint64_t low;
+    int r = cli_parse_size("--memory-reservation", text, &low, err);
+
+    if (!r)
+        config->memory_low = low;
+    return r;
+}
+
+static int container_high(const char *text, struct vm_config *config, struct err *err)
+{
+    uint64_t high = 0;
+    bool moves = !strcmp(text, "auto");
+
+    if (!moves && cli_parse_size("--memory-high", text, &high, err) < 0)
+        return err->code;
+    if ((moves || high) && !ctr_group_has_marks())
+        return err_set(err, -EOPNOTSUPP,
+                       "--memory-high: control groups of version 1, as this host has them for "
+                       "memory, have no such mark and tell no pressure; use --memory-reservation "
+                       "(their soft limit), or boot with systemd.unified_cgroup_hierarchy=1");
+    config->memory_high = high;
+    config->memory_auto = moves;
+    return 0;
+}
+
+static int container_marks(const struct cli_args *args, struct vm_config *config, struct err *err)
+{
+    const char *low = cli_value(args, "memory-reservation"), *high = cli_value(args, "memory-high");
+    uint64_t max = config->memory ? config->memory : UINT64_MAX;
+    int r = low ? container_low(low, config, err) : 0;
+
+    if (!r && high)
+        r = container_high(high, config, err);
+    if (!r && config->memory_low > max)
+        r = err_set(err, -EINVAL, "--memory-reservation: more than its memory (%llu MiB)",
+                    (unsigned long long)(max >> 20));
+    if (!r && config->memory_high &&
+        (config->memory_high > max || config->memory_high < config->memory_low))
+        r = err_set(err, -EINVAL,
+                    "--memory-high: expected a size from --memory-reservation to --memory");
+    return r;
+}
+
 int run_container_sizes(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
     const char *cpus = cli_value(args, "cpus"), *pids = cli_value(args, "pids");
     uint64_t count = config->pids;
     int r = cpus ? container_cpus(cpus, &config->millicpus, err) : 0;
 
-    if (!r && geteuid() && (cpus || pids || cli_has(args, "memory")))
+    if (!r && geteuid() &&
+        (cpus || pids || cli_has(args, "memory") || cli_has(args, "memory-reservation") ||
+         cli_has(args, "memory-high")))
         r = err_set(
             err, -EPERM,
-            "--memory, --cpus, --pids: a container of an ordinary user has no control group "
+            "--memory..., --cpus, --pids: a container of an ordinary user has no control group "
             "that could hold limits; run posada as root for them");
+    if (!r)
+        r = container_marks(args, config, err);
     if (!r && pids)
         r = cli_parse_number("--pids", pids, 1, PIDS_MAX, &count, err);
     config->pids = (unsigned)count;

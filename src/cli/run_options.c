@@ -194,6 +194,10 @@ int run_size_options(const struct cli_args *args, struct vm_config *config, stru
         r = err_set(err, -EINVAL,
                     "--pids: a virtual machine counts its own processes; this is for "
                     "--technique container");
+    if (!r && (cli_has(args, "memory-reservation") || cli_has(args, "memory-high")))
+        r = err_set(err, -EINVAL,
+                    "--memory-reservation, --memory-high: a virtual machine has its memory from "
+                    "the start; these are for --technique container");
     return r ? r : option_count(args, "cpus", VM_CPUS_MAX, &config->cpus, err);
 }
 

@@ -85,6 +85,7 @@ static void adopt_go_on(struct ctr *c)
 {
     bool stopping = c->record.state == VM_STOPPING;
 
+    ctr_memory_watch(c);
     if (stopping || c->record.state == VM_STARTING)
         ctr_state(c, VM_RUNNING, "%s", "");
     if (stopping)

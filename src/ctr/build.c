@@ -118,6 +118,7 @@ static int build_config(struct ctr *c, struct err *err)
         .user = &user,
         .seccomp = c->all->seccomp,
         .own_user = c->all->own_user,
+        .marks = c->all->marks,
     };
     int r = c->config.command && c->config.command[0]
                 ? ctr_find_user(c, NULL, &user, err)

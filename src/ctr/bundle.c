@@ -137,15 +137,55 @@ static void bundle_add_volumes(const struct ctr_bundle *b, json_t *mounts)
 
 /* --- limits --- */
 
-json_t *ctr_bundle_resources(const struct vm_config *config)
+void ctr_bundle_group(const struct vm_config *config, char ret[static CTR_GROUP_NAME])
 {
+    (void)snprintf(ret, CTR_GROUP_NAME, "/posada-%s", config->uuid);
+}
+
+/* A mark that moves is its mover's (ctr/pressure.h): it begins where it is. */
+static void resources_marks(const struct vm_config *config, bool again, json_t *resources)
+{
+    json_t *unified = json_object();
+
+    if (config->memory_low || again)
+        json_object_set_new(unified, "memory.low",
+                            json_sprintf("%llu", (unsigned long long)config->memory_low));
+    if (config->memory_high)
+        json_object_set_new(unified, "memory.high",
+                            json_sprintf("%llu", (unsigned long long)config->memory_high));
+    else if (again && !config->memory_auto)
+        json_object_set_new(unified, "memory.high", json_string("max"));
+    if (json_object_size(unified))
+        json_object_set(resources, "unified", unified);
+    json_decref(unified);
+}
+
+/* Version 1 has a soft limit, which is what the reservation is there; -1: none. */
+static json_t *resources_memory(const struct vm_config *config, bool marks, bool again)
+{
+    json_int_t limit = (json_int_t)config->memory, low = (json_int_t)config->memory_low;
+    json_t *memory = json_object();
+
+    if (limit) {
+        json_object_set_new(memory, "limit", json_integer(limit));
+        json_object_set_new(memory, "swap", json_integer(limit));
+    }
+    if (!marks && (low || again))
+        json_object_set_new(memory, "reservation", json_integer(low ? low : -1));
+    return memory;
+}
+
+json_t *ctr_bundle_resources(const struct vm_config *config, bool marks, bool again)
+{
+    json_t *memory = resources_memory(config, marks, again);
     json_t *resources = json_object();
-    json_int_t memory = (json_int_t)config->memory;
     json_int_t quota = (json_int_t)config->millicpus * CPU_PERIOD_US / 1000;
 
-    if (memory)
-        json_object_set_new(resources, "memory",
-                            json_pack("{s:I, s:I}", "limit", memory, "swap", memory));
+    if (json_object_size(memory))
+        json_object_set(resources, "memory", memory);
+    json_decref(memory);
+    if (marks)
+        resources_marks(config, again, resources);
     if (quota)
         json_object_set_new(resources, "cpu",
                             json_pack("{s:I, s:i}", "quota",
@@ -160,15 +200,16 @@ static json_t *bundle_linux(const struct ctr_bundle *b)
 {
     static const char *const namespaces[] = {"pid", "network", "ipc", "uts", "mount", "cgroup"};
     json_t *only = json_pack("[{s:i, s:i, s:i}]", "containerID", 0, "hostID", 0, "size", 1);
-    json_t *resources = ctr_bundle_resources(b->config), *spaces = json_array(), *linux_part;
-    char group[64];
+    json_t *resources = ctr_bundle_resources(b->config, b->marks, false), *spaces = json_array(),
+           *linux_part;
+    char group[CTR_GROUP_NAME];
 
     if (!b->own_user)
         json_object_set_new(resources, "devices",
                             json_pack("[{s:b, s:s}]", "allow", false, "access", "rwm"));
     for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
         json_array_append_new(spaces, json_pack("{s:s}", "type", namespaces[i]));
-    (void)snprintf(group, sizeof(group), "/posada-%s", b->config->uuid);
+    ctr_bundle_group(b->config, group);
     linux_part =
         json_pack("{s:o, s:o, s:o, s:o}", "namespaces", spaces, "resources", resources,
                   "maskedPaths", ctr_profile_masked(), "readonlyPaths", ctr_profile_readonly());

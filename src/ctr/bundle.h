@@ -17,6 +17,7 @@ struct ctr_bundle {
     const json_t *seccomp; /* borrowed */
     const char *etc;       /* directory with its hosts, hostname and resolv.conf; NULL: none */
     bool own_user;         /* we are root of a user namespace only */
+    bool marks;            /* ctr_group_has_marks() */
 };
 
 /* config.json; a new reference, NULL without memory. */
@@ -25,5 +26,9 @@ json_t *ctr_bundle_make(const struct ctr_bundle *b);
 /* The process of an exec: wanted's command, environment, directory; the rest from config. */
 json_t *ctr_bundle_process(const struct vm_config *config, const struct vm_config *wanted,
                            const struct ctr_user *user);
-/* linux.resources of the guest's limits. */
-json_t *ctr_bundle_resources(const struct vm_config *config);
+enum { CTR_GROUP_NAME = 64 };
+/* Its control group's, below whatever group holds all: "/posada-UUID". */
+void ctr_bundle_group(const struct vm_config *config, char ret[static CTR_GROUP_NAME]);
+/* linux.resources of the guest's limits. marks: groups have memory.low and memory.high. again: of
+ * one that runs, so what is not limited any more is reset. */
+json_t *ctr_bundle_resources(const struct vm_config *config, bool marks, bool again);

@@ -10,6 +10,7 @@
 
 #include "ctr/job.h"
 #include "ctr/net.h"
+#include "ctr/pressure.h"
 #include "ctr/proc.h"
 #include "ctr/root.h"
 #include "ctr/user.h"
@@ -39,6 +40,7 @@ struct ctrs {
     char *self;     /* ours */
     json_t *seccomp;
     bool own_user; /* we are root of a user namespace only */
+    bool marks;    /* groups have memory marks (ctr/pressure.h) */
 };
 
 /* One more process in a container (exec, cp). */
@@ -74,6 +76,7 @@ struct ctr {
     struct conn *starter; /* waits to hear how the start goes; NULL: nobody */
     struct ctr_root root;
     struct ctr_net net;
+    struct ctr_pressure pressure;
     struct ctr_proc *proc;
     struct ctr_exec *execs;
     struct ctr_question *questions;
@@ -140,6 +143,11 @@ int must_use ctr_open_root(const struct ctr *c, int *ret_fd, struct err *err);
 /* A user of the container by name, NULL: the container's own; refused where there is only root. */
 int must_use ctr_find_user(const struct ctr *c, const char *wish, struct ctr_user *ret,
                            struct err *err);
+
+/* --- memory (memory.c) --- */
+/* A running one: its high mark moves, or no longer does, as its configuration says. */
+void ctr_memory_watch(struct ctr *c);
+void ctr_memory_numbers(const struct ctr *c, json_t *numbers);
 
 /* --- what clients ask (ops.c, exec.c) --- */
 void ctr_request(void *arg, struct conn *conn, const json_t *request);

@@ -80,6 +80,7 @@ void ctr_free(struct ctr *c)
     loop_timer_free(c->timer);
     loop_timer_free(c->sync);
     ctr_net_down(&c->net);
+    ctr_pressure_end(&c->pressure);
     if (c->run_fd >= 0)
         close(c->run_fd);
     free(c->run_path);
@@ -243,6 +244,7 @@ void ctr_end(struct ctr *c, enum vm_state state, unsigned code, const char *reas
     }
     control_each(c->control, ctr_tell_end, c);
     ctr_net_down(&c->net);
+    ctr_pressure_end(&c->pressure);
     ctr_delete(c);
 }
 

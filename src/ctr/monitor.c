@@ -243,6 +243,7 @@ static int ctrs_init(struct ctrs *all, struct err *err)
     if (r < 0)
         return r;
     all->seccomp = ctr_profile_seccomp();
+    all->marks = ctr_group_has_marks();
     all->idle = loop_timer_new(all->loop, ctrs_on_idle, all);
     all->accept = loop_timer_new(all->loop, ctrs_on_accept, all);
     if (!all->seccomp || !all->idle || !all->accept)

@@ -237,14 +237,15 @@ static json_t *op_numbers(const struct ctr *c, const json_t *data)
                         json_integer(stat_of(data, "memory", "usage", "max")));
     if (c->config.memory)
         json_object_set_new(numbers, "guest_ram_bytes", json_integer((json_int_t)c->config.memory));
+    ctr_memory_numbers(c, numbers);
     return numbers;
 }
 
 /* Which of all the names below are present values. */
 static json_t *op_gauges(void)
 {
-    return json_pack("[s, s, s, s]", "guest_ram_bytes", "guest_ram_resident_bytes",
-                     "memory_max_bytes", "processes");
+    return json_pack("[s, s, s, s, s, s]", "guest_ram_bytes", "guest_ram_resident_bytes",
+                     "memory_high_bytes", "memory_low_bytes", "memory_max_bytes", "processes");
 }
 
 static void op_counted(struct ctr_question *q, const struct buf *out)
@@ -318,6 +319,7 @@ static void op_stats(struct ctr *c, struct conn *conn, const json_t *request)
 
 static void op_updated(struct ctr_question *q, const struct buf *out)
 {
+    ctr_memory_watch(q->ctr);
     if (q->conn)
         conn_answer(q->conn, NULL);
 }
@@ -331,6 +333,9 @@ static int update_read(struct ctr *c, struct err *err)
     if (r < 0)
         return r;
     c->config.memory = config.memory;
+    c->config.memory_low = config.memory_low;
+    c->config.memory_high = config.memory_high;
+    c->config.memory_auto = config.memory_auto;
     c->config.millicpus = config.millicpus;
     c->config.pids = config.pids;
     vm_config_done(&config);
@@ -346,7 +351,8 @@ static int update_ask(struct ctr *c, struct conn *conn, struct err *err)
     if (!q)
         return err_set(err, -ENOMEM, "out of memory");
     (void)snprintf(q->file, sizeof(q->file), "limits-%u", c->numbers++);
-    r = ctr_write_json(c->run_fd, q->file, ctr_bundle_resources(&c->config), err);
+    r = ctr_write_json(c->run_fd, q->file, ctr_bundle_resources(&c->config, c->all->marks, true),
+                       err);
     if (!r && asprintf(&path, "%s/%s", c->run_path, q->file) < 0)
         r = err_set(err, -ENOMEM, "out of memory");
     if (r < 0) {

@@ -45,6 +45,7 @@ static void ctr_running(struct ctr *c)
 {
     c->phase = CTR_RUNNING;
     ctr_note_init(c);
+    ctr_memory_watch(c);
     event_add(EVENT_RUNNING, &c->guest, NULL);
     ctr_state(c, VM_RUNNING, "%s", "");
     if (c->starter) {

@@ -157,15 +157,49 @@ static void test_process(void **state)
 static void test_resources(void **state)
 {
     struct vm_config config = {.millicpus = 10, .memory = 1 << 20, .pids = 7};
-    json_t *r = ctr_bundle_resources(&config), *cpu = json_object_get(r, "cpu");
+    json_t *r = ctr_bundle_resources(&config, false, false), *cpu = json_object_get(r, "cpu");
 
     assert_int_equal(json_integer_value(json_object_get(cpu, "quota")), 1000);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(r, "memory"), "swap")),
                      1 << 20);
     json_decref(r);
     config = (struct vm_config){0};
-    r = ctr_bundle_resources(&config);
+    r = ctr_bundle_resources(&config, true, false);
     assert_int_equal(json_object_size(r), 0);
+    json_decref(r);
+}
+
+static const char *unified_of(const json_t *resources, const char *key)
+{
+    const char *value =
+        json_string_value(json_object_get(json_object_get(resources, "unified"), key));
+
+    return value ? value : "";
+}
+
+/* Marks in version 2 groups, a soft limit in version 1; what is not wanted any more is reset. */
+static void test_marks(void **state)
+{
+    struct vm_config config = {.memory_low = 5, .memory_high = 7};
+    json_t *r = ctr_bundle_resources(&config, true, false);
+
+    assert_string_equal(unified_of(r, "memory.low"), "5");
+    assert_string_equal(unified_of(r, "memory.high"), "7");
+    assert_null(json_object_get(r, "memory"));
+    json_decref(r);
+    r = ctr_bundle_resources(&config, false, false);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(r, "memory"), "reservation")), 5);
+    assert_null(json_object_get(r, "unified"));
+    json_decref(r);
+    config = (struct vm_config){0};
+    r = ctr_bundle_resources(&config, true, true);
+    assert_string_equal(unified_of(r, "memory.low"), "0");
+    assert_string_equal(unified_of(r, "memory.high"), "max");
+    json_decref(r);
+    config.memory_auto = true; /* somebody else moves that one */
+    r = ctr_bundle_resources(&config, true, true);
+    assert_string_equal(unified_of(r, "memory.high"), "");
     json_decref(r);
 }
 
@@ -193,4 +227,4 @@ RUN_TESTS(cmocka_unit_test_setup_teardown(test_names, setup, teardown),
           cmocka_unit_test_setup_teardown(test_hostile_files, setup, teardown),
           cmocka_unit_test_setup_teardown(test_bad_wishes, setup, teardown),
           cmocka_unit_test(test_process), cmocka_unit_test(test_resources),
-          cmocka_unit_test(test_profile))
+          cmocka_unit_test(test_marks), cmocka_unit_test(test_profile))

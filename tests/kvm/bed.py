@@ -173,7 +173,8 @@ def busybox():
 
 
 def libraries(program):
-    text = subprocess.run(['ldd', program], check=True, stdout=subprocess.PIPE, text=True).stdout
+    text = subprocess.run(['ldd', program], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True).stdout
     return sorted(set(re.findall(r'(/[^ ]+) \(0x', text)))
 
 
