@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "ctr/ctr.h"
+#include "ctr/own_user.h"
+#include "host/dirs.h"
 #include "vm/client.h"
 #include "vm/config.h"
 #include <errno.h>
@@ -42,6 +44,17 @@ int guests_lock(struct guest *guest, struct err *err)
     return r;
 }
 
+/* What users of a container owned, an ordinary user cannot remove as himself. */
+static int guests_sweep(struct err *err)
+{
+    CLEANUP(free) char *path = NULL;
+    int r = dirs_get_sub(DIRS_DATA, "guests", &path, err);
+
+    if (!r)
+        ctr_own_user_sweep(path);
+    return r;
+}
+
 static int guests_remove_once(struct guest *guest,
                               int (*end)(struct guest *guest, unsigned seconds, struct err *err),
                               unsigned seconds, struct err *err)
@@ -51,7 +64,8 @@ static int guests_remove_once(struct guest *guest,
     if (r < 0)
         return r;
     guests_see_out(guest);
-    return store_remove(guest, err);
+    r = store_remove(guest, err);
+    return (r == -EACCES || r == -EPERM) && geteuid() ? guests_sweep(err) : r;
 }
 
 int guests_remove(struct guest *guest,

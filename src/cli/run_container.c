@@ -5,7 +5,7 @@
 #include "base/cleanup.h"
 #include "block/convert.h"
 #include "cli/cli.h"
-#include "ctr/pressure.h"
+#include "ctr/group.h"
 #include "ctr/root.h"
 #include "image/image.h"
 #include "vm/config.h"
@@ -52,11 +52,6 @@ static int container_high(const char *text, struct vm_config *config, struct err
 
     if (!moves && cli_parse_size("--memory-high", text, &high, err) < 0)
         return err->code;
-    if ((moves || high) && !ctr_group_has_marks())
-        return err_set(err, -EOPNOTSUPP,
-                       "--memory-high: control groups of version 1, as this host has them for "
-                       "memory, have no such mark and tell no pressure; use --memory-reservation "
-                       "(their soft limit), or boot with systemd.unified_cgroup_hierarchy=1");
     config->memory_high = high;
     config->memory_auto = moves;
     return 0;
@@ -84,22 +79,19 @@ int run_container_sizes(const struct cli_args *args, struct vm_config *config, s
 {
     const char *cpus = cli_value(args, "cpus"), *pids = cli_value(args, "pids");
     uint64_t count = config->pids;
+    struct ctr_group group;
     int r = cpus ? container_cpus(cpus, &config->millicpus, err) : 0;
 
-    if (!r && geteuid() &&
-        (cpus || pids || cli_has(args, "memory") || cli_has(args, "memory-reservation") ||
-         cli_has(args, "memory-high")))
-        r = err_set(
-            err, -EPERM,
-            "--memory..., --cpus, --pids: a container of an ordinary user has no control group "
-            "that could hold limits; run posada as root for them");
     if (!r)
         r = container_marks(args, config, err);
     if (!r && pids)
         r = cli_parse_number("--pids", pids, 1, PIDS_MAX, &count, err);
     config->pids = (unsigned)count;
     config->cpus = (config->millicpus + 999) / 1000;
-    return r;
+    if (r < 0)
+        return r;
+    ctr_group_find(&group);
+    return ctr_group_check(&group, config, err);
 }
 
 /* Options that only a machine has. */

@@ -10,6 +10,7 @@
 #include "container/notify.h"
 #include "container/out.h"
 #include "container/path.h"
+#include "container/systemd.h"
 #include "container/userns.h"
 #include "container/wire.h"
 #include "host/file.h"
@@ -272,7 +273,7 @@ static int create_plan(struct create *m)
         m->groups = (struct cgroup){.arena = m->rt->arena};
     else
         r = container_find_groups(m->rt, &m->groups, m->err);
-    m->groups.rootless = geteuid() != 0;
+    m->groups.rootless = systemd_is_rootless();
     if (!r && m->rt->manager == CONTAINER_SYSTEMD)
         r = create_plan_scope(m);
     else if (!r && m->rt->manager == CONTAINER_CGROUPFS)

@@ -50,7 +50,7 @@ int container_groups(const struct container_runtime *rt, const struct state *sta
         return r;
     g.path = state->cgroup;
     g.made = state->cgroup_made;
-    g.rootless = geteuid() != 0;
+    g.rootless = systemd_is_rootless();
     for (unsigned i = 0; g.path && i < g.count; i++) {
         char path[4096];
 

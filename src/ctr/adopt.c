@@ -137,6 +137,25 @@ static DIR *adopt_open_dir(void)
     return dirs_get_sub(DIRS_RUN, "guests", &path, NULL) < 0 ? NULL : opendir(path);
 }
 
+pid_t ctrs_left_init(void)
+{
+    const struct dirent *e;
+    DIR *dir = adopt_open_dir();
+    bool foreground;
+    pid_t pid = 0;
+
+    while (dir && !pid && (e = readdir(dir))) {
+        CLEANUP(fd)
+        int run_fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (*e->d_name != '.' && run_fd >= 0 && !adopt_read_init(run_fd, &pid, &foreground))
+            pid = 0;
+    }
+    if (dir)
+        closedir(dir);
+    return pid;
+}
+
 void ctrs_adopt(struct ctrs *all)
 {
     const struct dirent *e;

@@ -87,6 +87,27 @@ int ctr_open_root(const struct ctr *c, int *ret_fd, struct err *err)
     return 0;
 }
 
+/* In a user namespace that has so many. */
+static int build_fit_user(const char *name, unsigned users, struct ctr_user *u, struct err *err)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < u->group_count; i++)
+        if (u->groups[i] < users)
+            u->groups[kept++] = u->groups[i];
+    u->group_count = users > 1 ? kept : 0;
+    if (u->uid < users && u->gid < users)
+        return 0;
+    if (users > 1)
+        return err_set(err, -EPERM, "user '%.60s': your containers have users up to %u", name,
+                       users - 1);
+    return err_set(err, -EPERM,
+                   "user '%.60s': your containers have one user only, root, which is you; for "
+                   "more install uidmap and have root give you ids: usermod --add-subuids "
+                   "100000-165535 --add-subgids 100000-165535 YOU",
+                   name);
+}
+
 int ctr_find_user(const struct ctr *c, const char *wish, struct ctr_user *ret, struct err *err)
 {
     const char *name = wish ? wish : c->config.user ? c->config.user : "";
@@ -95,16 +116,7 @@ int ctr_find_user(const struct ctr *c, const char *wish, struct ctr_user *ret, s
 
     if (!r)
         r = ctr_user_find(root_fd, name, ret, err);
-    if (r < 0 || !c->all->own_user)
-        return r;
-    ret->group_count = 0;
-    if (ret->uid || ret->gid)
-        return err_set(
-            err, -EPERM,
-            "user '%.60s': a container of an ordinary user has one user only, root, which "
-            "is you; use --user root, or run posada as root",
-            name);
-    return 0;
+    return r < 0 || !c->all->users ? r : build_fit_user(name, c->all->users, ret, err);
 }
 
 static int build_config(struct ctr *c, struct err *err)
@@ -117,13 +129,15 @@ static int build_config(struct ctr *c, struct err *err)
         .root = c->root_path,
         .user = &user,
         .seccomp = c->all->seccomp,
-        .own_user = c->all->own_user,
-        .marks = c->all->marks,
+        .users = c->all->users,
+        .group = &c->all->group,
     };
     int r = c->config.command && c->config.command[0]
                 ? ctr_find_user(c, NULL, &user, err)
                 : err_set(err, -EINVAL, "its image says nothing about what to run; give a command");
 
+    if (!r)
+        r = ctr_group_check(&c->all->group, &c->config, err);
     if (!r)
         r = build_etc(c, err);
     if (r < 0)

@@ -100,11 +100,11 @@ static json_t *bundle_mounts(const struct ctr_bundle *b)
 
     mount_add(mounts, "/proc", "proc", "proc", proc);
     mount_add(mounts, "/dev", "tmpfs", "tmpfs", dev);
-    mount_add(mounts, "/dev/pts", "devpts", "devpts", b->own_user ? pts_own : pts);
+    mount_add(mounts, "/dev/pts", "devpts", "devpts", b->users == 1 ? pts_own : pts);
     mount_add(mounts, "/dev/shm", "tmpfs", "shm", shm);
     mount_add(mounts, "/dev/mqueue", "mqueue", "mqueue", proc);
     mount_add(mounts, "/sys", "sysfs", "sysfs", sys);
-    if (!b->own_user)
+    if (!b->users)
         mount_add(mounts, "/sys/fs/cgroup", "cgroup", "cgroup", sys);
     return mounts;
 }
@@ -196,15 +196,25 @@ json_t *ctr_bundle_resources(const struct vm_config *config, bool marks, bool ag
     return resources;
 }
 
+/* In pieces as the monitor's own namespace has them, for the kernel takes none across two. */
+static json_t *bundle_ids(unsigned users)
+{
+    json_t *ids = json_pack("[{s:i, s:i, s:i}]", "containerID", 0, "hostID", 0, "size", 1);
+
+    if (users > 1)
+        json_array_append_new(ids, json_pack("{s:i, s:i, s:i}", "containerID", 1, "hostID", 1,
+                                             "size", (int)users - 1));
+    return ids;
+}
+
 static json_t *bundle_linux(const struct ctr_bundle *b)
 {
     static const char *const namespaces[] = {"pid", "network", "ipc", "uts", "mount", "cgroup"};
-    json_t *only = json_pack("[{s:i, s:i, s:i}]", "containerID", 0, "hostID", 0, "size", 1);
-    json_t *resources = ctr_bundle_resources(b->config, b->marks, false), *spaces = json_array(),
-           *linux_part;
+    json_t *resources = ctr_bundle_resources(b->config, b->group->means & CTR_GROUP_MARKS, false);
+    json_t *spaces = json_array(), *linux_part, *ids;
     char group[CTR_GROUP_NAME];
 
-    if (!b->own_user)
+    if (!b->users)
         json_object_set_new(resources, "devices",
                             json_pack("[{s:b, s:s}]", "allow", false, "access", "rwm"));
     for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
@@ -215,14 +225,14 @@ static json_t *bundle_linux(const struct ctr_bundle *b)
                   "maskedPaths", ctr_profile_masked(), "readonlyPaths", ctr_profile_readonly());
     if (b->seccomp)
         json_object_set(linux_part, "seccomp", (json_t *)(uintptr_t)b->seccomp);
-    if (b->own_user) { /* below the monitor's own, with the one user there is */
+    if (b->users) { /* below the monitor's own, with the users there are */
+        ids = bundle_ids(b->users);
         json_array_append_new(spaces, json_pack("{s:s}", "type", "user"));
-        json_object_set(linux_part, "uidMappings", only);
-        json_object_set(linux_part, "gidMappings", only);
-    } else {
-        json_object_set_new(linux_part, "cgroupsPath", json_string(group));
+        json_object_set(linux_part, "uidMappings", ids);
+        json_object_set_new(linux_part, "gidMappings", ids);
     }
-    json_decref(only);
+    if (b->group->means)
+        json_object_set_new(linux_part, "cgroupsPath", json_sprintf("%s%s", b->group->path, group));
     return linux_part;
 }
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "ctr/group.h"
 #include "ctr/user.h"
 #include <jansson.h>
 #include <posada/vm.h>
@@ -16,8 +17,8 @@ struct ctr_bundle {
     const struct ctr_user *user;
     const json_t *seccomp; /* borrowed */
     const char *etc;       /* directory with its hosts, hostname and resolv.conf; NULL: none */
-    bool own_user;         /* we are root of a user namespace only */
-    bool marks;            /* ctr_group_has_marks() */
+    unsigned users;        /* we are root of a user namespace with so many; 0: the host's */
+    const struct ctr_group *group;
 };
 
 /* config.json; a new reference, NULL without memory. */
@@ -27,7 +28,7 @@ json_t *ctr_bundle_make(const struct ctr_bundle *b);
 json_t *ctr_bundle_process(const struct vm_config *config, const struct vm_config *wanted,
                            const struct ctr_user *user);
 enum { CTR_GROUP_NAME = 64 };
-/* Its control group's, below whatever group holds all: "/posada-UUID". */
+/* Its control group's, below the one that holds all: "/posada-UUID". */
 void ctr_bundle_group(const struct vm_config *config, char ret[static CTR_GROUP_NAME]);
 /* linux.resources of the guest's limits. marks: groups have memory.low and memory.high. again: of
  * one that runs, so what is not limited any more is reset. */

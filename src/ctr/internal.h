@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "ctr/group.h"
 #include "ctr/job.h"
 #include "ctr/net.h"
 #include "ctr/pressure.h"
@@ -35,12 +36,13 @@ struct ctrs {
     unsigned links;            /* connections that may bring another container */
     int listen_fd, dir_fd;
     char *run_dir;  /* of all guests: RUN/guests */
+    char *data_dir; /* DATA/guests */
     char *oci_root; /* posada-oci's state */
     char *oci;      /* its program */
     char *self;     /* ours */
     json_t *seccomp;
-    bool own_user; /* we are root of a user namespace only */
-    bool marks;    /* groups have memory marks (ctr/pressure.h) */
+    unsigned users; /* we are root of a user namespace with so many; 0: the host's */
+    struct ctr_group group;
 };
 
 /* One more process in a container (exec, cp). */
@@ -161,6 +163,8 @@ void ctr_ask(struct ctr *c, struct conn *conn, const char *const *words, bool ou
 
 /* --- after a kill -9 (adopt.c) --- */
 void ctrs_adopt(struct ctrs *all);
+/* The first process of any container that a killed monitor left running; 0: of none. */
+pid_t ctrs_left_init(void);
 void ctr_note_init(const struct ctr *c); /* for the next monitor */
 
 /* --- the monitor (monitor.c) --- */

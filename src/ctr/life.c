@@ -63,7 +63,7 @@ struct ctr_oci ctr_oci_of(const struct ctr *c, const char *log_path)
         .root = c->all->oci_root,
         .log = log_path,
         .log_dir = c->run_fd,
-        .manager = c->all->own_user ? "disabled" : "cgroupfs",
+        .manager = c->all->group.means ? "cgroupfs" : "disabled",
     };
 }
 

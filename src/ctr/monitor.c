@@ -101,18 +101,24 @@ static int link_receive(int fd, int fds[LINK_FDS])
     return -EPROTO;
 }
 
-/* The same directory in our mount namespace: what is mounted from theirs is refused. */
-static int link_reopen(int theirs)
+/* The same directory in our mount namespace: what is mounted from theirs is refused. Its name is
+ * enough: in a chroot the kernel tells another path of a descriptor from another namespace. */
+static int link_reopen(const struct ctrs *all, int theirs)
 {
+    CLEANUP(free) char *mine = NULL;
     CLEANUP(fd) int ours = -1;
     char proc[40], path[PATH_MAX];
+    const char *name;
     struct stat a, b;
     ssize_t n;
 
     (void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", theirs);
     n = readlink(proc, path, sizeof(path) - 1);
     path[n > 0 ? n : 0] = '\0';
-    ours = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    name = strrchr(path, '/');
+    if (!name || asprintf(&mine, "%s%s", all->data_dir, name) < 0)
+        return -ESTALE;
+    ours = open(mine, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (ours < 0 || fstat(ours, &a) < 0 || fstat(theirs, &b) < 0 || a.st_ino != b.st_ino ||
         a.st_dev != b.st_dev)
         return -ESTALE;
@@ -130,7 +136,7 @@ static void link_ready(void *arg, int fd, unsigned events)
     if (r == 0)
         return;
     if (r > 0) {
-        dir_fd = link_reopen(fds[0]);
+        dir_fd = link_reopen(all, fds[0]);
         if (guest_adopt(dir_fd < 0 ? fds[0] : dir_fd, fds[1], &guest) < 0) {
             close(dir_fd < 0 ? fds[0] : dir_fd); /* it has been removed */
             close(fds[1]);
@@ -201,6 +207,8 @@ static int ctrs_paths(struct ctrs *all, struct err *err)
     int r = dirs_get_sub(DIRS_RUN, "guests", &all->run_dir, err);
 
     if (!r)
+        r = dirs_get_sub(DIRS_DATA, "guests", &all->data_dir, err);
+    if (!r)
         r = dirs_get_sub(DIRS_RUN, "oci", &all->oci_root, err);
     if (r < 0)
         return r;
@@ -231,19 +239,18 @@ static int ctrs_init(struct ctrs *all, struct err *err)
 {
     int r = ctrs_paths(all, err);
 
-    all->own_user = geteuid() != 0;
-    if (!r && all->own_user)
-        r = ctr_own_user_enter(err);
+    ctr_group_find(&all->group);
+    if (!r && geteuid() != 0)
+        r = ctr_own_user_enter(ctrs_left_init(), &all->users, err);
     if (!r)
         r = ctrs_enter_mounts(err);
     if (!r)
-        r = ctr_layers_init(&all->layers, all->own_user, err);
+        r = ctr_layers_init(&all->layers, all->users != 0, err);
     if (!r)
         r = loop_new(NULL, &all->loop, err);
     if (r < 0)
         return r;
     all->seccomp = ctr_profile_seccomp();
-    all->marks = ctr_group_has_marks();
     all->idle = loop_timer_new(all->loop, ctrs_on_idle, all);
     all->accept = loop_timer_new(all->loop, ctrs_on_accept, all);
     if (!all->seccomp || !all->idle || !all->accept)

@@ -311,7 +311,7 @@ static void op_stats(struct ctr *c, struct conn *conn, const json_t *request)
 
     if (c->phase != CTR_RUNNING)
         conn_refuse_text(conn, -EBUSY, "the guest does not run yet");
-    else if (c->all->own_user)
+    else if (!(c->all->group.means & CTR_GROUP_MEMORY))
         ctr_ask(c, conn, list, true, op_summed);
     else
         ctr_ask(c, conn, words, true, op_counted);
@@ -351,8 +351,9 @@ static int update_ask(struct ctr *c, struct conn *conn, struct err *err)
     if (!q)
         return err_set(err, -ENOMEM, "out of memory");
     (void)snprintf(q->file, sizeof(q->file), "limits-%u", c->numbers++);
-    r = ctr_write_json(c->run_fd, q->file, ctr_bundle_resources(&c->config, c->all->marks, true),
-                       err);
+    r = ctr_write_json(
+        c->run_fd, q->file,
+        ctr_bundle_resources(&c->config, c->all->group.means & CTR_GROUP_MARKS, true), err);
     if (!r && asprintf(&path, "%s/%s", c->run_path, q->file) < 0)
         r = err_set(err, -ENOMEM, "out of memory");
     if (r < 0) {
@@ -370,6 +371,8 @@ static void op_update(struct ctr *c, struct conn *conn, const json_t *request)
     struct err err;
     int r = update_read(c, &err);
 
+    if (!r)
+        r = ctr_group_check(&c->all->group, &c->config, &err);
     if (!r && c->phase == CTR_WAITING) {
         conn_answer(conn, NULL);
         return;

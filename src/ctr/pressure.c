@@ -165,18 +165,6 @@ int ctr_group_open(pid_t pid, const char *group, int *ret_fd)
     return *ret_fd < 0 ? -errno : 0;
 }
 
-bool ctr_group_has_marks(void)
-{
-    char text[GROUP_TEXT_MAX], *word, *rest = text;
-
-    if (group_read(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", text) < 0)
-        return false;
-    while ((word = strsep(&rest, " \n")))
-        if (!strcmp(word, "memory"))
-            return true;
-    return false;
-}
-
 /* --- watching --- */
 
 static uint64_t pressure_now(void)

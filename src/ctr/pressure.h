@@ -49,8 +49,6 @@ int must_use ctr_group_open(pid_t pid, const char *group, int *ret_fd);
 int must_use ctr_group_number(int group_fd, const char *file, uint64_t *ret);
 /* Microseconds in which some task of it has waited for memory. */
 int must_use ctr_group_stalled(int group_fd, uint64_t *ret_us);
-/* Whether groups of this host have marks, as far as we can make any. */
-bool ctr_group_has_marks(void);
 
 /* From now on. Takes group_fd over, also when it fails. The mark that is there is where it begins.
  */

@@ -96,15 +96,40 @@ def layout(path, layers, **config):
 class House:
     """Directories of its own; `with House() as h`: at the end nothing may be left."""
 
-    def __init__(self, user=None):
+    def __init__(self, user=None, ids=0, group=None):
+        """ids: how many further ids the user has, from 300000 on; group: a control group's directory that is his, in a
+        group of which he stands."""
         self.dir = tempfile.mkdtemp(prefix='posada-ctr-')
         self.user = user # a uid to run posada as, None: ours
         os.chmod(self.dir, 0o755)
         self.env = dict(os.environ, POSADA_DATA_DIR=self.dir + '/data', POSADA_RUN_DIR=self.dir + '/run',
                         POSADA_CACHE_DIR=self.dir + '/cache')
         self.env.pop('POSADA_DETACH_KEYS', None)
+        self.ids = ids
+        self.group = group
         if user is not None:
             os.chown(self.dir, user, user)
+        if ids:
+            self.users()
+        if group:
+            os.mkdir(group)
+            os.mkdir(group + '/session')
+            for path in (group, *(group + '/' + n for n in os.listdir(group)), *glob.glob(group + '/session/*')):
+                os.chown(path, user, user)
+
+    def users(self):
+        """What stands in for the host's files about users."""
+        for name in ('passwd', 'subuid', 'subgid'):
+            try:
+                with open('/etc/' + name, encoding='utf-8') as f:
+                    text = f.read()
+            except OSError:
+                text = ''
+            line = 'ctrtest:x:%d:%d::/:/bin/sh\n' % (self.user, self.user) if name == 'passwd' else \
+                'ctrtest:300000:%d\n' % self.ids
+            with open('%s/%s' % (self.dir, name), 'w', encoding='utf-8') as f:
+                f.write(text + line)
+            os.chmod('%s/%s' % (self.dir, name), 0o644)
 
     def words(self, *words):
         """As another user; with a /dev/net/tun that he may use, as most hosts have it."""
@@ -114,7 +139,12 @@ class House:
         if not os.path.exists(tun):
             os.mknod(tun, 0o020666, os.makedev(10, 200))
             os.chmod(tun, 0o666)
-        return ['unshare', '-m', 'sh', '-c', 'test ! -e /dev/net/tun || mount --bind "$0" /dev/net/tun; exec "$@"', tun,
+        script = 'test ! -e /dev/net/tun || mount --bind "$0" /dev/net/tun; '
+        if self.ids:
+            script += 'for n in passwd subuid subgid; do mount --bind %s/$n /etc/$n || exit 99; done; ' % self.dir
+        if self.group:
+            script += 'echo $$ > %s/session/cgroup.procs || exit 98; ' % self.group
+        return ['unshare', '-m', 'sh', '-c', script + 'exec "$@"', tun,
                 'setpriv', '--reuid', str(self.user), '--regid', str(self.user), '--clear-groups', POSADA, *words]
 
     def start(self, *words, **popen):
@@ -217,7 +247,20 @@ class House:
         finally:
             for pid in self.processes():
                 os.kill(pid, signal.SIGKILL)
+            self.remove_group()
             shutil.rmtree(self.dir, ignore_errors=True)
+
+
+    def remove_group(self):
+        """Nothing of the containers' may be in it."""
+        if self.group:
+            left = glob.glob(self.group + '/posada-*') + glob.glob(self.group + '/session/posada-*')
+            verdict('no control group is left', not left, left)
+            for path in (*left, self.group + '/session', self.group):
+                try:
+                    os.rmdir(path)
+                except OSError as e:
+                    print('  %s: %s' % (path, e), file=sys.stderr)
 
 
 class Terminal:
