@@ -67,7 +67,7 @@ const struct cli_about cli_about_environment[] = {
      "where control sockets are; default /run/posada for root, else $XDG_RUNTIME_DIR/posada"},
     {"POSADA_CACHE_DIR", "where images are; default /var/cache/posada for root, else "
                          "$XDG_CACHE_HOME/posada or ~/.cache/posada"},
-    {"POSADA_ARCH", "architecture of guests without --arch"},
+    {"POSADA_ARCH", "architecture of machines without --arch"},
     {"POSADA_DETACH_KEYS", "keys that leave an attached guest; default ctrl-p,ctrl-q"},
     {"POSADA_DEBUG", "when set, tell what is done on standard error"},
     {NULL, NULL},

@@ -88,7 +88,8 @@ int run_find_arch(const struct cli_args *args, struct vm_config *config, struct 
     const char *text = cli_value(args, "arch"), *kernel = cli_value(args, "kernel");
     const char *name = args->operand_count ? args->operands[0] : NULL;
     int found, arch = text ? vm_arch_parse(text) : ARCH_COUNT;
-    int r = text ? 0 : arch_setting(&arch, err);
+    bool container = config->technique == TECHNIQUE_CONTAINER;
+    int r = text || container ? 0 : arch_setting(&arch, err);
 
     if (r < 0)
         return r;
@@ -96,10 +97,9 @@ int run_find_arch(const struct cli_args *args, struct vm_config *config, struct 
         return err_set(err, -EINVAL, "--arch '%s': expected riscv64, arm64 or amd64", text);
     if (arch == ARCH_COUNT) {
         arch = (int)arch_usual(config);
-        found = kernel ? loader_kernel_arch(kernel)
-                : name && config->technique != TECHNIQUE_CONTAINER
-                    ? arch_of_image(config, name, (enum vm_arch)arch)
-                    : -1;
+        found = kernel               ? loader_kernel_arch(kernel)
+                : name && !container ? arch_of_image(config, name, (enum vm_arch)arch)
+                                     : -1;
         arch = found < 0 ? arch : found;
     }
     config->arch = (enum vm_arch)arch;
