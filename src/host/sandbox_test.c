@@ -10,6 +10,7 @@
 #include "host/sandbox_thread.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -101,6 +102,25 @@ static int honest_work(void)
     return 0;
 }
 
+/* Small blocks, by the heap that the main thread has grown with brk(2): libc believes the kernel's
+ * refusal of that only when it looks like the kernel's. */
+static bool memory_grows(void)
+{
+    enum { BLOCKS = 4000, SIZE = 1000 };
+    static void *blocks[BLOCKS];
+    bool fine = true;
+
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc(SIZE);
+        fine = fine && blocks[i];
+        if (blocks[i])
+            memset(blocks[i], 0x55, SIZE);
+    }
+    for (unsigned i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+    return fine;
+}
+
 /* What a vCPU's and a worker's thread may and may not do; the first thing that is wrong. */
 static void *thread_locked_in(void *arg)
 {
@@ -116,7 +136,7 @@ static void *thread_locked_in(void *arg)
     if (write(trial_pipe[1], "x", 1) != 1)
         wrong = "cannot write";
     memory = malloc(1 << 20);
-    if (!memory)
+    if (!memory || !memory_grows())
         wrong = "cannot get memory";
     free(memory);
     if ((fd = openat(trial_fd, "file", O_WRONLY | O_CREAT, 0600)) >= 0 || errno != EPERM)
@@ -139,6 +159,7 @@ static int locks_threads_in(void)
     enum sandbox_thread kind;
     int fd = openat(trial_fd, "mine", O_WRONLY | O_CREAT, 0600); /* the others still may */
 
+    (void)mallopt(M_ARENA_MAX, 1); /* as when there are more threads than arenas */
     for (kind = SANDBOX_VCPU; kind < SANDBOX_THREADS; kind++) {
         void *wrong = NULL;
         pthread_t thread;
