@@ -33,7 +33,8 @@ int net_gate_publish(int dir_fd, const struct net_rates *rates, struct err *err)
     int fd = openat(dir_fd, GATE_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct net_live_rates *live;
 
-    if (fd < 0 || ftruncate(fd, sizeof(*live)) < 0)
+    /* A hole would be filled by our store, and where there is no room that is SIGBUS. */
+    if (fd < 0 || (errno = posix_fallocate(fd, 0, sizeof(*live))))
         return gate_failed("write them", err);
     live = mmap(NULL, sizeof(*live), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (live == MAP_FAILED)

@@ -7,7 +7,8 @@
  * Frames come from a guest and are as hostile as libslirp can bear; the box (host/sandbox_helper.h)
  * is for the day it cannot. Checksums the guest left open are finished here, so its segments may be
  * as large as an IP packet. Frames to the guest wait in a queue when the guest is slow: past
- * NET_QUEUE_FULL nothing more is read from the host's side, past NET_QUEUE_MAX frames are lost.
+ * NET_QUEUE_FULL, or two bursts of a low rate, nothing more is read from the host's side, past
+ * NET_QUEUE_MAX frames are lost.
  */
 #include "base/net_frame.h"
 #include "host/process.h"
