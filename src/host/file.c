@@ -168,9 +168,13 @@ static int file_remove_entries(int fd, unsigned depth)
         close(fd);
         return r;
     }
-    while (!r && (entry = readdir(dir)))
+    while ((entry = readdir(dir))) {
+        int one = 0;
+
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-            r = file_remove_below(dirfd(dir), entry->d_name, depth + 1);
+            one = file_remove_below(dirfd(dir), entry->d_name, depth + 1);
+        r = r ? r : one; /* the others go nevertheless */
+    }
     closedir(dir);
     return r;
 }

@@ -4,6 +4,7 @@
 #include "image/import.h"
 
 #include "base/cleanup.h"
+#include "host/file.h"
 #include "image/layer.h"
 #include "image/manifest.h"
 #include <errno.h>
@@ -145,6 +146,15 @@ static int import_tree_failed(const struct image *image, const char *path, int c
     return err_set(err, -code, "image %s: %s: %s", image->name, path, strerror(code));
 }
 
+/* Without its mark (what guests link) somebody was about to remove it and was killed. */
+static bool import_tree_is_whole(const char *path)
+{
+    CLEANUP(free) char *used = NULL;
+
+    return asprintf(&used, "%s.used", path) >= 0 && access(used, F_OK) == 0 &&
+           access(path, F_OK) == 0;
+}
+
 /* Lock held: in the temporary directory, then whole under its name. */
 static int import_make_tree(struct image_store *s, const struct image *image, const char *path,
                             const struct image_progress *progress, struct err *err)
@@ -164,10 +174,11 @@ static int import_make_tree(struct image_store *s, const struct image *image, co
     r = image_unpack_root(image, fd, progress, err);
     if (r < 0)
         return r;
+    (void)!file_remove_tree(AT_FDCWD, path, NULL);
     mark = open(used, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     /* One that may not be written to cannot be moved, for its ".." changes. */
-    if (mark < 0 || fstat(fd, &st) < 0 || fchmod(fd, 0700) < 0 || rename(temp, path) < 0 ||
-        fchmod(fd, st.st_mode & 07777) < 0)
+    if (mark < 0 || fstat(fd, &st) < 0 || fchmod(fd, (st.st_mode | 0700) & 07777) < 0 ||
+        rename(temp, path) < 0 || fchmod(fd, st.st_mode & 07777) < 0)
         return import_tree_failed(image, path, errno, err);
     return 0;
 }
@@ -187,9 +198,9 @@ int image_unpacked(const struct image *image, const struct image_progress *progr
         return err_set(err, -ENOMEM, "out of memory");
     if (mkdirat(s.root_fd, "trees", 0711) < 0 && errno != EEXIST)
         return import_tree_failed(image, path, errno, err);
-    if (access(path, F_OK) < 0) {
+    if (!import_tree_is_whole(path)) {
         r = image_store_lock(&s, progress, err);
-        if (!r && access(path, F_OK) < 0) /* whoever we waited for may have made it */
+        if (!r && !import_tree_is_whole(path)) /* whoever we waited for may have made it */
             r = import_make_tree(&s, image, path, progress, err);
     }
     if (!r)

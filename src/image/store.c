@@ -407,9 +407,11 @@ static bool image_store_unmark_tree(int trees_fd, const char *mark)
 
     if (fd < 0)
         return errno == ENOENT;
+    if (fstat(fd, &st) < 0 || st.st_nlink > 1)
+        return false; /* guests have it: its name is left alone */
     (void)unlinkat(trees_fd, mark, 0);
     if (fstat(fd, &st) == 0 && st.st_nlink == 0)
-        return true;
+        return true; /* else one came just now */
     (void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
     (void)linkat(AT_FDCWD, proc, trees_fd, mark, AT_SYMLINK_FOLLOW);
     return false;
@@ -422,9 +424,9 @@ static void image_store_drop_tree(const struct image_store *s, int trees_fd, con
 
     (void)snprintf(mark, sizeof(mark), "%s.used", name);
     (void)snprintf(gone, sizeof(gone), "tmp/tree-%s", name);
+    (void)!file_remove_tree(s->root_fd, gone, NULL);
     if (!image_store_unmark_tree(trees_fd, mark))
         return;
-    (void)!file_remove_tree(s->root_fd, gone, NULL);
     (void)fchmodat(trees_fd, name, 0700, 0); /* else it may not be moved */
     if (renameat(trees_fd, name, s->root_fd, gone) == 0)
         (void)!file_remove_tree(s->root_fd, gone, NULL);
