@@ -84,14 +84,17 @@ static bool guest_is_left_over(const struct guest *guest)
     return left;
 }
 
-/* -EAGAIN: nobody holds it, but it may run nevertheless. */
+/* -EAGAIN: nobody holds it, but it may run nevertheless. Who was seen to hold it may be killed any
+ * moment, and leave it so. */
 static int lock_guest_in(const struct guest *guest, struct err *err)
 {
-    if (!file_is_locked(guest->lock_fd) && guest_is_left_over(guest))
+    bool locked = file_is_locked(guest->lock_fd);
+
+    if (!locked && guest_is_left_over(guest))
         return err_set(err, -EAGAIN,
                        "container '%s': its monitor was killed a moment ago; try again",
                        guest->name);
-    if (file_lock(guest->lock_fd) < 0)
+    if (locked || file_lock(guest->lock_fd) < 0)
         return err_set(err, -EBUSY, "guest '%s' is running; stop it first: posada stop %s",
                        guest->name, guest->name);
     return 0;
