@@ -180,7 +180,7 @@ static void store_in_slot(struct fake *f, unsigned i)
 {
     uint64_t va = FAKE_RAM + (uint64_t)i * TLB_SIZE * PAGE;
 
-    fake_map(f, 0, va, FAKE_RAM + (i ? PAGE : 0), PAGE, "rw");
+    fake_map(f, 0, va, FAKE_RAM + (i ? 1 + i % 2 : 0) * PAGE, PAGE, "rw");
     assert_true(mmu_store(&f->cpu, va, 8, i));
 }
 

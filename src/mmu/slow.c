@@ -47,12 +47,14 @@ static bool mmu_forget_oldest(struct mmu *mmu, struct tlb *table, uint64_t va, b
     return true;
 }
 
-/* False: the entry must stay. */
-static bool mmu_make_room(struct mmu *mmu, struct tlb *table, uint64_t va, bool write)
+/* For an entry of this host page. False: the one that is there must stay. */
+static bool mmu_make_room(struct mmu *mmu, struct tlb *table, uint64_t va, uintptr_t host_page,
+                          bool write)
 {
     const struct tlb_entry *slot = tlb_slot(table, va);
 
-    if (write && !tlb_is_empty(table, slot) && !mmu_keep_gone(mmu, slot))
+    if (write && !tlb_is_empty(table, slot) && slot->tag + slot->addend != host_page &&
+        !mmu_keep_gone(mmu, slot))
         return false;
     return !mmu->tiny || mmu_forget_oldest(mmu, table, va, write);
 }
@@ -69,7 +71,7 @@ static void mmu_fill(struct mmu *mmu, uint64_t va, const struct cpu_translation 
     case CPU_STORE: table = &space->write; break;
     default: table = &space->code; break;
     }
-    if (!mmu_make_room(mmu, table, va, access == CPU_STORE))
+    if (!mmu_make_room(mmu, table, va, (uintptr_t)host_page, access == CPU_STORE))
         return;
     table->used |= UINT64_C(1) << (va >> GUEST_PAGE_SHIFT) % TLB_SIZE / TLB_GROUP;
     *tlb_slot(table, va) = (struct tlb_entry){.tag = page, .addend = (uintptr_t)host_page - page};
