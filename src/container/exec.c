@@ -361,8 +361,9 @@ static void exec_drop_all(const struct exec *x)
 
     if (x->namespaces & CLONE_NEWNS)
         (void)setns(x->pidfd, CLONE_NEWNS);
-    (void)close_range(3, ~0u,
-                      0); /* the wire: its end must be seen to close when the child executes */
+    close(x->peer); /* the wire: its end must be seen to close when the child executes */
+    close(x->wire);
+    (void)close_range(3, ~0u, 0);
     (void)!caps_bound(0);
     (void)!caps_set(&none);
 }
