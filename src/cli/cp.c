@@ -27,14 +27,16 @@
 enum { WAIT_SECONDS = 60, SIGNALS_BASE = EXIT_SIGNAL_BASE };
 
 struct cp {
-    bool up;          /* to the guest */
-    bool stream;      /* the host's side is "-": no thread */
-    const char *host; /* path here */
-    char name[256];   /* of the guest */
-    const char *path; /* there */
-    int link;         /* control connection */
-    int pipe[2];      /* [0] is read; -1: closed */
-    int saved;        /* what stood where the pipe stands now */
+    bool up;                /* to the guest */
+    bool stream;            /* the host's side is "-": no thread */
+    const char *host;       /* path here */
+    char name[256];         /* of the guest */
+    const char *path;       /* there */
+    int link;               /* control connection */
+    int pipe[2];            /* [0] is read; -1: closed */
+    int saved;              /* what stood where the pipe stands now */
+    struct copy_pack *pack; /* what goes up */
+    struct copy_watch watch;
     pthread_t thread;
     int result; /* the thread's */
     struct err err;
@@ -108,12 +110,11 @@ static mode_t cp_mask(void)
 static void *cp_work(void *arg)
 {
     struct cp *cp = arg;
-    const struct copy_watch watch = {.bytes = cp_bytes, .warn = cp_warn, .arg = cp};
     const struct copy_unpack unpack = {
-        .path = cp->host, .name = cp->path, .mask = cp_mask(), .watch = watch};
+        .path = cp->host, .name = cp->path, .mask = cp_mask(), .watch = cp->watch};
 
     if (cp->up)
-        cp->result = copy_pack(cp->host, cp->pipe[1], false, &watch, &cp->err);
+        cp->result = copy_pack_write(cp->pack, cp->pipe[1], false, &cp->err);
     else
         cp->result = copy_unpack(&unpack, cp->pipe[0], &cp->err);
     /* The other side of the pipe hears of the end; the number itself is main's to close. */
@@ -198,6 +199,9 @@ static int cp_connect(struct cp *cp, struct guest *guest, struct err *err)
 /* What both sides say, as one exit code: the guest has said on stderr what it did not like. */
 static int cp_exit_code(const struct cp *cp, const struct attach_result *result)
 {
+    if (result->end == ATTACH_EXITED && result->code && cp->up && cp->result < 0 &&
+        cp->result != -EPIPE)
+        (void)cli_fail(&cp->err); /* why the stream that the guest complains of ended */
     if (result->end == ATTACH_EXITED && result->code)
         return (int)result->code;
     if (!cp->stream && cp->result < 0 && cp->result != -EPIPE)
@@ -218,6 +222,9 @@ static int cp_run(const struct cli_args *args)
     int r = cp_operands(&cp, args, &err);
     struct attach attach;
 
+    cp.watch = (struct copy_watch){.bytes = cp_bytes, .warn = cp_warn, .arg = &cp};
+    if (!r && cp.up && !cp.stream && copy_pack_look(cp.host, &cp.watch, &cp.pack, &err) < 0)
+        r = err_wrap(&err, err.code, "cp");
     if (!r)
         r = cp_connect(&cp, &guest, &err);
     signal(SIGPIPE, SIG_IGN);
@@ -230,6 +237,7 @@ static int cp_run(const struct cli_args *args)
         cp_finish(&cp);
     }
     guest_close(&guest);
+    copy_pack_free(cp.pack);
     if (cp.link >= 0)
         close(cp.link);
     return r < 0 ? cli_fail(&err) : cp_exit_code(&cp, &result);

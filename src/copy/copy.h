@@ -22,6 +22,13 @@ struct copy_watch {
  * much will come. Sockets, pipes and device nodes are left out with a warning. */
 int must_use copy_pack(const char *path, int fd, bool tell_total, const struct copy_watch *watch,
                        struct err *err);
+/* The same in two steps, for who wants to know first whether it can be done: the whole tree is
+ * looked at. path and watch stay the caller's as long as *ret, which ends by copy_pack_free(). */
+struct copy_pack;
+int must_use copy_pack_look(const char *path, const struct copy_watch *watch,
+                            struct copy_pack **ret, struct err *err);
+int must_use copy_pack_write(struct copy_pack *pack, int fd, bool tell_total, struct err *err);
+void copy_pack_free(struct copy_pack *pack); /* NULL is fine */
 
 struct copy_unpack {
     /* Where to: an existing folder, or the name to be given in one. */

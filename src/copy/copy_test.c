@@ -423,6 +423,38 @@ static void test_there_and_back(void **state)
     down(f);
 }
 
+/* /proc says 0, /sys a page; what is copied is what they have. */
+static void test_files_that_do_not_say_their_size(void **state)
+{
+    struct fixture *f = up();
+    struct copy_watch watch = {0};
+
+    assert_int_equal(copy_pack("/proc/version", f->stream, false, &watch, &f->err), 0);
+    assert_int_equal(unpack(f, "in/version", "version"), 0);
+    shell(f, "cmp in/version /proc/version");
+    assert_int_equal(ftruncate(f->stream, 0), 0);
+    rewind_stream(f);
+    assert_int_equal(
+        copy_pack("/sys/kernel/mm/transparent_hugepage", f->stream, false, &watch, &f->err), 0);
+    assert_int_equal(unpack(f, "in", "huge"), 0);
+    shell(f, "test \"$(cat in/huge/enabled | wc -c)\" = "
+             "\"$(cat /sys/kernel/mm/transparent_hugepage/enabled | wc -c)\"");
+    down(f);
+}
+
+static void test_what_cannot_be_copied_is_seen_first(void **state)
+{
+    struct copy_pack *pack = NULL;
+    const struct copy_watch watch = {0};
+    struct fixture *f = up();
+
+    assert_int_equal(copy_pack_look("/dev/null", &watch, &pack, &f->err), -EINVAL);
+    assert_int_equal(copy_pack_look(at(f, "none"), &watch, &pack, &f->err), -ENOENT);
+    assert_null(pack);
+    copy_pack_free(pack);
+    down(f);
+}
+
 static void test_enough_was_refused(void **state)
 {
     printf("%u hostile streams refused\n", refusals);
@@ -434,4 +466,7 @@ RUN_TESTS(cmocka_unit_test(test_names_stay_below), cmocka_unit_test(test_only_wh
           cmocka_unit_test(test_hard_links_stay_below), cmocka_unit_test(test_devices_are_refused),
           cmocka_unit_test(test_modes_are_masked), cmocka_unit_test(test_cut_streams),
           cmocka_unit_test(test_damaged_headers), cmocka_unit_test(test_destinations),
-          cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_enough_was_refused))
+          cmocka_unit_test(test_there_and_back),
+          cmocka_unit_test(test_files_that_do_not_say_their_size),
+          cmocka_unit_test(test_what_cannot_be_copied_is_seen_first),
+          cmocka_unit_test(test_enough_was_refused))

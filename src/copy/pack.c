@@ -12,10 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 200, BUFFER = 128 << 10 };
+enum { DEPTH_MAX = 200, BUFFER = 128 << 10, UNSIZED_MAX = 64 << 20 };
 
-struct pack {
+struct copy_pack {
     int out;
+    const char *path;
     const struct copy_watch *watch;
     struct copy_entry entry; /* its name grows and shrinks with the walk */
     size_t name_len;
@@ -42,7 +43,7 @@ int copy_base_name(const char *path, char *ret, size_t size)
     return 0;
 }
 
-static int pack_write(struct pack *p, const void *data, size_t len, struct err *err)
+static int pack_write(struct copy_pack *p, const void *data, size_t len, struct err *err)
 {
     const uint8_t *at = data;
 
@@ -62,12 +63,12 @@ static int pack_write(struct pack *p, const void *data, size_t len, struct err *
     return 0;
 }
 
-static int pack_failed(const struct pack *p, struct err *err)
+static int pack_failed(const struct copy_pack *p, struct err *err)
 {
     return err_set(err, -errno, "%.300s: %s", p->entry.name, strerror(errno));
 }
 
-static void pack_warn(const struct pack *p, const char *why)
+static void pack_warn(const struct copy_pack *p, const char *why)
 {
     char text[512];
 
@@ -76,7 +77,7 @@ static void pack_warn(const struct pack *p, const char *why)
         p->watch->warn(p->watch->arg, text);
 }
 
-static int pack_header(struct pack *p, char type, const struct stat *st, struct err *err)
+static int pack_header(struct copy_pack *p, char type, const struct stat *st, struct err *err)
 {
     p->entry.type = type;
     p->entry.mode = st->st_mode & 07777;
@@ -85,8 +86,14 @@ static int pack_header(struct pack *p, char type, const struct stat *st, struct 
     return pack_write(p, p->headers, copy_tar_encode(&p->entry, p->headers), err);
 }
 
+static int pack_padding(struct copy_pack *p, uint64_t size, struct err *err)
+{
+    memset(p->buffer, 0, COPY_TAR_BLOCK);
+    return pack_write(p, p->buffer, (size_t)(-size & (COPY_TAR_BLOCK - 1)), err);
+}
+
 /* Exactly as many bytes as the header said, whatever happens to the file meanwhile. */
-static int pack_data(struct pack *p, int fd, uint64_t size, struct err *err)
+static int pack_data(struct copy_pack *p, int fd, uint64_t size, struct err *err)
 {
     uint64_t left = size;
     int r = 0;
@@ -110,11 +117,70 @@ static int pack_data(struct pack *p, int fd, uint64_t size, struct err *err)
         if (p->watch->bytes)
             p->watch->bytes(p->watch->arg, p->done, p->total);
     }
-    memset(p->buffer, 0, COPY_TAR_BLOCK);
-    return r ? r : pack_write(p, p->buffer, (size_t)(-size & (COPY_TAR_BLOCK - 1)), err);
+    return r ? r : pack_padding(p, size, err);
 }
 
-static int pack_file(struct pack *p, int fd, const struct stat *st, struct err *err)
+/* All of a file, however long it says it is: 0 in /proc, a page in /sys. *ret_data: from malloc().
+ */
+static int pack_read_all(struct copy_pack *p, int fd, uint8_t **ret_data, size_t *ret_len,
+                         struct err *err)
+{
+    size_t room = BUFFER, len = 0;
+    uint8_t *data = malloc(room);
+    ssize_t n = 1;
+
+    while (data && n && len <= UNSIZED_MAX) {
+        if (len == room) {
+            uint8_t *more = realloc(data, room *= 2);
+
+            if (!more)
+                break;
+            data = more;
+        }
+        n = read(fd, data + len, room - len);
+        if (n < 0 && errno != EINTR) {
+            free(data);
+            return pack_failed(p, err);
+        }
+        len += n > 0 ? (size_t)n : 0;
+        n = n < 0 ? 1 : n;
+    }
+    if (!data || (n && len <= UNSIZED_MAX)) {
+        free(data);
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    *ret_data = data;
+    *ret_len = len;
+    return 0;
+}
+
+static int pack_small(struct copy_pack *p, int fd, const struct stat *st, struct err *err)
+{
+    struct stat real = *st;
+    uint8_t *data = NULL;
+    size_t len = 0;
+    int r = pack_read_all(p, fd, &data, &len, err);
+
+    if (r < 0)
+        return r;
+    if (len > UNSIZED_MAX) {
+        pack_warn(p, "left out: more than 64 MiB of a file that does not say how long it is");
+    } else {
+        real.st_size = (off_t)len;
+        r = pack_header(p, COPY_FILE, &real, err);
+        if (!r)
+            r = pack_write(p, data, len, err);
+        if (!r)
+            r = pack_padding(p, len, err);
+        p->done += len;
+        if (p->watch->bytes)
+            p->watch->bytes(p->watch->arg, p->done, p->total);
+    }
+    free(data);
+    return r;
+}
+
+static int pack_file(struct copy_pack *p, int fd, const struct stat *st, struct err *err)
 {
     int r;
 
@@ -122,11 +188,13 @@ static int pack_file(struct pack *p, int fd, const struct stat *st, struct err *
         p->total += (uint64_t)st->st_size;
         return 0;
     }
+    if (st->st_size <= BUFFER)
+        return pack_small(p, fd, st, err);
     r = pack_header(p, COPY_FILE, st, err);
     return r ? r : pack_data(p, fd, (uint64_t)st->st_size, err);
 }
 
-static int pack_symlink(struct pack *p, int dir_fd, const char *name, const struct stat *st,
+static int pack_symlink(struct copy_pack *p, int dir_fd, const char *name, const struct stat *st,
                         struct err *err)
 {
     ssize_t n = readlinkat(dir_fd, name, p->entry.link, COPY_NAME_MAX - 1);
@@ -140,10 +208,11 @@ static int pack_symlink(struct pack *p, int dir_fd, const char *name, const stru
     return r;
 }
 
-static int pack_dir(struct pack *p, int fd, const struct stat *st, unsigned depth, struct err *err);
+static int pack_dir(struct copy_pack *p, int fd, const struct stat *st, unsigned depth,
+                    struct err *err);
 
 /* One entry of a directory, or the top. */
-static int pack_one(struct pack *p, int dir_fd, const char *name, int flags, unsigned depth,
+static int pack_one(struct copy_pack *p, int dir_fd, const char *name, int flags, unsigned depth,
                     struct err *err)
 {
     struct stat st;
@@ -175,7 +244,8 @@ static int pack_one(struct pack *p, int dir_fd, const char *name, int flags, uns
     return r;
 }
 
-static int pack_child(struct pack *p, int fd, const char *name, unsigned depth, struct err *err)
+static int pack_child(struct copy_pack *p, int fd, const char *name, unsigned depth,
+                      struct err *err)
 {
     size_t len = p->name_len, more = strlen(name) + 1;
     int r;
@@ -192,7 +262,8 @@ static int pack_child(struct pack *p, int fd, const char *name, unsigned depth, 
 }
 
 /* Takes fd over. */
-static int pack_dir(struct pack *p, int fd, const struct stat *st, unsigned depth, struct err *err)
+static int pack_dir(struct copy_pack *p, int fd, const struct stat *st, unsigned depth,
+                    struct err *err)
 {
     DIR *dir = fdopendir(fd);
     const struct dirent *e;
@@ -213,17 +284,43 @@ static int pack_dir(struct pack *p, int fd, const struct stat *st, unsigned dept
     return r;
 }
 
-static int pack_all(struct pack *p, const char *path, bool tell_total, struct err *err)
+int copy_pack_look(const char *path, const struct copy_watch *watch, struct copy_pack **ret,
+                   struct err *err)
 {
-    int r;
+    struct copy_pack *p = calloc(1, sizeof(*p));
+    int r = p ? copy_base_name(path, p->entry.name, 256) : -ENOMEM;
 
+    if (r < 0) {
+        free(p);
+        return err_set(err, r, "%.300s: %s", path, strerror(-r));
+    }
+    p->path = path;
+    p->watch = watch;
+    p->name_len = strlen(p->entry.name);
     p->counting = true;
     r = pack_one(p, AT_FDCWD, path, 0, 0, err);
     p->counting = false;
-    if (!r && tell_total)
+    if (r < 0)
+        free(p);
+    else
+        *ret = p;
+    return r;
+}
+
+void copy_pack_free(struct copy_pack *p)
+{
+    free(p);
+}
+
+int copy_pack_write(struct copy_pack *p, int fd, bool tell_total, struct err *err)
+{
+    int r = 0;
+
+    p->out = fd;
+    if (tell_total)
         r = pack_write(p, p->headers, copy_tar_encode_total(p->total, p->headers), err);
     if (!r)
-        r = pack_one(p, AT_FDCWD, path, 0, 0, err);
+        r = pack_one(p, AT_FDCWD, p->path, 0, 0, err);
     memset(p->headers, 0, (size_t)2 * COPY_TAR_BLOCK);
     return r ? r : pack_write(p, p->headers, (size_t)2 * COPY_TAR_BLOCK, err);
 }
@@ -231,17 +328,11 @@ static int pack_all(struct pack *p, const char *path, bool tell_total, struct er
 int copy_pack(const char *path, int fd, bool tell_total, const struct copy_watch *watch,
               struct err *err)
 {
-    struct pack *p = calloc(1, sizeof(*p));
-    int r = p ? copy_base_name(path, p->entry.name, 256) : -ENOMEM;
+    struct copy_pack *p = NULL;
+    int r = copy_pack_look(path, watch, &p, err);
 
-    if (r < 0) {
-        free(p);
-        return err_set(err, r, "%.300s: %s", path, strerror(-r));
-    }
-    p->out = fd;
-    p->watch = watch;
-    p->name_len = strlen(p->entry.name);
-    r = pack_all(p, path, tell_total, err);
-    free(p);
+    if (!r)
+        r = copy_pack_write(p, fd, tell_total, err);
+    copy_pack_free(p);
     return r;
 }
