@@ -19,7 +19,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { SETTLE_NS = 1000000 };
+/* A start is over within PASSING_NS as a rule: then what it was on the way is never written. */
+enum { SETTLE_NS = 1000000, PASSING_NS = 50000000 };
 
 /* --- the record --- */
 
@@ -39,7 +40,7 @@ void ctr_state(struct ctr *c, enum vm_state state, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(c->record.reason, sizeof(c->record.reason), fmt, ap);
     va_end(ap);
-    loop_timer_set(c->sync, 0);
+    loop_timer_set(c->sync, state == VM_STARTING && c->phase != CTR_WAITING ? PASSING_NS : 0);
 }
 
 void ctr_on_sync(void *arg)
@@ -113,6 +114,8 @@ static void ctr_over(struct ctr *c)
 
     if (ctr_clear(c) && c->config.auto_remove)
         (void)!store_remove_locked(&c->guest, NULL);
+    else if (c->config.auto_remove)
+        ctr_sync(c);
     ctrs_forget(all, c);
     ctr_free(c);
 }
@@ -231,7 +234,8 @@ void ctr_end(struct ctr *c, enum vm_state state, unsigned code, const char *reas
     snprintf(c->record.reason, sizeof(c->record.reason), "%s", reason ? reason : "");
     loop_timer_set(c->timer, UINT64_MAX);
     loop_timer_set(c->sync, UINT64_MAX);
-    ctr_sync(c);
+    if (!c->config.auto_remove) /* its record goes with it */
+        ctr_sync(c);
     ctr_exec_free_all(c);
     ctr_questions_free(c);
     if (c->proc)
