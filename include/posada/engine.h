@@ -29,6 +29,7 @@ enum engine_stress {
     STRESS_LOCKSTEP = 1 << 5, /* every block interpreted as well; a difference aborts (one vCPU) */
     STRESS_TIER2 = 1 << 6,    /* everything in regions, from its first execution on */
     STRESS_TIER1 = 1 << 7,    /* no regions */
+    STRESS_LOG = 1 << 8,      /* KVM: written pages by the log, where a ring would do */
 };
 
 struct engine_config {
@@ -104,11 +105,17 @@ struct engine_ops {
     int must_use (*get_state)(struct engine *engine, unsigned index, struct err *err);
     int must_use (*set_state)(struct engine *engine, unsigned index, struct err *err);
     unsigned (*stats)(struct engine *engine, struct engine_stat *stats, unsigned room);
-    /* Writes by guest code show in mem's PAGE_DIRTY flags: by themselves (both NULL), or once
-     * track_dirty() is on and each time after sync_dirty(). */
+    /* For src/engine/dirty.h. Writes by guest code show in mem's PAGE_DIRTY flags: by themselves
+     * (both NULL), or once track_dirty() is on and each time after sync_dirty(). */
     int must_use (*track_dirty)(struct engine *engine, bool on, struct err *err);
     int must_use (*sync_dirty)(struct engine *engine, struct err *err);
+    /* After flags were cleared, all vCPUs parked: from now on writes set them again. NULL: they do
+     * anyway. */
+    void (*forget_dirty)(struct engine *engine);
     const struct engine_apic_ops *apic; /* NULL: the board models the local APICs */
+    /* From now on (or no longer) a guest's write to gpa signals fd, an eventfd, instead of reaching
+     * the register space. Any thread. NULL: all writes do reach it. */
+    int must_use (*doorbell)(struct engine *engine, gpa_t gpa, int fd, bool there);
 };
 
 struct engine {

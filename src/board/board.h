@@ -8,6 +8,7 @@
 
 #include <posada/chardev.h>
 #include <posada/device.h>
+#include <posada/doorbell.h>
 #include <posada/engine.h>
 #include <posada/netdev.h>
 #include <posada/vm.h>
@@ -26,6 +27,7 @@ struct board_host {
     void (*call_vcpus)(void *arg, unsigned caller, uint64_t mask,
                        void (*fn)(struct cpu *cpu, void *fn_arg), void *fn_arg);
     void *arg;
+    struct doorbell_maker doorbells;
 };
 
 struct board_net {

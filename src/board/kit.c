@@ -92,6 +92,7 @@ int board_kit_add_pci(struct board_kit *kit, const struct board_kit_pci *pci, st
         pci_host_connect_intx(kit->pci, i, pci->input, pci->sink, pci->irq + i);
     if (pci->msi)
         pci_host_connect_msi(kit->pci, pci->msi, pci->msi_arg);
+    pci_host_connect_doorbells(kit->pci, &kit->config.host.doorbells);
     r = pci->no_ecam ? device_init(&kit->pci->dev, err)
                      : board_kit_place(kit, &kit->pci->dev, pci->ecam, err);
     return r ? r
@@ -134,6 +135,8 @@ static int kit_add_function(struct board_kit *kit, unsigned slot, struct virtio_
     r = board_kit_adopt(kit, fn ? &fn->dev : NULL, err);
     if (!r)
         r = pci_add(kit->pci, slot, fn, err);
+    if (!r)
+        virtio_pci_open_doorbells(fn);
     if (!r)
         r = device_init(&v->dev, err);
     return r ? r : device_init(&fn->dev, err);

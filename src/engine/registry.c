@@ -82,8 +82,8 @@ int engine_choose(const struct engine_wish *wish, const struct engine_ops **ret_
 }
 
 /* --- Stress modes --- */
-static const char *const stress_names[] = {"tlb",      "cache",    "links", "irq",
-                                           "fallback", "lockstep", "tier2", "tier1"};
+static const char *const stress_names[] = {"tlb",      "cache", "links", "irq", "fallback",
+                                           "lockstep", "tier2", "tier1", "log"};
 
 /* The bit of the name that [name, name+len) is; 0: none. */
 static unsigned stress_bit(const char *name, size_t len)

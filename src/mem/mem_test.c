@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guest RAM: regions, ranges over their edges, flags and code-write reports. */
+#include "mem/dirty.h"
 #include "mem/mem.h"
 
 #include "base/unit_test.h"
@@ -152,7 +153,36 @@ static void test_rom(void **state)
     mem_free(mem);
 }
 
+static void test_written_pages_of_two_regions(void **state)
+{
+    struct mem *mem = mem_with_ram();
+    struct mem_dirty *set;
+    gpa_t page;
+
+    (void)state;
+    assert_int_equal(mem_add_ram(mem, GPA(BASE + 4 * SIZE), SIZE, NULL), 0);
+    set = mem_dirty_new(mem);
+    assert_non_null(set);
+    assert_int_equal(mem_dirty_take(set), 0);
+    assert_int_equal(mem_write(mem, GPA(BASE + 4 * SIZE + 5), "x", 1), 0);
+    assert_int_equal(mem_write(mem, GPA(BASE + SIZE - 1), "x", 1), 0);
+    assert_int_equal(mem_dirty_take(set), 2);
+    assert_int_equal(mem_write(mem, GPA(BASE + SIZE - 9), "x", 1), 0);
+    assert_int_equal(mem_dirty_take(set), 1); /* it is in there already */
+    assert_int_equal(mem_dirty_count(set), 2);
+    assert_true(mem_dirty_next(set, &page));
+    assert_int_equal(page.v, BASE + SIZE - GUEST_PAGE_SIZE);
+    assert_true(mem_dirty_next(set, &page));
+    assert_int_equal(page.v, BASE + 4 * SIZE);
+    assert_false(mem_dirty_next(set, &page));
+    mem_dirty_add_all(set);
+    assert_int_equal(mem_dirty_count(set), 2 * SIZE / GUEST_PAGE_SIZE);
+    mem_dirty_free(set);
+    mem_free(mem);
+}
+
 RUN_TESTS(cmocka_unit_test(test_regions), cmocka_unit_test(test_copy_across_regions),
           cmocka_unit_test(test_refused_write_copies_nothing),
           cmocka_unit_test(test_code_writes_are_reported_by_page),
-          cmocka_unit_test(test_host_pointer_back_to_address), cmocka_unit_test(test_rom))
+          cmocka_unit_test(test_host_pointer_back_to_address), cmocka_unit_test(test_rom),
+          cmocka_unit_test(test_written_pages_of_two_regions))

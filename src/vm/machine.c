@@ -15,6 +15,7 @@
 #include "host/sandbox_thread.h"
 #include "mem/mem.h"
 #include "vm/boot.h"
+#include "vm/doorbell.h"
 #include "vm/gdb.h"
 #include "vm/machine_debug.h"
 #include "vm/tohost.h"
@@ -33,6 +34,7 @@ struct machine {
     struct clock *clock;
     struct loop_timer *timer; /* fires the guest clock's timers */
     struct engine *engine;
+    struct doorbells doorbells;
     struct board *board;
     struct vcpus *vcpus;
     struct boot boot;
@@ -283,7 +285,10 @@ static int machine_make_board(struct machine *m, const struct board_ops *ops,
         .memory = m->config->memory,
         .firmware_size = m->boot.board.firmware_at ? m->boot.firmware.memory_size : 0,
         .flash = firmware_vars_flash(m->vars),
-        .host = {.lock = m->lock, .call_vcpus = machine_call_vcpus, .arg = m},
+        .host = {.lock = m->lock,
+                 .call_vcpus = machine_call_vcpus,
+                 .arg = m,
+                 .doorbells = doorbells_init(&m->doorbells, m->loop, m->engine)},
         .power = {.request = machine_power_request, .arg = m},
         .random = machine_random,
         .console = io->console,
@@ -475,6 +480,7 @@ void machine_free(struct machine *m)
     firmware_vars_close(m->vars);
     if (m->board)
         m->board->ops->destroy(m->board);
+    doorbells_done(&m->doorbells);
     vcpus_free(m->vcpus);
     if (m->engine)
         m->engine->ops->destroy(m->engine);

@@ -349,7 +349,7 @@ def main(works, seconds, extra=None, megabytes=512):
     try:
         b = Bed(folder, extra, megabytes)
         for work in works:
-            text = b.run(work['script'], seconds, work.get('memory', 1536))
+            text = b.run(work['script'], seconds, work.get('memory', 1536), work.get('cpus', 1))
             if '-v' in sys.argv:
                 print(text)
             c = Checks(text)

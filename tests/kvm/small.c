@@ -6,9 +6,7 @@
  */
 #include "base/cleanup.h"
 #include "base/endian.h"
-#include "cpu/x86/x86.h"
-#include "engine/kvm/kvm.h"
-#include "mem/mem.h"
+#include "small_machine.h"
 #include "state/state.h"
 #include <errno.h>
 #include <pthread.h>
@@ -16,118 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
-
-enum {
-    RAM = 0x10000,
-    CODE = 0x1000,
-    DATA = 0x5000,
-    REGISTER = 0x20000,
-    ROM = 0x30000,
-    PORT = 0x80
-};
-
-struct small {
-    struct mem *mem;
-    struct engine *engine;
-    struct x86_cpu *x;
-    uint64_t port_value, port_reads, memory_value, memory_at;
-    unsigned port_writes;
-    void *rom;
-};
-
-/* --- The board: one port, one register --- */
-static bool port_read(void *arg, gpa_t at, unsigned size, uint64_t *ret_val)
-{
-    struct small *s = arg;
-
-    s->port_reads++;
-    *ret_val = 0x12345678 >> (at.v - PORT);
-    return at.v == PORT;
-}
-
-static bool port_write(void *arg, gpa_t at, unsigned size, uint64_t val)
-{
-    struct small *s = arg;
-
-    s->port_value = val;
-    s->port_writes++;
-    if (at.v == PORT) /* ends the run */
-        cpu_attend(&s->x->cpu, ATTENTION_KICK);
-    return at.v == PORT;
-}
-
-static bool register_read(void *arg, gpa_t at, unsigned size, uint64_t *ret_val)
-{
-    *ret_val = 0xa5a5a5a5;
-    return at.v >= REGISTER;
-}
-
-static bool register_write(void *arg, gpa_t at, unsigned size, uint64_t val)
-{
-    struct small *s = arg;
-
-    s->memory_value = val;
-    s->memory_at = at.v;
-    return at.v >= REGISTER;
-}
-
-/* --- A machine at a piece of flat 32-bit code --- */
-static void small_free(struct small *s)
-{
-    if (s->engine)
-        s->engine->ops->destroy(s->engine);
-    mem_free(s->mem);
-    *s = (struct small){0};
-}
-
-static void small_enter(struct small *s, const uint8_t *code, size_t len)
-{
-    struct x86_cpu *x = s->x;
-
-    s->engine->ops->reset(s->engine, 0);
-    (void)!mem_write(s->mem, GPA(CODE), code, len);
-    x->cr0 = X86_CR0_PE | X86_CR0_ET;
-    x86_set_flat(x, X86_CS, 8, 0xc09b);
-    for (unsigned seg = 0; seg <= X86_GS; seg++)
-        if (seg != X86_CS)
-            x86_set_flat(x, (enum x86_segment)seg, 16, 0xc093);
-    x->cpu.pc = CODE;
-    x->cpu.slot[X86_RSP] = DATA;
-}
-
-static bool small_new(struct small *s, struct err *err)
-{
-    struct engine_config config = {.cpu_ops = &x86_cpu_ops, .cpu_model = "host", .vcpus = 1};
-    struct mem_io ports = {port_read, port_write, s},
-                  registers = {register_read, register_write, s};
-
-    *s = (struct small){.mem = mem_new()};
-    config.mem = s->mem;
-    if (!s->mem || mem_add_ram(s->mem, GPA(0), RAM, err) ||
-        mem_add_rom(s->mem, GPA(ROM), GUEST_PAGE_SIZE, &s->rom, err) ||
-        engine_kvm_ops.create(&config, &s->engine, err))
-        return false;
-    mem_set_io(s->mem, &registers);
-    mem_set_ports(s->mem, &ports);
-    s->x = x86_of(engine_kvm_ops.vcpu(s->engine, 0));
-    return !engine_kvm_ops.map(s->engine, err);
-}
-
-/* Runs up to the guest's write to PORT and parks. */
-static bool small_run(struct small *s, struct err *err)
-{
-    return engine_kvm_ops.run(s->engine, 0, err) == ENGINE_EXIT_KICK &&
-           !engine_kvm_ops.park(s->engine, 0, true, err);
-}
-
-static bool failed;
-
-static void verdict(const char *name, bool good, const struct err *err)
-{
-    failed = failed || !good;
-    printf("%s %s%s%s\n", good ? "ok" : "not ok", name, *err->text ? ": " : "", err->text);
-}
+#include <unistd.h>
 
 /* --- The tests --- */
 static void test_registers(struct small *s)
@@ -151,8 +40,8 @@ static void test_registers(struct small *s)
 static void test_memory(struct small *s)
 {
     /* mov eax, [REGISTER+4]; mov [REGISTER+8], ax; out PORT, eax; jmp . */
-    static const uint8_t code[] = {0xa1, 4, 0, 2,    0,    0x66, 0xa3, 8,
-                                   0,    2, 0, 0xe7, PORT, 0xeb, 0xfe};
+    static const uint8_t code[] = {0xa1, 4, 0, 0,    8,    0x66, 0xa3, 8,
+                                   0,    0, 8, 0xe7, PORT, 0xeb, 0xfe};
     struct err err = {0};
     bool ran;
 
@@ -195,8 +84,8 @@ static void test_dirty_log(struct small *s)
 static void test_rom(struct small *s)
 {
     /* mov eax, [ROM]; out PORT, eax; mov [ROM+4], eax; mov eax, [ROM]; out PORT, eax; jmp . */
-    static const uint8_t code[] = {0xa1, 0,    0, 3, 0, 0xe7, PORT, 0xa3, 4,    0,   3,
-                                   0,    0xa1, 0, 0, 3, 0,    0xe7, PORT, 0xeb, 0xfe};
+    static const uint8_t code[] = {0xa1, 0,    0, 1, 8, 0xe7, PORT, 0xa3, 4,    0,   1,
+                                   8,    0xa1, 0, 0, 1, 8,    0xe7, PORT, 0xeb, 0xfe};
     struct err err = {0};
     bool good;
 
@@ -209,6 +98,32 @@ static void test_rom(struct small *s)
     good = good && s->port_value == 0xa5a5a5a5 && ld_le32((uint8_t *)s->rom + 4) == 0;
     mem_show_rom(s->mem, GPA(ROM), true);
     verdict("rom_is_shown_and_hidden", good, &err);
+}
+
+/* A write to a doorbell is a signal, and the guest has gone on; one beside it, and one when it is
+ * taken away, is the board's. */
+static void test_doorbell(struct small *s)
+{
+    /* mov [REGISTER+16], ax; mov [REGISTER+16], ax; out PORT, eax; mov [REGISTER+20], ax;
+     * mov [REGISTER+16], ax; out PORT, eax; jmp . */
+    static const uint8_t code[] = {0x66, 0xa3, 16,   0,    0,    8,    0x66, 0xa3, 16,   0,
+                                   0,    8,    0xe7, PORT, 0x66, 0xa3, 20,   0,    0,    8,
+                                   0x66, 0xa3, 16,   0,    0,    8,    0xe7, PORT, 0xeb, 0xfe};
+    int fd = eventfd(0, EFD_NONBLOCK);
+    uint64_t rings = 0;
+    struct err err = {0};
+    bool good;
+
+    small_enter(s, code, sizeof(code));
+    s->memory_at = 0;
+    good = !engine_kvm_ops.doorbell(s->engine, GPA(REGISTER + 16), fd, true) && small_run(s, &err);
+    good = good && read(fd, &rings, sizeof(rings)) == sizeof(rings) && rings == 2 && !s->memory_at;
+    good = good && !engine_kvm_ops.doorbell(s->engine, GPA(REGISTER + 16), fd, false);
+    good = good && engine_kvm_ops.doorbell(s->engine, GPA(REGISTER + 16), fd, false);
+    good = good && !engine_kvm_ops.park(s->engine, 0, false, &err) && small_run(s, &err);
+    good = good && s->memory_at == REGISTER + 16 && read(fd, &rings, sizeof(rings)) < 0;
+    close(fd);
+    verdict("a_write_to_a_doorbell_is_a_signal", good, &err);
 }
 
 static void *kick_soon(void *arg)
@@ -292,7 +207,7 @@ static void test_state(struct small *s)
     st_le32(s->x->xsave + 24, 0x1fc0);
     o.object = s->x;
     good = small_run(s, &err) && !state_save(&o, 1, &data, &len, &err);
-    if (!small_new(&other, &err)) {
+    if (!small_new(&other, RAM, 0, &err)) {
         verdict("state_moves_to_another_machine", false, &err);
         small_free(&other);
         return;
@@ -446,6 +361,8 @@ static void test_round_trip(struct small *s)
     }
     if (good) { /* the version is the controller's own */
         memcpy(before->lapic + 0x30, s->x->lapic + 0x30, 4);
+        if (s->x->interrupt_shadow == 3) /* AMD's processors do not tell STI from MOV SS */
+            before->interrupt_shadow = 3;
         differs = round_difference(before, s->x);
     }
     if (differs && !*err.text)
@@ -500,7 +417,7 @@ int main(void)
     struct small s;
     struct err err = {0};
 
-    if (!small_new(&s, &err)) {
+    if (!small_new(&s, RAM, 0, &err)) {
         printf("skip kvm: %s\n", err.text);
         small_free(&s);
         return 0;
@@ -510,6 +427,7 @@ int main(void)
     test_memory(&s);
     test_dirty_log(&s);
     test_rom(&s);
+    test_doorbell(&s);
     test_kick(&s);
     test_message(&s);
     test_state(&s);
@@ -517,5 +435,5 @@ int main(void)
     test_debugger(&s);
     test_triple_fault(&s);
     small_free(&s);
-    return failed;
+    return small_failed();
 }

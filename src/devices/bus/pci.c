@@ -76,6 +76,17 @@ void pci_set_intx(struct pci_function *fn, bool level)
     update_intx(fn);
 }
 
+/* Where a BAR lies, or what lies in front of it, may have changed. */
+static void host_moved(struct pci_host *host)
+{
+    for (unsigned i = 0; host && i < PCI_SLOTS; i++) {
+        struct pci_function *fn = host->function[i];
+
+        if (fn && fn->hooks && fn->hooks->moved)
+            fn->hooks->moved(fn);
+    }
+}
+
 /* Derives everything that follows from configuration space. */
 static void function_settle(struct device *dev)
 {
@@ -88,6 +99,12 @@ static void function_settle(struct device *dev)
     pci_msix_flush(fn);
     if (fn->hooks && fn->hooks->bus_master)
         fn->hooks->bus_master(fn, pci_bus_master(fn));
+    if (memcmp(fn->placed, fn->config + CONFIG_BAR, sizeof(fn->placed)) != 0 ||
+        fn->decodes != (command(fn) & COMMAND_MEMORY)) {
+        memcpy(fn->placed, fn->config + CONFIG_BAR, sizeof(fn->placed));
+        fn->decodes = command(fn) & COMMAND_MEMORY;
+        host_moved(fn->host);
+    }
 }
 
 static void function_reset(struct device *dev)
@@ -239,7 +256,8 @@ static void host_write(struct device *dev, uint32_t off, unsigned size, uint64_t
 }
 
 /* --- The memory window --- */
-static struct pci_bar *function_decode(struct pci_function *fn, uint64_t addr, uint32_t *ret_off)
+static const struct pci_bar *function_decode(const struct pci_function *fn, uint64_t addr,
+                                             uint32_t *ret_off)
 {
     if (!(command(fn) & COMMAND_MEMORY))
         return NULL;
@@ -265,16 +283,30 @@ static bool window_is_ecam(const struct pci_host *host, uint32_t off, uint32_t *
 
 /* The device behind an address of the window, NULL for none. Of two BARs that overlap, the one
  * in the lower slot answers. */
-static struct device *window_target(struct pci_host *host, uint32_t off, uint32_t *ret_off)
+static struct device *window_target(const struct pci_host *host, uint32_t off, uint32_t *ret_off)
 {
     for (unsigned i = 0; i < PCI_SLOTS; i++) {
-        struct pci_function *fn = host->function[i];
-        struct pci_bar *bar = fn ? function_decode(fn, host->window_base.v + off, ret_off) : NULL;
+        const struct pci_function *fn = host->function[i];
+        const struct pci_bar *bar =
+            fn ? function_decode(fn, host->window_base.v + off, ret_off) : NULL;
 
         if (bar)
             return bar->target;
     }
     return NULL;
+}
+
+uint64_t pci_bar_at(const struct pci_function *fn, unsigned bar, uint32_t off)
+{
+    const struct pci_host *host = fn->host;
+    uint64_t at = (ld_le32(fn->config + CONFIG_BAR + 4 * (size_t)bar) & ~UINT32_C(0xf)) + off;
+    uint32_t found;
+
+    if (!host || at - host->window_base.v >= host->window.access.size ||
+        window_is_ecam(host, (uint32_t)(at - host->window_base.v), &found) ||
+        window_target(host, (uint32_t)(at - host->window_base.v), &found) != fn->bar[bar].target)
+        return 0;
+    return found == off ? at : 0;
 }
 
 /* A legal access of the device; 8 bytes reach a 4-byte device as two accesses. */
@@ -380,6 +412,12 @@ void pci_host_place_ecam(struct pci_host *host, uint64_t base, bool there)
 {
     host->ecam = base;
     host->has_ecam = there;
+    host_moved(host);
+}
+
+void pci_host_connect_doorbells(struct pci_host *host, const struct doorbell_maker *maker)
+{
+    host->doorbells = *maker;
 }
 
 void pci_host_connect_msi(struct pci_host *host, pci_msi_fn msi, void *arg)

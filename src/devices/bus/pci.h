@@ -23,6 +23,7 @@
 #include "mmio.h"
 
 #include <posada/device.h>
+#include <posada/doorbell.h>
 
 enum {
     PCI_SLOTS = 32,
@@ -48,6 +49,7 @@ struct pci_host {
     uint32_t asserted[PCI_INTX_LINES]; /* slots that pull the line: derived */
     pci_msi_fn msi;
     void *msi_arg;
+    struct doorbell_maker doorbells;
     uint64_t ecam; /* a second place of the ECAM, inside the memory window: derived */
     bool has_ecam;
 };
@@ -80,6 +82,8 @@ struct pci_function_hooks { /* each optional */
     /* Serves a configuration read (true), or notes what a write has changed. */
     bool (*config_read)(struct pci_function *fn, unsigned off, unsigned size, uint32_t *ret_val);
     void (*config_written)(struct pci_function *fn, unsigned off, unsigned size);
+    /* Its BARs, or others that may lie in front of them, have moved: see pci_bar_at(). */
+    void (*moved)(struct pci_function *fn);
 };
 
 /* One function (always number 0 of its slot). `config` is what the guest sees; bits outside
@@ -94,7 +98,9 @@ struct pci_function {
     uint8_t capability_last;
     struct pci_bar bar[PCI_BARS];
     struct pci_msix msix;
-    bool intx; /* level the device asks for: derived */
+    bool intx;                    /* level the device asks for: derived */
+    uint8_t placed[4 * PCI_BARS]; /* BARs as moved() was last told of: derived */
+    uint16_t decodes;
 
     const struct pci_function_hooks *hooks; /* optional */
     void *arg;
@@ -112,6 +118,8 @@ void pci_host_connect_intx(struct pci_host *host, unsigned line,
 void pci_host_place_ecam(struct pci_host *host, uint64_t base, bool there);
 /* Call before pci_add(); without it no function shows an MSI-X capability. */
 void pci_host_connect_msi(struct pci_host *host, pci_msi_fn msi, void *arg);
+/* Call before pci_add(), for functions whose devices can use doorbells. */
+void pci_host_connect_doorbells(struct pci_host *host, const struct doorbell_maker *maker);
 
 struct pci_function *pci_function_new(const char *name, const struct pci_id *id);
 /* Appends a capability of len bytes (2 header bytes included, filled in here) and returns its
@@ -123,6 +131,8 @@ void pci_set_bar(struct pci_function *fn, unsigned index, struct device *target)
 int must_use pci_add(struct pci_host *host, unsigned slot, struct pci_function *fn,
                      struct err *err);
 
+/* The address at which the guest reaches byte off of the BAR; 0: it does not now. */
+uint64_t pci_bar_at(const struct pci_function *fn, unsigned bar, uint32_t off);
 bool pci_bus_master(const struct pci_function *fn);
 /* The device's interrupt request on pin A. */
 void pci_set_intx(struct pci_function *fn, bool level);

@@ -316,6 +316,7 @@ static void blk_free(struct device *dev)
 static const struct virtio_class blk_class = {
     .id = VIRTIO_ID_BLK,
     .pci_class = 0x018000, /* mass storage controller, other */
+    .doorbells = true,
     .handle = blk_handle,
     .reset = blk_reset,
     .config_write = blk_config_write,

@@ -193,6 +193,7 @@ static void fs_free(struct device *dev)
 static const struct virtio_class fs_class = {
     .id = VIRTIO_ID_FS,
     .pci_class = 0x018000, /* mass storage controller, other */
+    .doorbells = true,
     .handle = fs_handle,
     .reset = fs_reset,
 };

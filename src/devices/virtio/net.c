@@ -459,6 +459,7 @@ static void net_settle(struct device *dev)
 static const struct virtio_class net_class = {
     .id = VIRTIO_ID_NET,
     .pci_class = 0x020000, /* Ethernet controller */
+    .doorbells = true,
     .handle = net_handle,
     .started = net_started,
     .reset = net_reset,

@@ -85,10 +85,51 @@ static void config_written(struct pci_function *fn, unsigned off, unsigned size)
         virtio_write(&v->dev, at, width, val & (uint32_t)bits_mask(8 * width));
 }
 
+/* --- Doorbells: one a queue that is served, at its notification address --- */
+static void bell_settle(struct virtio_bell *b, uint64_t at)
+{
+    const struct pci_function *fn = b->v->transport.arg;
+
+    if (!b->bell || b->at == at)
+        return;
+    b->at = fn->host->doorbells.ops->place(b->bell, GPA(at)) ? at : 0;
+}
+
+static void bells_settle(struct pci_function *fn)
+{
+    struct virtio_device *v = fn->arg;
+
+    for (unsigned i = 0; i < v->queue_count; i++) {
+        bool on = v->bell[i].bell && virtio_running(v) && v->queue[i].enabled;
+
+        bell_settle(&v->bell[i],
+                    on ? pci_bar_at(fn, 0, VIRTIO_REG_NOTIFY + i * VIRTIO_NOTIFY_STRIDE) : 0);
+    }
+}
+
+static void queues_changed(void *arg)
+{
+    bells_settle(arg);
+}
+
+void virtio_pci_open_doorbells(struct pci_function *fn)
+{
+    struct virtio_device *v = fn->arg;
+    const struct doorbell_maker *maker = &fn->host->doorbells;
+
+    for (unsigned i = 0; i < v->queue_count && v->class->doorbells && maker->ops; i++) {
+        v->bell[i].v = v;
+        v->bell[i].bell = maker->ops->open(maker->arg, virtio_ring, &v->bell[i]);
+        if (!v->bell[i].bell)
+            return; /* that queue and those behind it do without */
+    }
+}
+
 static const struct pci_function_hooks hooks = {
     .bus_master = bus_master,
     .config_read = config_read,
     .config_written = config_written,
+    .moved = bells_settle,
 };
 
 /* --- Construction --- */
@@ -142,8 +183,10 @@ struct pci_function *virtio_pci_new(const char *name, struct virtio_device *v)
     fn->hooks = &hooks;
     fn->arg = v;
     irq_connect(&v->irq, set_intx, fn, 0);
-    v->transport =
-        (struct virtio_transport){.message = message, .arg = fn, .vectors = fn->msix.vectors};
+    v->transport = (struct virtio_transport){.message = message,
+                                             .arg = fn,
+                                             .vectors = fn->msix.vectors,
+                                             .queues_changed = queues_changed};
     v->dma = false; /* until the guest sets the bus-master bit */
     return fn;
 }

@@ -11,3 +11,5 @@
 /* Makes the function and connects v's interrupt and memory access to it. v must outlive it.
  * NULL without memory. */
 struct pci_function *virtio_pci_new(const char *name, struct virtio_device *v);
+/* Gets the doorbells that v can use of fn's host, after pci_add(). */
+void virtio_pci_open_doorbells(struct pci_function *fn);

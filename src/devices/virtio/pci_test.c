@@ -22,7 +22,17 @@ enum {
 };
 enum { COMMON = 1, NOTIFY = 2, ISR = 3, DEVICE = 4, PCI_CFG = 5 };
 
+enum { BELLS = 4, NOTIFY_AT = BAR0 + VIRTIO_REG_NOTIFY };
+
+struct doorbell {
+    uint64_t at;
+    void (*ring)(void *arg);
+    void *arg;
+};
+
 struct fixture {
+    struct doorbell bell[BELLS];
+    unsigned bells;
     struct pci_host *host;
     struct pci_function *fn;
     struct probe *p;
@@ -44,6 +54,25 @@ static void message(void *arg, uint64_t address, uint32_t data)
     f->messages++;
     f->data = data;
 }
+
+/* --- A machine with doorbells --- */
+static struct doorbell *bell_open(void *arg, void (*ring)(void *ring_arg), void *ring_arg)
+{
+    struct fixture *f = arg;
+    struct doorbell *bell = f->bells < BELLS ? &f->bell[f->bells++] : NULL;
+
+    if (bell)
+        *bell = (struct doorbell){.ring = ring, .arg = ring_arg};
+    return bell;
+}
+
+static bool bell_place(struct doorbell *bell, gpa_t gpa)
+{
+    bell->at = gpa.v;
+    return true;
+}
+
+static const struct doorbell_ops bell_ops = {.open = bell_open, .place = bell_place};
 
 static uint32_t cfg(struct fixture *f, unsigned reg, unsigned size)
 {
@@ -77,9 +106,11 @@ static void up(struct fixture *f, bool msi)
         pci_host_connect_intx(f->host, i, set_line, f, i);
     if (msi)
         pci_host_connect_msi(f->host, message, f);
+    pci_host_connect_doorbells(f->host, &(struct doorbell_maker){&bell_ops, f});
     f->fn = virtio_pci_new("probe.pci", &f->p->v);
     assert_non_null(f->fn);
     assert_int_equal(pci_add(f->host, SLOT, f->fn, NULL), 0);
+    virtio_pci_open_doorbells(f->fn);
     f->fn->dev.ops->reset(&f->fn->dev);
     f->fn->dev.ops->settle(&f->fn->dev);
     cfg_set(f, 0x10, 4, BAR0);
@@ -267,6 +298,70 @@ static void test_config_window_hostile(void **state)
     down(&f);
 }
 
+static bool bells_at(const struct fixture *f, uint64_t first, uint64_t second)
+{
+    return f->bells == PROBE_QUEUES && f->bell[0].at == first && f->bell[1].at == second;
+}
+
+/* They are where a queue that is served has its notification address, and nowhere else. */
+static void test_doorbells(void **state)
+{
+    const struct drv_buf one = {DRV_DATA, 16, true};
+    struct fixture f;
+    unsigned taken;
+
+    up(&f, true);
+    assert_true(bells_at(&f, 0, 0));
+    drv_start(&f.d, BIT(VIRTIO_F_RING_RESET));
+    assert_true(bells_at(&f, NOTIFY_AT, NOTIFY_AT + VIRTIO_NOTIFY_STRIDE));
+    drv_add(&f.d, 0, &one, 1);
+    taken = f.p->taken;
+    f.bell[0].ring(f.bell[0].arg);
+    assert_int_equal(f.p->taken, taken + 1);
+    drv_write(&f.d, 22, 2, 1); /* the second queue is reset by itself */
+    drv_write(&f.d, 58, 2, 1);
+    assert_true(bells_at(&f, NOTIFY_AT, 0));
+    drv_write(&f.d, STATUS, 1, 0);
+    assert_true(bells_at(&f, 0, 0));
+    f.bell[0].ring(f.bell[0].arg); /* late: nothing happens, nobody is blamed */
+    assert_int_equal(f.p->v.dev.guest_errors, 0);
+    down(&f);
+}
+
+static void test_doorbells_follow_the_bar(void **state)
+{
+    struct fixture f;
+    struct pci_function *front;
+    const struct pci_id id = {.vendor = 1, .device = 1};
+
+    up(&f, true);
+    drv_start(&f.d, 0);
+    cfg_set(&f, COMMAND, 2, BUS_MASTER); /* not decoded */
+    assert_true(bells_at(&f, 0, 0));
+    cfg_set(&f, COMMAND, 2, MEMORY | BUS_MASTER);
+    assert_true(bells_at(&f, NOTIFY_AT, NOTIFY_AT + VIRTIO_NOTIFY_STRIDE));
+    cfg_set(&f, 0x10, 4, BAR0 + 0x20000);
+    assert_int_equal(f.bell[0].at, NOTIFY_AT + 0x20000);
+    cfg_set(&f, 0x10, 4, 0xfec00000); /* where the bus does not reach */
+    assert_true(bells_at(&f, 0, 0));
+    cfg_set(&f, 0x10, 4, BAR0);
+    pci_host_place_ecam(f.host, BAR0, true); /* in front of everything */
+    assert_true(bells_at(&f, 0, 0));
+    pci_host_place_ecam(f.host, BAR0, false);
+    assert_int_equal(f.bell[0].at, NOTIFY_AT);
+    front = pci_function_new("front", &id); /* of two BARs the lower slot's answers */
+    assert_non_null(front);
+    pci_set_bar(front, 0, &f.fn->msix.dev);
+    assert_int_equal(pci_add(f.host, SLOT - 1, front, NULL), 0);
+    f.host->dev.ops->write(&f.host->dev, (SLOT - 1) << 15 | 0x10, 4, NOTIFY_AT);
+    f.host->dev.ops->write(&f.host->dev, (SLOT - 1) << 15 | COMMAND, 2, MEMORY);
+    assert_true(bells_at(&f, 0, 0));
+    device_free(&front->dev);
+    f.host->function[SLOT - 1] = NULL;
+    down(&f);
+}
+
 RUN_TESTS(cmocka_unit_test(test_capabilities), cmocka_unit_test(test_intx),
           cmocka_unit_test(test_bus_master), cmocka_unit_test(test_msix),
-          cmocka_unit_test(test_config_window), cmocka_unit_test(test_config_window_hostile))
+          cmocka_unit_test(test_config_window), cmocka_unit_test(test_config_window_hostile),
+          cmocka_unit_test(test_doorbells), cmocka_unit_test(test_doorbells_follow_the_bar))

@@ -249,6 +249,7 @@ static void common_write(struct virtio_device *v, uint32_t off, unsigned size, u
     case COMMON_QUEUE_SELECT: v->queue_select = (uint16_t)val; break;
     default: write_queue(v, off, val); break;
     }
+    virtio_queues_changed(v);
 }
 
 /* --- The register file --- */

@@ -33,6 +33,7 @@ static void probe_reset(struct virtio_device *v, struct virtq *q)
 
 static const struct virtio_class probe_class = {
     .id = 60,
+    .doorbells = true,
     .handle = probe_handle,
     .reset = probe_reset,
 };

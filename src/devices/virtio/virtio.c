@@ -148,6 +148,20 @@ void virtio_kick_all(struct virtio_device *v, uint32_t queues)
     }
 }
 
+/* Late for a queue that is off by now: no mistake of the guest's. */
+void virtio_ring(void *bell)
+{
+    struct virtio_device *v = ((struct virtio_bell *)bell)->v;
+
+    virtio_kick(v, (unsigned)((struct virtio_bell *)bell - v->bell));
+}
+
+void virtio_queues_changed(struct virtio_device *v)
+{
+    if (v->transport.queues_changed)
+        v->transport.queues_changed(v->transport.arg);
+}
+
 static void arm(struct virtio_device *v)
 {
     if (v->timer_armed || !v->timer.clock)
@@ -212,4 +226,5 @@ void virtio_settle(struct device *dev)
     if (v->pending)
         arm(v);
     virtio_set_line(v);
+    virtio_queues_changed(v);
 }

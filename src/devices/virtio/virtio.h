@@ -68,6 +68,9 @@ struct virtio_device;
 struct virtio_class {
     enum virtio_id id;
     uint32_t pci_class; /* class code a PCI transport shows */
+    /* What handle() does takes longer than a guest should wait for its notification to be over:
+     * queues have doorbells where the machine has them (posada/doorbell.h). */
+    bool doorbells;
     /* Buffers were made available (or work was left over): serve virtq_pop() until it is false. */
     void (*handle)(struct virtio_device *v, struct virtq *q);
     void (*started)(struct virtio_device *v); /* DRIVER_OK was set; optional */
@@ -83,7 +86,15 @@ struct virtio_transport {
     /* Message for a vector; false: messages are off, use the interrupt line. */
     bool (*message)(void *arg, uint16_t vector);
     void *arg;
-    unsigned vectors; /* 0: vectors cannot be chosen */
+    unsigned vectors;                  /* 0: vectors cannot be chosen */
+    void (*queues_changed)(void *arg); /* some may be served now, or no longer */
+};
+
+/* A queue's doorbell; the transport's. */
+struct virtio_bell {
+    struct virtio_device *v;
+    struct doorbell *bell; /* NULL: none */
+    uint64_t at;           /* 0: nowhere */
 };
 
 struct virtio_device {
@@ -91,7 +102,8 @@ struct virtio_device {
     const struct virtio_class *class;
     struct virtio_transport transport;
     struct irq_line irq; /* level: derived from isr */
-    struct timer timer;  /* continues bounded work */
+    struct virtio_bell bell[VIRTIO_QUEUES_MAX];
+    struct timer timer; /* continues bounded work */
     bool timer_armed;
     bool dma;          /* the transport lets the device reach memory: derived */
     uint64_t features; /* offered */
@@ -161,5 +173,7 @@ void virtio_interrupt(struct virtio_device *v, uint16_t vector);
 void virtio_broken(struct virtio_device *v, const char *fmt, ...) printf_fn(2, 3);
 /* Serves this queue again a little later (queue.c, when a budget is spent). */
 void virtio_put_off(struct virtio_device *v, unsigned queue);
+/* For transports: a queue's doorbell rang. */
+void virtio_ring(void *bell);
 /* For transports: memory access was allowed or forbidden. */
 void virtio_set_dma(struct virtio_device *v, bool on);

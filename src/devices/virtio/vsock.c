@@ -214,6 +214,7 @@ static void vsock_settle(struct device *dev)
 static const struct virtio_class vsock_class = {
     .id = VIRTIO_ID_VSOCK,
     .pci_class = 0x078000, /* communication controller, other */
+    .doorbells = true,
     .handle = vsock_handle,
     .started = vsock_started,
     .reset = vsock_reset,

@@ -21,6 +21,7 @@ enum kvm_stat { /* exits to us */
                 KVM_STAT_EOI,
                 KVM_STAT_KICK,
                 KVM_STAT_WINDOW,
+                KVM_STAT_RING,
                 KVM_STAT_OTHER,
                 KVM_STAT_MESSAGES, /* interrupts sent */
                 KVM_STAT_COUNT
@@ -39,6 +40,8 @@ struct kvm_vcpu {
     bool extint;         /* the board's interrupt controller asks, see x86_cpu.acknowledge */
     bool prepared;       /* the thread takes the kick signal */
     struct engine_debug debug;
+    struct kvm_dirty_gfn *ring;   /* NULL: none; under the engine's ring_lock */
+    uint32_t ring_at;             /* the entry that comes next, modulo their number */
     struct x86_cpuid_table shown; /* the CPUID table that the kernel has */
     _Atomic uint64_t stat[KVM_STAT_COUNT];
 };
@@ -59,9 +62,12 @@ struct kvm_engine {
     struct kvm_slot slot[KVM_SLOTS_MAX];
     unsigned slot_count;
     bool tracking_dirty, manual_dirty;
+    bool ring; /* written pages come by rings, not by the log */
+    pthread_mutex_t ring_lock;
     uint32_t xsave_size;
     bool msr_there[X86_MSR_COUNT];
     bool vcpu_events_payload;
+    bool any_length; /* doorbells take writes of every width */
     struct kvm_irq_routing_entry route[KVM_PINS];
     void (*eoi)(void *arg, uint8_t vector);
     void *eoi_arg;
@@ -85,6 +91,7 @@ int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
 /* probe.c: opens /dev/kvm and checks version and capabilities; the descriptor. */
 int must_use kvm_open(int *ret_fd, struct err *err);
 int must_use kvm_probe(struct err *err);
+bool kvm_is_hardware(void); /* the processor shows VT-x or AMD-V */
 
 /* regs.c */
 int must_use kvm_regs_init(struct kvm_engine *e, struct err *err);
@@ -98,6 +105,9 @@ int must_use kvm_cpuid_make(struct kvm_engine *e, const char *model,
                             struct x86_cpuid_table *ret_table, struct err *err);
 int must_use kvm_cpuid_push(struct kvm_vcpu *v, struct err *err);
 
+/* kvm.c: what the debugger wants. KVM steps from where the guest is at that moment. */
+void kvm_debug_push(struct kvm_vcpu *v);
+
 /* run.c */
 enum engine_exit kvm_run(struct engine *engine, unsigned index, struct err *err);
 void kvm_kick(struct engine *engine, unsigned index);
@@ -109,6 +119,16 @@ int must_use kvm_run_init(struct err *err);
 int must_use kvm_map(struct engine *engine, struct err *err);
 int must_use kvm_track_dirty(struct engine *engine, bool on, struct err *err);
 int must_use kvm_sync_dirty(struct engine *engine, struct err *err);
+
+/* ring.c */
+bool kvm_ring_enable(struct kvm_engine *e);
+int must_use kvm_ring_map(struct kvm_vcpu *v);
+void kvm_ring_unmap(struct kvm_vcpu *v);
+/* How many entries there were. Any thread. */
+int must_use kvm_ring_sync(struct kvm_engine *e);
+
+/* doorbell.c */
+int must_use kvm_doorbell(struct engine *engine, gpa_t gpa, int fd, bool there);
 
 /* apic.c */
 extern const struct engine_apic_ops kvm_apic_ops;

@@ -33,6 +33,7 @@ int kvm_ioctl_value(int fd, unsigned long request, unsigned long value)
 /* --- Creation --- */
 static void kvm_vcpu_free(struct kvm_vcpu *v)
 {
+    kvm_ring_unmap(v);
     if (v->run)
         munmap(v->run, v->engine->run_size);
     if (v->fd >= 0)
@@ -52,10 +53,11 @@ static void kvm_destroy(struct engine *engine)
         close(e->vm);
     if (e->kvm >= 0)
         close(e->kvm);
+    pthread_mutex_destroy(&e->ring_lock);
     free(e);
 }
 
-static int kvm_make_vm(struct kvm_engine *e, struct err *err)
+static int kvm_make_vm(struct kvm_engine *e, unsigned stress, struct err *err)
 {
     __u64 identity = KVM_IDENTITY_MAP;
     struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {KVM_PINS}};
@@ -73,7 +75,9 @@ static int kvm_make_vm(struct kvm_engine *e, struct err *err)
         r = kvm_ioctl(e->vm, KVM_ENABLE_CAP, &split);
     if (r < 0)
         return err_set(err, r, "kvm: the host refuses an interrupt controller: %s", strerror(-r));
-    e->manual_dirty = !kvm_ioctl(e->vm, KVM_ENABLE_CAP, &dirty);
+    e->ring = !(stress & STRESS_LOG) && kvm_ring_enable(e);
+    e->manual_dirty = !e->ring && !kvm_ioctl(e->vm, KVM_ENABLE_CAP, &dirty);
+    e->any_length = kvm_ioctl_value(e->kvm, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
     return 0;
 }
 
@@ -118,6 +122,8 @@ static int kvm_make_vcpu(struct kvm_engine *e, const struct engine_config *confi
         return r;
     v->fd = kvm_ioctl_value(e->vm, KVM_CREATE_VCPU, index);
     r = v->fd < 0 ? v->fd : kvm_map_run(e, v);
+    if (r >= 0)
+        r = kvm_ring_map(v);
     return r < 0 ? err_set(err, r, "kvm: the host makes no vCPU %u: %s", index, strerror(-r)) : 0;
 }
 
@@ -158,7 +164,7 @@ static int kvm_build(struct kvm_engine *e, const struct engine_config *config, s
     if (!r)
         r = kvm_run_init(err);
     if (!r)
-        r = kvm_make_vm(e, err);
+        r = kvm_make_vm(e, config->stress, err);
     if (r)
         return r;
     r = kvm_ioctl_value(e->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -185,6 +191,7 @@ static int kvm_create(const struct engine_config *config, struct engine **ret_en
     e->engine.ops = &engine_kvm_ops;
     e->mem = config->mem;
     e->kvm = e->vm = -1;
+    pthread_mutex_init(&e->ring_lock, NULL);
     e->pid = (int)getpid();
     r = kvm_build(e, config, err);
     if (r) {
@@ -242,13 +249,11 @@ static int kvm_set_state(struct engine *engine, unsigned index, struct err *err)
 /* --- Debugger: hardware single step, breakpoints in the debug registers --- */
 enum { DEBUG_BREAKPOINTS = 4, DR7_LOCAL_EXACT = 0x600 };
 
-static void kvm_debug(struct engine *engine, unsigned index, const struct engine_debug *debug)
+void kvm_debug_push(struct kvm_vcpu *v)
 {
-    struct kvm_vcpu *v = &kvm_of(engine)->vcpu[index];
+    const struct engine_debug *debug = &v->debug;
     struct kvm_guest_debug g = {0};
 
-    v->debug = *debug;
-    v->loaded = false; /* a debugger changes registers without a word: they go in again */
     if (debug->single_step)
         g.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
     for (unsigned i = 0; i < debug->breakpoint_count && i < DEBUG_BREAKPOINTS; i++) {
@@ -259,16 +264,22 @@ static void kvm_debug(struct engine *engine, unsigned index, const struct engine
     (void)kvm_ioctl(v->fd, KVM_SET_GUEST_DEBUG, &g);
 }
 
+static void kvm_debug(struct engine *engine, unsigned index, const struct engine_debug *debug)
+{
+    struct kvm_vcpu *v = &kvm_of(engine)->vcpu[index];
+
+    v->debug = *debug;
+    v->loaded = false; /* a debugger changes registers without a word: they go in again */
+    kvm_debug_push(v);
+}
+
 static unsigned kvm_stats(struct engine *engine, struct engine_stat *stats, unsigned room)
 {
     static const char *const names[KVM_STAT_COUNT] = {
-        [KVM_STAT_PORT] = "exits_port",
-        [KVM_STAT_MMIO] = "exits_mmio",
-        [KVM_STAT_EOI] = "exits_eoi",
-        [KVM_STAT_KICK] = "exits_kick",
-        [KVM_STAT_WINDOW] = "exits_window",
-        [KVM_STAT_OTHER] = "exits_other",
-        [KVM_STAT_MESSAGES] = "interrupt_messages",
+        [KVM_STAT_PORT] = "exits_port",     [KVM_STAT_MMIO] = "exits_mmio",
+        [KVM_STAT_EOI] = "exits_eoi",       [KVM_STAT_KICK] = "exits_kick",
+        [KVM_STAT_WINDOW] = "exits_window", [KVM_STAT_RING] = "exits_ring",
+        [KVM_STAT_OTHER] = "exits_other",   [KVM_STAT_MESSAGES] = "interrupt_messages",
     };
     struct kvm_engine *e = kvm_of(engine);
     unsigned n = 0;
@@ -313,6 +324,8 @@ static const uint32_t kvm_ioctls[] = {
     KVM_SET_USER_MEMORY_REGION,
     KVM_GET_DIRTY_LOG,
     KVM_CLEAR_DIRTY_LOG,
+    KVM_RESET_DIRTY_RINGS,
+    KVM_IOEVENTFD,
     0,
 };
 
@@ -338,4 +351,5 @@ const struct engine_ops engine_kvm_ops = {
     .track_dirty = kvm_track_dirty,
     .sync_dirty = kvm_sync_dirty,
     .apic = &kvm_apic_ops,
+    .doorbell = kvm_doorbell,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Guest RAM as KVM's memory slots, one a region, and the log of pages that the guest writes. Spec:
- * Linux Documentation/virt/kvm/api.rst, 4.35, 4.8, 4.117. With "manual protect" a page is watched
- * again only when its mark was read, a piece at a time.
+ * Linux Documentation/virt/kvm/api.rst, 4.35, 4.8, 4.117; or rings instead: ring.c. With "manual
+ * protect" a page is watched again only when its mark was read, a piece at a time.
  */
 #include "base/bits.h"
 #include "engine/kvm/internal.h"
@@ -146,14 +146,13 @@ static int kvm_sync_slot(struct kvm_engine *e, unsigned n)
 int kvm_sync_dirty(struct engine *engine, struct err *err)
 {
     struct kvm_engine *e = kvm_of(engine);
+    int r;
 
     if (!e->tracking_dirty)
         return err_set(err, -EINVAL, "kvm: writes are not being tracked");
-    for (unsigned i = 0; i < e->slot_count; i++) {
-        int r = kvm_sync_slot(e, i);
-
-        if (r < 0)
-            return err_set(err, r, "kvm: cannot read which pages were written: %s", strerror(-r));
-    }
-    return 0;
+    r = e->ring ? kvm_ring_sync(e) : 0;
+    for (unsigned i = 0; i < e->slot_count && !e->ring && r >= 0; i++)
+        r = kvm_sync_slot(e, i);
+    return r < 0 ? err_set(err, r, "kvm: cannot read which pages were written: %s", strerror(-r))
+                 : 0;
 }

@@ -229,6 +229,14 @@ static void probe_processor(struct kvm_abilities *a)
     a->svm = __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && ecx & BIT(CPUID_EXT_ECX_SVM);
 }
 
+bool kvm_is_hardware(void)
+{
+    struct kvm_abilities a = {0};
+
+    probe_processor(&a);
+    return a.vmx || a.svm;
+}
+
 static int measure_judge(const struct kvm_abilities *a, struct err *err)
 {
     if (!a->ran)
@@ -276,11 +284,10 @@ int kvm_measure(struct kvm_abilities *ret, struct err *err)
  * start of a real one. */
 int kvm_probe(struct err *err)
 {
-    struct kvm_abilities a = {0};
+    struct kvm_abilities a;
     int kvm, r;
 
-    probe_processor(&a);
-    if (!a.vmx && !a.svm)
+    if (!kvm_is_hardware())
         return kvm_measure(&a, err);
     r = kvm_open(&kvm, err);
     if (!r)

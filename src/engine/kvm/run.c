@@ -188,6 +188,19 @@ static bool run_shutdown(struct kvm_vcpu *v)
     return v->x86->triple_fault && v->x86->triple_fault(v->x86->triple_fault_arg);
 }
 
+static bool run_empty_rings(struct kvm_vcpu *v, enum engine_exit *ret_exit, struct err *err)
+{
+    int r = kvm_ring_sync(v->engine);
+
+    kvm_count(v, KVM_STAT_RING);
+    if (r >= 0)
+        return true; /* 0: another thread was faster */
+    err_set(err, r, "kvm: vCPU %u: cannot read which pages were written: %s", v->x86->cpu.index,
+            strerror(-r));
+    *ret_exit = ENGINE_EXIT_FAILED;
+    return false;
+}
+
 /* True: run again. */
 static bool run_serve(struct kvm_vcpu *v, enum engine_exit *ret_exit, struct err *err)
 {
@@ -200,6 +213,7 @@ static bool run_serve(struct kvm_vcpu *v, enum engine_exit *ret_exit, struct err
             v->engine->eoi(v->engine->eoi_arg, v->run->eoi.vector);
         return true;
     case KVM_EXIT_IRQ_WINDOW_OPEN: kvm_count(v, KVM_STAT_WINDOW); return true;
+    case KVM_EXIT_DIRTY_RING_FULL: return run_empty_rings(v, ret_exit, err);
     case KVM_EXIT_INTR: return true;
     case KVM_EXIT_HLT: *ret_exit = ENGINE_EXIT_HALT; return false;
     case KVM_EXIT_DEBUG: *ret_exit = ENGINE_EXIT_DEBUG; return false;
@@ -259,6 +273,8 @@ enum engine_exit kvm_run(struct engine *engine, unsigned index, struct err *err)
     run_prepare_thread(v);
     if (!v->loaded && kvm_regs_push(v, err))
         return ENGINE_EXIT_FAILED;
+    if (!v->loaded && v->debug.single_step)
+        kvm_debug_push(v);
     v->loaded = true;
     for (;;) {
         uint32_t bits = atomic_exchange(&v->x86->cpu.attention, 0);

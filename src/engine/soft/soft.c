@@ -186,6 +186,15 @@ static int soft_set_state(struct engine *engine, unsigned index, struct err *err
     return 0;
 }
 
+/* A write entry of the TLB stands for a page that was marked when it was made. */
+static void soft_forget_dirty(struct engine *engine)
+{
+    struct soft_engine *e = soft_of(engine);
+
+    for (unsigned i = 0; i < e->vcpu_count; i++)
+        mmu_flush_all(e->vcpu[i]->cpu->mmu);
+}
+
 enum {
     STAT_INSTRET,
     STAT_LIFTS,
@@ -266,6 +275,7 @@ const struct engine_ops engine_interp_ops = {
     .get_state = soft_get_state,
     .set_state = soft_set_state,
     .stats = soft_stats,
+    .forget_dirty = soft_forget_dirty,
 };
 
 const struct engine_ops engine_jit_ops = {
@@ -281,4 +291,5 @@ const struct engine_ops engine_jit_ops = {
     .get_state = soft_get_state,
     .set_state = soft_set_state,
     .stats = soft_stats,
+    .forget_dirty = soft_forget_dirty,
 };

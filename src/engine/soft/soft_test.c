@@ -7,6 +7,7 @@
 #include "engine/soft/internal.h"
 
 #include "base/unit_test.h"
+#include "engine/dirty.h"
 #include "engine/soft/soft.h"
 #include "mmu/fake_cpu.h"
 #include <stdlib.h>
@@ -370,6 +371,29 @@ static void test_dma_into_running_code(void **state)
     rig_free(r);
 }
 
+/* A store by way of the TLB's entry marks the page again once somebody has looked. */
+static void test_written_pages(void **state)
+{
+    struct rig *r = rig_new(1, 0);
+    struct mem_dirty *set = mem_dirty_new(r->mem);
+    gpa_t page;
+
+    (void)state;
+    PUT(r, FAKE_RAM, 0x3405, 0x0000); /* store r4 at r5, halt */
+    r->cpu->slot[5] = FAKE_RAM + 5 * PAGE;
+    assert_int_equal(engine_track_dirty(r->engine, true, NULL), 0);
+    assert_int_equal(run_at(r, 0, FAKE_RAM), ENGINE_EXIT_HALT);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(engine_collect_dirty(r->engine, set, NULL), 0);
+        for (page = GPA(0); mem_dirty_count(set) && mem_dirty_next(set, &page);)
+            ;
+        assert_int_equal(page.v, FAKE_RAM + 5 * PAGE);
+        assert_int_equal(run_at(r, 0, FAKE_RAM), ENGINE_EXIT_HALT);
+    }
+    mem_dirty_free(set);
+    rig_free(r);
+}
+
 RUN_TESTS(cmocka_unit_test(test_dma_into_running_code), cmocka_unit_test(test_loop_follows_links),
           cmocka_unit_test(test_indirect_jumps_stay_in_the_loop),
           cmocka_unit_test(test_traps_and_hypercalls), cmocka_unit_test(test_attention),
@@ -378,4 +402,5 @@ RUN_TESTS(cmocka_unit_test(test_dma_into_running_code), cmocka_unit_test(test_lo
           cmocka_unit_test(test_other_bytes_of_the_page),
           cmocka_unit_test(test_block_over_two_pages),
           cmocka_unit_test(test_remapped_page_runs_other_code), cmocka_unit_test(test_debugger),
-          cmocka_unit_test(test_bounded_cache), cmocka_unit_test(test_code_of_another_vcpu))
+          cmocka_unit_test(test_bounded_cache), cmocka_unit_test(test_code_of_another_vcpu),
+          cmocka_unit_test(test_written_pages))

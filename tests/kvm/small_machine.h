@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine for guests of a few instructions on the KVM engine: RAM, a page of ROM, one port, one
+ * register. Shared by the programs of this folder; a verdict a line, as tests/run wants.
+ */
+#pragma once
+
+#include "cpu/x86/x86.h"
+#include "engine/kvm/kvm.h"
+#include "mem/mem.h"
+
+enum {
+    RAM = 0x10000,
+    CODE = 0x1000,
+    DATA = 0x5000,
+    REGISTER = 0x8000000, /* behind the largest RAM */
+    ROM = 0x8010000,
+    PORT = 0x80
+};
+
+struct small {
+    struct mem *mem;
+    struct engine *engine;
+    struct x86_cpu *x;
+    uint64_t port_value, port_reads, memory_value, memory_at;
+    unsigned port_writes;
+    void *rom;
+};
+
+/* False: err says why; small_free() in any case. */
+bool small_new(struct small *s, uint64_t ram, unsigned stress, struct err *err);
+void small_free(struct small *s);
+/* The vCPU as after reset, at flat 32-bit code. */
+void small_enter(struct small *s, const uint8_t *code, size_t len);
+/* Runs up to the guest's write to PORT and parks. */
+bool small_run(struct small *s, struct err *err);
+
+/* Prints it; small_failed() once one was bad. */
+void verdict(const char *name, bool good, const struct err *err);
+bool small_failed(void);
