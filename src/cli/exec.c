@@ -71,6 +71,18 @@ int exec_wait(const struct guest *guest, unsigned seconds, struct err *err)
     return r;
 }
 
+/* A command in a machine gets the guest's own environment, as one in a container does by itself. */
+static int exec_inherit(const struct guest *guest, struct vm_config *wanted, struct err *err)
+{
+    struct vm_config config = {0};
+    int r = guest_read_config(guest, &config, err);
+
+    if (!r && config.technique != TECHNIQUE_CONTAINER)
+        r = run_env_below(wanted, config.env, err);
+    vm_config_done(&config);
+    return r;
+}
+
 static int exec_open(const struct cli_args *args, struct vm_config *wanted, struct guest *guest,
                      int *ret_fd, struct err *err)
 {
@@ -89,6 +101,8 @@ static int exec_open(const struct cli_args *args, struct vm_config *wanted, stru
         r = attach_keys_check(cli_value(args, "detach-keys"), err);
     if (!r)
         r = guests_open(args->operands[0], guest, err);
+    if (!r)
+        r = exec_inherit(guest, wanted, err);
     if (!r)
         r = exec_wait(guest, (unsigned)seconds, err);
     if (!r)
@@ -131,7 +145,8 @@ const struct cli_verb cli_exec_verb = {
     .name = "exec",
     .operands = "GUEST COMMAND [ARGUMENT...]",
     .summary = "Run a command in a running guest",
-    .details = "Exits with the command's own code; 125 when Posada fails, 126 when the command "
+    .details = "The command gets what --env of run and create has set, and -e of its own. "
+               "Exits with the command's own code; 125 when Posada fails, 126 when the command "
                "cannot\nbe run, 127 when there is none of that name.",
     .options = exec_options,
     .min = 2,

@@ -88,6 +88,8 @@ enum vm_arch run_host_arch(void);
 int must_use run_usual_arch(enum vm_arch *ret, struct err *err);
 /* Reads --arch, or finds out; technique and engine must be known. */
 int must_use run_find_arch(const struct cli_args *args, struct vm_config *config, struct err *err);
+/* Puts these before the environment that config has, whose values win; NULL is fine. */
+int must_use run_env_below(struct vm_config *config, char *const *env, struct err *err);
 /* Refuses what no engine here can run, with what can be done instead. */
 int must_use run_check_engine(const struct vm_config *config, struct err *err);
 /* Makes an image's name into kernel, initrd, command line, disks and command, building it first if

@@ -93,7 +93,7 @@ static int take_command(struct vm_config *config, const struct image_process *p,
 }
 
 /* The image's settings before the user's: of two of one name the later counts. */
-static int take_env(struct vm_config *config, char *const *env, struct err *err)
+int run_env_below(struct vm_config *config, char *const *env, struct err *err)
 {
     size_t mine = 0, n = 0;
     char **all;
@@ -123,7 +123,7 @@ int run_take_process(struct vm_config *config, struct image *image, struct err *
     take_text(&config->workdir, &image->process.workdir);
     if (!r && !config->workdir && !(config->workdir = strdup("/")))
         return out_of_memory(err);
-    return r ? r : take_env(config, image->process.env, err);
+    return r ? r : run_env_below(config, image->process.env, err);
 }
 
 /* The kernel and init of tiny, the image's root below, the guest's own changes above. */

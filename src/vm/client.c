@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "vm/control.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -64,6 +65,9 @@ int client_send(int fd, json_t *request, struct err *err)
     json_decref(request);
     if (!text)
         return err_set(err, -ENOMEM, "out of memory");
+    if (strlen(text) >= CONN_REQUEST_MAX)
+        return err_set(err, -E2BIG, "more than %d KiB of arguments and environment cannot be sent",
+                       CONN_REQUEST_MAX >> 10);
     r = client_send_all(fd, text, strlen(text));
     if (!r)
         r = client_send_all(fd, "\n", 1);

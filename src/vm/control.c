@@ -4,7 +4,7 @@
  *
  * Invariants: a connection is freed only by conn_reap() on a fresh turn of the loop, so a callback
  * may end any connection, its own included; what is read from one connection and not yet understood
- * never exceeds IN_CAP. Clients are trusted to act for the user, not to be free of bugs.
+ * never exceeds CONN_REQUEST_MAX. Clients are trusted to act for the user, not to be free of bugs.
  */
 #include "vm/control.h"
 
@@ -21,8 +21,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-enum { IN_CAP = 65536 };
 
 struct control {
     struct loop *loop;
@@ -293,7 +291,7 @@ static void conn_parse(struct conn *conn)
         r = conn_parse_frames(conn);
     if (conn->last_word)
         buf_consume(&conn->in, conn->in.len);
-    if (r < 0 || (conn->in.len >= IN_CAP && !conn->stalled))
+    if (r < 0 || (conn->in.len >= CONN_REQUEST_MAX && !conn->stalled))
         conn_kill(conn);
     else
         conn_update(conn);
@@ -310,7 +308,7 @@ void conn_resume_input(struct conn *conn)
 static void conn_read(struct conn *conn)
 {
     uint8_t data[16384];
-    size_t room = IN_CAP > conn->in.len ? IN_CAP - conn->in.len : 0;
+    size_t room = CONN_REQUEST_MAX > conn->in.len ? CONN_REQUEST_MAX - conn->in.len : 0;
     ssize_t n = recv(conn->fd, data, room < sizeof(data) ? room : sizeof(data), MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))

@@ -43,6 +43,7 @@ struct conn {
     size_t input_unacked;
 };
 
+enum { CONN_REQUEST_MAX = 65536 }; /* with its newline */
 enum { CONN_OUT_HIGH = 256 * 1024, CONN_OUT_DROP = 4 * CONN_OUT_HIGH, CONN_COUNT_MAX = 128 };
 
 /* Binds and listens on the socket "control" in a directory. */
