@@ -79,12 +79,28 @@ static int adopt_running(struct ctr *c, pid_t pid, struct err *err)
     return r ? r : ctr_proc_started(c->proc, pid, err);
 }
 
+/* A pause or a resume that had not been written down yet. */
+static void adopt_on_status(struct ctr_question *q, const struct buf *out)
+{
+    struct ctr *c = q->ctr;
+    json_t *json = json_loadb((const char *)buf_data(out), out->len, 0, NULL);
+    const char *status = json_string_value(json_object_get(json, "status"));
+
+    if (status && !strcmp(status, "paused") && c->record.state == VM_RUNNING)
+        ctr_state(c, VM_PAUSED, "%s", "");
+    else if (status && !strcmp(status, "running") && c->record.state == VM_PAUSED)
+        ctr_state(c, VM_RUNNING, "%s", "");
+    json_decref(json);
+}
+
 /* A start was not written down as done; a stop's patience went with the monitor that had it, so
  * that one begins anew. */
 static void adopt_go_on(struct ctr *c)
 {
+    const char *const words[] = {"state", c->guest.name, NULL};
     bool stopping = c->record.state == VM_STOPPING;
 
+    ctr_ask(c, NULL, words, true, adopt_on_status);
     ctr_memory_watch(c);
     if (stopping || c->record.state == VM_STARTING)
         ctr_state(c, VM_RUNNING, "%s", "");

@@ -93,6 +93,7 @@ struct ctr {
     uint64_t last_words_ns;
     int early_status; /* it ended before its start had been told */
     bool begun, stop_wanted, kill_wanted, ended_early;
+    bool killed; /* SIGKILL has been sent */
 };
 
 /* --- birth (birth.c) --- */
@@ -157,7 +158,7 @@ void ctr_gone(void *arg, struct conn *conn, bool detached);
 void ctr_exec_request(struct ctr *c, struct conn *conn, const json_t *request);
 void ctr_exec_free_all(struct ctr *c);
 void ctr_questions_free(struct ctr *c);
-/* Asks posada-oci for a client; resources: of an update, stolen, NULL: none. */
+/* Asks posada-oci for a client, NULL: for ourselves; answer is called only when it succeeds. */
 void ctr_ask(struct ctr *c, struct conn *conn, const char *const *words, bool output,
              void (*answer)(struct ctr_question *q, const struct buf *out));
 

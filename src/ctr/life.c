@@ -20,7 +20,7 @@
 #include <time.h>
 
 /* A start is over within PASSING_NS as a rule: then what it was on the way is never written. */
-enum { SETTLE_NS = 1000000, PASSING_NS = 50000000 };
+enum { SETTLE_NS = 1000000, PASSING_NS = 50000000, KILL_AGAIN_NS = 1000000000 };
 
 /* --- the record --- */
 
@@ -227,6 +227,7 @@ void ctr_end(struct ctr *c, enum vm_state state, unsigned code, const char *reas
     if (c->phase >= CTR_CLEANING)
         return;
     c->phase = CTR_CLEANING;
+    c->killed = false;
     c->record.exit_code = code;
     c->record.ended = (uint64_t)time(NULL);
     c->record.restarts = c->tries;
@@ -292,6 +293,31 @@ static bool ctr_thaw(struct ctr *c)
     return c->record.state == VM_PAUSED && ctr_step(c, words, NULL, ctr_on_thawed, &err) == 0;
 }
 
+static void ctr_kill_now(struct ctr *c)
+{
+    ctr_proc_signal(c->proc, SIGKILL);
+    c->killed = true;
+    loop_timer_set(c->timer, KILL_AGAIN_NS);
+}
+
+static void ctr_on_loosened(void *arg, int code, const struct buf *out, const struct err *err)
+{
+    struct ctr *c = arg;
+
+    if (c->phase == CTR_RUNNING)
+        ctr_kill_now(c);
+}
+
+/* It does not die: frozen by somebody else, or by a pause that a killed monitor had begun. */
+static void ctr_kill_again(struct ctr *c)
+{
+    const char *const words[] = {"resume", c->guest.name, NULL};
+    struct err err;
+
+    if (!c->killed || ctr_step(c, words, NULL, ctr_on_loosened, &err) < 0)
+        ctr_kill_now(c);
+}
+
 void ctr_kill(struct ctr *c)
 {
     c->kill_wanted = true;
@@ -300,7 +326,7 @@ void ctr_kill(struct ctr *c)
     case CTR_WAITING: ctr_end_unborn(c, "killed by request"); break;
     case CTR_RUNNING:
         if (!ctr_thaw(c))
-            ctr_proc_signal(c->proc, SIGKILL);
+            ctr_kill_now(c);
         break;
     default: break; /* it is starting, and killed then; or ending */
     }
@@ -331,7 +357,7 @@ void ctr_on_timer(void *arg)
     struct ctr *c = arg;
 
     switch (c->phase) {
-    case CTR_RUNNING: ctr_proc_signal(c->proc, SIGKILL); break; /* a stop's patience is over */
+    case CTR_RUNNING: ctr_kill_again(c); break; /* a stop's patience is over, or a kill's */
     case CTR_WAITING: ctr_run_again(c); break;
     case CTR_OVER: ctr_settle(c); break;
     default: break;

@@ -68,7 +68,8 @@ static void question_ask(struct ctr_question *q, const char *const *words, bool 
     struct err err;
 
     if (ctr_job_start(&q->job, &config, &err) < 0) {
-        conn_refuse(q->conn, &err);
+        if (q->conn)
+            conn_refuse(q->conn, &err);
         question_free(q);
     }
 }
@@ -103,10 +104,10 @@ void ctr_ask(struct ctr *c, struct conn *conn, const char *const *words, bool ou
 {
     struct ctr_question *q = question_new(c, conn, answer);
 
-    if (!q)
-        conn_refuse_text(conn, -ENOMEM, "out of memory");
-    else
+    if (q)
         question_ask(q, words, output);
+    else if (conn)
+        conn_refuse_text(conn, -ENOMEM, "out of memory");
 }
 
 /* --- operations --- */
