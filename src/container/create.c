@@ -566,7 +566,7 @@ int create_begin(struct create *m, bool *ret_claimed)
     if (!r)
         r = create_paths(m);
     if (!r)
-        r = state_claim(m->rt->root, m->c->id, &m->at, m->err);
+        r = state_claim(m->rt->root, m->c->id, m->waits, &m->at, m->err);
     *ret_claimed = !r;
     return r ? r : create_plan(m);
 }

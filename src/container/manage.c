@@ -112,7 +112,8 @@ int container_list(const struct container_runtime *rt, const char ***ret_ids, st
     if (r < 0 && r != -ENOENT)
         return r;
     for (struct dirent *e; list && ids && (e = readdir(list));) {
-        if (*e->d_name == '.' || e->d_type != DT_REG || !path_is_plain_name(e->d_name))
+        if (*e->d_name == '.' || (e->d_type != DT_REG && e->d_type != DT_DIR) ||
+            !path_is_plain_name(e->d_name))
             continue;
         if (count + 1 == room) {
             const char **more = arena_get(rt->arena, room *= 2, sizeof(*more));
@@ -472,8 +473,10 @@ int container_delete(const struct container_runtime *rt, const char *id, bool fo
     struct container_info c;
     int r = container_open(rt, id, &c, err);
 
-    if (r == -ENOENT && force)
+    if (r == -ENOENT && force) {
+        state_sweep(rt->root, id);
         return 0;
+    }
     if (r < 0)
         return r;
     /* What never started may go without force: engines count on it. */

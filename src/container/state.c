@@ -18,7 +18,17 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-enum { STATE_CAP = 65 << 20, STATE_NEWBORN_S = 2, STATE_CLAIM_MS = 1000 };
+enum {
+    STATE_CAP = 65 << 20,
+    STATE_NEWBORN_S = 2,
+    STATE_CLAIM_MS = 1000,
+    STATE_FOLDER_MS = 50,
+    STATE_ID = 240
+};
+
+struct state_path {
+    char text[STATE_ID + 16];
+};
 
 /* The record's line ends so, the configuration follows, then what closes the object. */
 #define STATE_CONFIG ",\"config\":"
@@ -63,7 +73,7 @@ int state_check_id(const char *id, struct err *err)
 {
     size_t good;
 
-    if (path_is_plain_name(id) && strlen(id) <= 240)
+    if (path_is_plain_name(id) && strlen(id) <= STATE_ID)
         return 0;
     good = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+");
     if (id[good] > ' ' && id[good] < 0x7f)
@@ -115,14 +125,31 @@ void state_unlock(const struct state_place *at)
     file_unlock(at->file);
 }
 
-/* -ENOENT: between its making and our lock somebody has deleted it. */
-static int state_make(struct state_place *at, const char *id)
+static struct state_path state_path(const char *id)
 {
-    at->file = openat(at->root, id, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct state_path path;
+
+    snprintf(path.text, sizeof(path.text), "%s/status", id);
+    return path;
+}
+
+/* -ENOENT: between its making and our lock somebody has deleted it. */
+static int state_make(struct state_place *at, const char *id, bool folder)
+{
+    const char *name = id;
+    struct state_path path = state_path(id);
+
+    if (folder) {
+        if (mkdirat(at->root, id, 0700) < 0)
+            return -errno;
+        name = path.text;
+    }
+    at->file = openat(at->root, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     return at->file < 0 ? -errno : state_lock(at, STATE_CLAIM_MS);
 }
 
-int state_claim(const char *root, const char *id, struct state_place *ret, struct err *err)
+int state_claim(const char *root, const char *id, bool folder, struct state_place *ret,
+                struct err *err)
 {
     struct state_place at = STATE_NOWHERE;
     int r = state_check_id(id, err);
@@ -131,7 +158,7 @@ int state_claim(const char *root, const char *id, struct state_place *ret, struc
         r = state_open_root(root, true, &at.root, err);
     if (r < 0)
         return r;
-    r = state_make(&at, id);
+    r = state_make(&at, id, folder);
     if (!r) {
         *ret = at;
         return 0;
@@ -139,6 +166,23 @@ int state_claim(const char *root, const char *id, struct state_place *ret, struc
     state_close(&at);
     return r == -EEXIST ? err_set(err, r, "container '%s' already exists; delete it first", id)
                         : err_set(err, r, "container '%s': state file: %s", id, strerror(-r));
+}
+
+static int state_open_file(int root, const char *id)
+{
+    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    struct state_path path = state_path(id);
+    int fd = openat(root, id, flags);
+
+    /* A folder's file comes a moment after it. */
+    for (unsigned ms = 0; fd < 0 && errno == EISDIR; ms++) {
+        fd = openat(root, path.text, flags);
+        if (fd >= 0 || errno != ENOENT || ms == STATE_FOLDER_MS)
+            break;
+        (void)poll(NULL, 0, 1);
+        fd = openat(root, id, flags);
+    }
+    return fd < 0 ? -errno : fd;
 }
 
 int state_open(const char *root, const char *id, struct state_place *ret, struct err *err)
@@ -150,8 +194,8 @@ int state_open(const char *root, const char *id, struct state_place *ret, struct
         return r;
     r = state_open_root(root, false, &at.root, err);
     if (!r) {
-        at.file = openat(at.root, id, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        r = at.file < 0 ? -errno : 0;
+        at.file = state_open_file(at.root, id);
+        r = at.file < 0 ? at.file : 0;
     }
     if (!r) {
         *ret = at;
@@ -163,6 +207,14 @@ int state_open(const char *root, const char *id, struct state_place *ret, struct
         r = err_set(err, r, "container '%s': state file: %s", id, strerror(-r));
     state_close(&at);
     return r;
+}
+
+void state_sweep(const char *root, const char *id)
+{
+    CLEANUP(fd) int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0)
+        (void)unlinkat(fd, id, AT_REMOVEDIR);
 }
 
 /* Fixed width: what state_update() overwrites. Spaces are nothing in JSON. */
@@ -387,5 +439,7 @@ void state_remove(const struct state_place *at, const char *id)
 {
     (void)unlinkat(at->root, state_name(at, STATE_START).text, 0);
     (void)!file_remove_tree(at->root, state_name(at, STATE_NOTIFY).text, NULL);
-    (void)unlinkat(at->root, id, 0);
+    if (unlinkat(at->root, id, 0) < 0 && errno == EISDIR &&
+        unlinkat(at->root, state_path(id).text, 0) == 0)
+        (void)unlinkat(at->root, id, AT_REMOVEDIR);
 }

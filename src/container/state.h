@@ -8,9 +8,14 @@
  *
  * One file, for making one costs more than most system calls of a start, and a directory is worse:
  * it has a block at once, and to free that may wait for the disk. What some containers need besides
- * is named after the file's inode (a socket's path has room for no long name): ROOT/:INODE.start
- * the socket the waiting init listens on; gone once started ROOT/:INODE.notify  a directory with
- * its NOTIFY_SOCKET
+ * is named after the file's inode (a socket's path has room for no long name):
+ *
+ *   ROOT/:INODE.start   the socket the waiting init listens on; gone once started
+ *
+ *   ROOT/:INODE.notify  a directory with its NOTIFY_SOCKET
+ *
+ * For create, which does more anyway, the file is ROOT/ID/status: crun's own test suite reads it
+ * there.
  */
 #pragma once
 
@@ -54,9 +59,12 @@ struct state_place {
 };
 #define STATE_NOWHERE ((struct state_place){-1, -1})
 
-/* Claims the id: makes its file and holds its lock. -EEXIST when it is taken. */
-int must_use state_claim(const char *root, const char *id, struct state_place *ret,
+/* Claims the id: makes its file, in a folder of its own or not, and holds its lock. -EEXIST when it
+ * is taken. */
+int must_use state_claim(const char *root, const char *id, bool folder, struct state_place *ret,
                          struct err *err);
+/* Removes the empty folder of a creator that was killed right then. */
+void state_sweep(const char *root, const char *id);
 /* An existing one: -ENOENT with a sentence otherwise. */
 int must_use state_open(const char *root, const char *id, struct state_place *ret, struct err *err);
 void state_close(struct state_place *at);
