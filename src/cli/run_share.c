@@ -6,6 +6,23 @@
 #include "cli/verbs.h"
 #include "share/share.h"
 #include "vm/shares.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a machine's share can do and a bind mount cannot. */
+static int share_check_container(const struct vm_share *share, struct err *err)
+{
+    if (!strcmp(share->guest, "/proc") || !strncmp(share->guest, "/proc/", 6))
+        return err_set(err, -EINVAL,
+                       "--volume: '%s': /proc is the kernel's in a container; choose another place",
+                       share->guest);
+    if (share->guest_uid || share->guest_gid || (share->squash && !geteuid()))
+        return err_set(err, -EINVAL,
+                       "--volume: uid= and gid=: files in a container's volumes keep their owners; "
+                       "these are for virtual machines");
+    return 0;
+}
 
 int run_share_options(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
@@ -14,6 +31,9 @@ int run_share_options(const struct cli_args *args, struct vm_config *config, str
 
     for (unsigned i = 0; !r && (text = cli_nth(args, "volume", i)); i++)
         r = vm_share_add("--volume", text, config, err);
+    for (unsigned i = 0; !r && config->technique == TECHNIQUE_CONTAINER && i < config->share_count;
+         i++)
+        r = share_check_container(&config->share[i], err);
     return r;
 }
 

@@ -150,6 +150,8 @@ int must_use ctr_find_user(const struct ctr *c, const char *wish, struct ctr_use
 /* --- memory (memory.c) --- */
 /* A running one: its high mark moves, or no longer does, as its configuration says. */
 void ctr_memory_watch(struct ctr *c);
+/* One that has just ended: whether the kernel killed some of it at its limit. */
+bool ctr_memory_was_short(const struct ctr *c);
 void ctr_memory_numbers(const struct ctr *c, json_t *numbers);
 
 /* --- what clients ask (ops.c, exec.c) --- */

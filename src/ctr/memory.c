@@ -5,7 +5,9 @@
 
 #include "base/cleanup.h"
 #include "ctr/bundle.h"
+#include "host/file.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <posada/log.h>
 #include <string.h>
 
@@ -34,6 +36,32 @@ void ctr_memory_watch(struct ctr *c)
     if (err.code)
         log_warn("guest '%s': --memory-high auto: %s; its mark stays where it is", c->guest.name,
                  err.text);
+}
+
+/* "oom_kill N" among the lines: memory.events of version 2, memory.oom_control of version 1. */
+static unsigned long memory_oom_kills(int dir_fd, const char *file)
+{
+    CLEANUP(free) char *text = NULL;
+    const char *at;
+
+    if (file_read(dir_fd, file, 4096, &text, NULL, NULL) < 0)
+        return 0;
+    at = strstr(text, "oom_kill ");
+    return at ? strtoul(at + strlen("oom_kill "), NULL, 10) : 0;
+}
+
+bool ctr_memory_was_short(const struct ctr *c)
+{
+    CLEANUP(fd) int group_fd = -1;
+    char group[CTR_GROUP_NAME], path[1200];
+
+    ctr_bundle_group(&c->config, group);
+    (void)snprintf(path, sizeof(path), "/sys/fs/cgroup/memory%s/memory.oom_control", group);
+    if (memory_oom_kills(AT_FDCWD, path))
+        return true;
+    (void)snprintf(path, sizeof(path), "/sys/fs/cgroup%.900s%s", c->all->group.path, group);
+    group_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return group_fd >= 0 && memory_oom_kills(group_fd, "memory.events");
 }
 
 /* A mark that is not set is not told. */

@@ -9,10 +9,23 @@
 #include "host/file.h"
 #include <errno.h>
 #include <posada/log.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 enum { PID_FILE_MAX = 32 };
+
+/* NULL: its own doing. */
+static const char *ctr_end_reason(const struct ctr *c, int status)
+{
+    if (c->kill_wanted)
+        return "killed by request";
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !c->stop_wanted &&
+        ctr_memory_was_short(c))
+        return "out of memory: it reached its limit (--memory), and the kernel killed it";
+    return NULL;
+}
 
 /* Its first process has ended and all it printed has been passed on. */
 static void ctr_on_ended(void *arg, int status)
@@ -28,7 +41,7 @@ static void ctr_on_ended(void *arg, int status)
         ctr_end(c, VM_FAILED, EXIT_RUN_FAILED,
                 "ended while its monitor had been killed; its exit code is not known");
     else
-        ctr_end(c, VM_STOPPED, ctr_exit_code(status), c->kill_wanted ? "killed by request" : NULL);
+        ctr_end(c, VM_STOPPED, ctr_exit_code(status), ctr_end_reason(c, status));
 }
 
 static void ctr_on_abandoned(void *arg)

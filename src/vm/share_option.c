@@ -108,7 +108,9 @@ static int option_words(const char *what, char *words, struct vm_share *share, s
     return r ? r : option_owner(what, &ids, share, err);
 }
 
-static int option_host(const char *what, const char *path, struct vm_share *share, struct err *err)
+/* files: a container can have a single file, too. */
+static int option_host(const char *what, const char *path, bool files, struct vm_share *share,
+                       struct err *err)
 {
     struct stat st;
 
@@ -121,6 +123,8 @@ static int option_host(const char *what, const char *path, struct vm_share *shar
                        path);
     if (!share->host || stat(share->host, &st) < 0)
         return err_set(err, -errno, "%s: folder '%s': %s", what, path, strerror(errno));
+    if (!S_ISDIR(st.st_mode) && files)
+        return 0;
     if (!S_ISDIR(st.st_mode))
         return err_set(err, -EINVAL, "%s: '%s' is not a folder; share the folder it lies in", what,
                        path);
@@ -155,7 +159,8 @@ static int option_guest(const char *what, const char *path, struct vm_share *sha
     return 0;
 }
 
-int vm_share_parse(const char *what, const char *text, struct vm_share *share, struct err *err)
+int vm_share_parse(const char *what, const char *text, bool files, struct vm_share *share,
+                   struct err *err)
 {
     CLEANUP(free) char *copy = strdup(text);
     char *guest = copy ? strstr(copy, ":/") : NULL, *words;
@@ -172,7 +177,7 @@ int vm_share_parse(const char *what, const char *text, struct vm_share *share, s
     words = strchr(guest, ':');
     if (words)
         *words++ = '\0';
-    r = option_host(what, copy, share, err);
+    r = option_host(what, copy, files, share, err);
     if (!r)
         r = option_guest(what, guest, share, err);
     return r ? r : option_words(what, words, share, err);
@@ -186,7 +191,8 @@ int vm_share_add(const char *what, const char *text, struct vm_config *config, s
     if (n == VM_SHARES_MAX)
         return err_set(err, -EINVAL, "%s: at most %d of them", what, VM_SHARES_MAX);
     config->share_count++; /* counted first: done() frees a half-read one */
-    r = vm_share_parse(what, text, &config->share[n], err);
+    r = vm_share_parse(what, text, config->technique == TECHNIQUE_CONTAINER, &config->share[n],
+                       err);
     for (unsigned i = 0; !r && i < n; i++)
         if (!strcmp(config->share[i].guest, config->share[n].guest))
             r = err_set(err, -EINVAL, "%s: the guest's '%s' is asked for twice", what,

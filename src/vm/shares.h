@@ -16,8 +16,9 @@ struct loop;
 struct loop_timer;
 
 /* "HOST:GUEST[:OPTION,...]", options: ro rw uid=N gid=N guest-uid=N guest-gid=N. Fills share but
- * for its tag; HOST must be a folder that is there. what: for messages, "--volume". */
-int must_use vm_share_parse(const char *what, const char *text, struct vm_share *share,
+ * for its tag; HOST must be a folder that is there, or a file where files is true. what: for
+ * messages, "--volume". */
+int must_use vm_share_parse(const char *what, const char *text, bool files, struct vm_share *share,
                             struct err *err);
 /* Parses one more into config: no two at the same place. */
 int must_use vm_share_add(const char *what, const char *text, struct vm_config *config,
