@@ -173,7 +173,8 @@ static int image_rm(const struct cli_args *args)
         if (r == 0)
             r = image_choose(name, &arch, &err);
         if (r == 0)
-            r = image_remove(name, arch, &err);
+            r = image_remove(name, arch, cli_progress_start(name), &err);
+        cli_progress_end();
         if (r < 0)
             code = cli_fail(&err);
         else

@@ -301,7 +301,9 @@ static int prune_run(const struct cli_args *args)
     int r = all ? prune_used(used, &err) : 0;
 
     if (!r)
-        r = image_prune(all ? prune_wants : NULL, used, image_clear_foreign, &bytes, &err);
+        r = image_prune(all ? prune_wants : NULL, used, image_clear_foreign,
+                        cli_progress_start("prune"), &bytes, &err);
+    cli_progress_end();
     json_decref(used);
     if (r < 0)
         return cli_fail(&err);

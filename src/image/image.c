@@ -438,7 +438,8 @@ int image_inspect(const char *name, enum vm_arch arch, json_t **ret_json, struct
     return r < 0 ? r : image_store_read(&s, arch, name, ret_json, err);
 }
 
-int image_remove(const char *name, enum vm_arch arch, struct err *err)
+int image_remove(const char *name, enum vm_arch arch, const struct image_progress *progress,
+                 struct err *err)
 {
     CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
     int r = image_check_name(name, err);
@@ -446,7 +447,9 @@ int image_remove(const char *name, enum vm_arch arch, struct err *err)
     if (r == 0)
         r = image_store_open(&s, err);
     if (r == 0)
-        r = image_store_lock(&s, NULL, err);
+        r = image_store_has(&s, arch, name, err);
+    if (r == 0)
+        r = image_store_lock(&s, progress, err);
     if (r == 0)
         r = image_store_delete(&s, arch, name, err);
     if (r == 0)
@@ -482,14 +485,14 @@ static int image_prune_arch(struct image_store *s, enum vm_arch arch,
 }
 
 int image_prune(bool (*wanted)(void *arg, const struct image *image), void *arg,
-                int (*clear)(int dir_fd, const char *name, struct err *err), uint64_t *ret_bytes,
-                struct err *err)
+                int (*clear)(int dir_fd, const char *name, struct err *err),
+                const struct image_progress *progress, uint64_t *ret_bytes, struct err *err)
 {
     CLEANUP(image_store) struct image_store s = {.root_fd = -1, .lock_fd = -1};
     int r = image_store_open(&s, err);
 
     if (r == 0)
-        r = image_store_lock(&s, NULL, err);
+        r = image_store_lock(&s, progress, err);
     for (int a = 0; a < ARCH_COUNT && r == 0 && wanted; a++)
         r = image_prune_arch(&s, (enum vm_arch)a, wanted, arg, err);
     if (r == 0)

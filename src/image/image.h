@@ -160,10 +160,13 @@ int must_use image_list(bool (*fn)(void *arg, const struct image *image), void *
                         struct err *err);
 /* All that is known of an image; a new reference. */
 int must_use image_inspect(const char *name, enum vm_arch arch, json_t **ret_json, struct err *err);
-int must_use image_remove(const char *name, enum vm_arch arch, struct err *err);
+/* progress of these: when they have to wait for a build or a pull. */
+int must_use image_remove(const char *name, enum vm_arch arch,
+                          const struct image_progress *progress, struct err *err);
 /* Removes what no image names; with wanted, images too that it does not know. clear: removes a tree
  * of a build that was killed, with files of users whom its caller may become only in a user
  * namespace. ret_bytes: how much space that gave back. */
 int must_use image_prune(bool (*wanted)(void *arg, const struct image *image), void *arg,
                          int (*clear)(int dir_fd, const char *name, struct err *err),
-                         uint64_t *ret_bytes, struct err *err);
+                         const struct image_progress *progress, uint64_t *ret_bytes,
+                         struct err *err);

@@ -272,17 +272,29 @@ int image_store_write(struct image_store *s, enum vm_arch arch, const char *name
     return r < 0 ? r : image_store_sync(s->root_fd, vm_arch_name(arch));
 }
 
-int image_store_delete(struct image_store *s, enum vm_arch arch, const char *name, struct err *err)
+int image_store_has(const struct image_store *s, enum vm_arch arch, const char *name,
+                    struct err *err)
 {
     char path[IMAGE_NAME_MAX + 32];
 
     image_store_manifest_name(arch, name, path, sizeof(path));
-    if (unlinkat(s->root_fd, path, 0) == 0)
+    if (faccessat(s->root_fd, path, F_OK, AT_EACCESS) == 0)
         return 0;
     if (errno == ENOENT)
         return err_set(err, -ENOENT, "image '%s' (%s): there is no such image", name,
                        vm_arch_name(arch));
     return image_store_path_error(path, -errno, err);
+}
+
+int image_store_delete(struct image_store *s, enum vm_arch arch, const char *name, struct err *err)
+{
+    char path[IMAGE_NAME_MAX + 32];
+    int r = image_store_has(s, arch, name, err);
+
+    if (r < 0)
+        return r;
+    image_store_manifest_name(arch, name, path, sizeof(path));
+    return unlinkat(s->root_fd, path, 0) < 0 ? image_store_path_error(path, -errno, err) : 0;
 }
 
 static int image_store_by_text(const struct dirent **a, const struct dirent **b)

@@ -33,6 +33,9 @@ int must_use image_store_read(const struct image_store *s, enum vm_arch arch, co
                               json_t **ret_json, struct err *err);
 int must_use image_store_write(struct image_store *s, enum vm_arch arch, const char *name,
                                json_t *manifest, struct err *err);
+/* -ENOENT: no manifest, not even a broken one, has that name. */
+int must_use image_store_has(const struct image_store *s, enum vm_arch arch, const char *name,
+                             struct err *err);
 int must_use image_store_delete(struct image_store *s, enum vm_arch arch, const char *name,
                                 struct err *err);
 /* Names of an architecture's images, sorted; a JSON array. */
