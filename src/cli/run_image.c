@@ -3,6 +3,7 @@
 #include "cli/run.h"
 
 #include "board/board.h"
+#include "cli/guests.h"
 #include "cli/image_stage.h"
 #include "cli/progress.h"
 #include "image/image.h"
@@ -11,6 +12,7 @@
 #include <posada/engine.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define DISK_DEFAULT ((uint64_t)8 << 30)
 
@@ -153,6 +155,29 @@ static int take_root(struct vm_config *config, struct image *image,
     return r ? r : run_take_process(config, image, err);
 }
 
+/* --disk-size, where one was given, against what the image has. */
+static int check_disk_size(const struct vm_config *config, const struct image *image,
+                           struct err *err)
+{
+    uint64_t least = image->disk_size ? image->disk_size : DISK_DEFAULT; /* a recipe's */
+    char text[24];
+    struct stat st;
+
+    if (!config->disk_size)
+        return 0;
+    if (image->kind == IMAGE_MEMORY)
+        return err_set(err, -EINVAL, "--disk-size: image '%s' has no disk; use --disk",
+                       config->image);
+    if (image->kind == IMAGE_ROOT && stat(image->blank, &st) == 0)
+        least = (uint64_t)st.st_size;
+    if (config->disk_size >= least)
+        return 0;
+    guests_size_text(least, text, sizeof(text));
+    return err_set(err, -EINVAL,
+                   "--disk-size: the disk of image '%s' has %s, and a guest's is no smaller",
+                   config->image, text);
+}
+
 int run_resolve_image(struct vm_config *config, bool *ret_has_console, struct err *err)
 {
     struct image_options options = {.plan_stage = image_plan_stage, .run_stage = image_run_stage};
@@ -167,6 +192,8 @@ int run_resolve_image(struct vm_config *config, bool *ret_has_console, struct er
     r = image_resolve(config->image, config->arch, &options, &image, err);
     if (r == -ENOENT && strchr(config->image, '/')) /* a registry's name */
         r = run_pull_image(config->image, NULL, config->arch, false, options.progress, &image, err);
+    if (r == 0)
+        r = check_disk_size(config, &image, err);
     if (r == 0 && !config->disk_size && config->technique != TECHNIQUE_CONTAINER)
         config->disk_size = DISK_DEFAULT;
     if (r == 0 && image.kind == IMAGE_DISK && config->technique != TECHNIQUE_CONTAINER)

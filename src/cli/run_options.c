@@ -310,6 +310,8 @@ static int option_disk_size(const struct cli_args *args, struct vm_config *confi
         return 0;
     if (cli_parse_size("--disk-size", text, &config->disk_size, err) < 0)
         return err->code;
+    if (!config->disk_size)
+        return err_set(err, -EINVAL, "--disk-size %s: a disk has a size", text);
     if (config->disk_size > (uint64_t)DISK_SIZE_MAX_GIB << 30)
         return err_set(err, -EINVAL, "--disk-size %s: at most %dG", text, DISK_SIZE_MAX_GIB);
     return 0;
