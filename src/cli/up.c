@@ -170,8 +170,8 @@ static int up_make(struct vm_config *config, struct err *err)
     if (r < 0)
         (void)!store_remove_locked(&locked, NULL);
     guest_close(&locked);
-    if (!r)
-        r = start_detach(&started, err);
+    if (!r && (r = start_detach(&started, err)) < 0)
+        r = err_wrap(err, r, "guest '%s'", config->name);
     started_done(&started);
     return r;
 }

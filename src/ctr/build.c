@@ -132,9 +132,15 @@ static int build_config(struct ctr *c, struct err *err)
         .users = c->all->users,
         .group = &c->all->group,
     };
-    int r = c->config.command && c->config.command[0]
-                ? ctr_find_user(c, NULL, &user, err)
-                : err_set(err, -EINVAL, "its image says nothing about what to run; give a command");
+    const char *program = c->config.command ? c->config.command[0] : NULL;
+    int r;
+
+    if (program && *program)
+        r = ctr_find_user(c, NULL, &user, err);
+    else
+        r = err_set(err, -EINVAL,
+                    program ? "its command begins with an empty word; give a program's name"
+                            : "its image says nothing about what to run; give a command");
 
     if (!r)
         r = ctr_group_check(&c->all->group, &c->config, err);
