@@ -145,7 +145,7 @@ class House:
         if self.group:
             script += 'echo $$ > %s/session/cgroup.procs || exit 98; ' % self.group
         return ['unshare', '-m', 'sh', '-c', script + 'exec "$@"', tun,
-                'setpriv', '--reuid', str(self.user), '--regid', str(self.user), '--clear-groups', POSADA, *words]
+                shutil.which('setpriv') or 'setpriv', '--reuid', str(self.user), '--regid', str(self.user), '--clear-groups', POSADA, *words]
 
     def start(self, *words, **popen):
         popen.setdefault('stdin', subprocess.DEVNULL)
