@@ -101,10 +101,10 @@ static void oci_exec_caps(const struct cli_args *args, struct spec_process *p)
         c->bounding |= bit;
         c->effective |= bit;
         c->permitted |= bit;
-        if (p->uid) { /* root has its capabilities by exec, others by inheritance */
+        if (p->uid) /* root has its capabilities by exec, others by inheritance */
             c->inheritable |= bit;
+        if (c->inheritable & bit)
             c->ambient |= bit;
-        }
     }
 }
 

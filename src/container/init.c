@@ -32,18 +32,24 @@ static bool init_has_new(const struct init *in, uint64_t flag)
     return ns && !ns->path;
 }
 
-/* Root of the user namespace, or whom it has instead. */
+/* Root of the user namespace, or whom it has instead. What one that is joined maps, we are not
+ * told: there the kernel says. */
 static int init_be_root(struct init *in)
 {
     const struct spec_maps *maps = &in->spec->maps;
-    uid_t uid = userns_outside(maps->uid, maps->uids, 0) >= 0 ? 0 : in->spec->process.uid;
-    gid_t gid = userns_outside(maps->gid, maps->gids, 0) >= 0 ? 0 : in->spec->process.gid;
+    bool joined = !init_has_new(in, CLONE_NEWUSER);
+    uid_t uid = joined || userns_outside(maps->uid, maps->uids, 0) >= 0 ? 0 : in->spec->process.uid;
+    gid_t gid = joined || userns_outside(maps->gid, maps->gids, 0) >= 0 ? 0 : in->spec->process.gid;
 
     if (in->become.keep_groups == false && setgroups(0, NULL) < 0) {
         if (errno != EPERM)
             return err_set(&in->err, -errno, "groups: %s", strerror(errno));
         in->become.setgroups_denied = true;
     }
+    if (joined && setresgid(gid, gid, gid) < 0 && errno == EINVAL)
+        gid = in->spec->process.gid;
+    if (joined && setresuid(uid, uid, uid) < 0 && errno == EINVAL)
+        uid = in->spec->process.uid;
     if (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
         return err_set(&in->err, -errno, "user %u, group %u: %s", uid, gid, strerror(errno));
     return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0; /* a change of user clears it */
@@ -55,7 +61,7 @@ static int init_user(struct init *in)
 
     if (in->new_user)
         r = wire_expect(in->wire, WIRE_MAPS, NULL, NULL, &in->err);
-    if (!r && init_has_new(in, CLONE_NEWUSER))
+    if (!r && spec_namespace(in->spec, CLONE_NEWUSER))
         r = init_be_root(in);
     return r;
 }
