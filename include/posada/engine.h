@@ -37,6 +37,9 @@ struct engine_config {
     struct clock *clock;
     const struct cpu_ops *cpu_ops;
     const char *cpu_model; /* "max" or a named model */
+    /* What ops->cpu_record() said when the guest was first started; NULL: it is now. Kept to, or
+     * refused with -EOPNOTSUPP; of no meaning for another model. */
+    const char *cpu_record;
     unsigned vcpus;
     size_t code_cache;   /* bytes, 0: default */
     bool perf_map;       /* write /tmp/perf-PID.map, so that perf names translated code */
@@ -104,6 +107,9 @@ struct engine_ops {
      */
     int must_use (*get_state)(struct engine *engine, unsigned index, struct err *err);
     int must_use (*set_state)(struct engine *engine, unsigned index, struct err *err);
+    /* What guests see of the host's processor, as text to be kept with the guest; the engine's.
+     * NULL, or NULL returned: nothing of it. */
+    const char *(*cpu_record)(struct engine *engine);
     unsigned (*stats)(struct engine *engine, struct engine_stat *stats, unsigned room);
     /* For src/engine/dirty.h. Writes by guest code show in mem's PAGE_DIRTY flags: by themselves
      * (both NULL), or once track_dirty() is on and each time after sync_dirty(). */

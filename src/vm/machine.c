@@ -8,9 +8,11 @@
  * owner. Guest time stands still while the machine is paused for any reason.
  */
 #include "vm/machine.h"
+#include "base/cleanup.h"
 #include "base/net_frame.h"
 #include "block/block.h"
 #include "board/board.h"
+#include "host/file.h"
 #include "host/loop.h"
 #include "host/sandbox_thread.h"
 #include "mem/mem.h"
@@ -25,6 +27,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+
+enum { CPU_RECORD_CAP = 1 << 16 };
 
 struct machine {
     const struct vm_config *config;
@@ -217,9 +221,32 @@ static int machine_find_engine(const struct vm_config *config, const struct cpu_
     return engine_choose(&wish, ret_ops, err);
 }
 
-static int machine_make_engine(struct machine *m, const struct cpu_ops *cpu_ops, struct err *err)
+/* What the guest sees of the processor is settled when it is first started, and kept from then on:
+ * another host shows the same or refuses. A guest that goes with its end needs no record. */
+static int machine_record_cpu(const struct machine *m, const char *before, int dir_fd,
+                              struct err *err)
 {
-    const struct engine_config config = {
+    const struct engine_ops *ops = m->engine->ops;
+    const char *now = ops->cpu_record ? ops->cpu_record(m->engine) : NULL;
+
+    if (!now || dir_fd < 0 || m->config->auto_remove || (before && !strcmp(before, now)))
+        return 0;
+    return file_write(dir_fd, "cpu", now, strlen(now), 0600, err);
+}
+
+/* NULL: there is none. */
+static int machine_read_cpu(const struct machine *m, int dir_fd, char **ret_record, struct err *err)
+{
+    int r = dir_fd < 0 ? 0 : file_read(dir_fd, "cpu", CPU_RECORD_CAP, ret_record, NULL, err);
+
+    return r == -ENOENT ? 0 : r;
+}
+
+static int machine_make_engine(struct machine *m, const struct cpu_ops *cpu_ops, int dir_fd,
+                               struct err *err)
+{
+    CLEANUP(free) char *record = NULL;
+    struct engine_config config = {
         .mem = m->mem,
         .clock = m->clock,
         .cpu_ops = cpu_ops,
@@ -232,7 +259,12 @@ static int machine_make_engine(struct machine *m, const struct cpu_ops *cpu_ops,
     const struct engine_ops *ops = NULL;
     int r = machine_find_engine(m->config, cpu_ops, &ops, err);
 
-    return r ? r : ops->create(&config, &m->engine, err);
+    if (!r)
+        r = machine_read_cpu(m, dir_fd, &record, err);
+    config.cpu_record = record;
+    if (!r)
+        r = ops->create(&config, &m->engine, err);
+    return r ? r : machine_record_cpu(m, record, dir_fd, err);
 }
 
 static int machine_make_vcpus(struct machine *m, struct err *err)
@@ -381,7 +413,7 @@ static int machine_build(struct machine *m, const struct machine_io *io, struct 
     if (!r)
         r = firmware_vars_open(&m->boot.firmware_files, io->dir_fd, m->loop, &m->vars, err);
     if (!r)
-        r = machine_make_engine(m, ops->cpu_ops, err);
+        r = machine_make_engine(m, ops->cpu_ops, io->dir_fd, err);
     if (!r)
         r = machine_make_vcpus(m, err);
     if (!r)

@@ -4,17 +4,21 @@
  * registers, port and memory accesses, interrupts by message, kicks, the log of written pages, and
  * a state taken in the middle and put into another machine. A verdict a line, as tests/run wants.
  */
+#include "base/bits.h"
 #include "base/cleanup.h"
 #include "base/endian.h"
 #include "small_machine.h"
 #include "state/state.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -370,6 +374,78 @@ static void test_round_trip(struct small *s)
     verdict("the_whole_state_comes_back", good && !differs, &err);
 }
 
+/* MSRs that KVM saves and we do not: each is none of a guest's state here. */
+static bool msr_is_no_state(uint32_t n)
+{
+    static const struct {
+        uint32_t first, last;
+    } none[] = {
+        {0x11, 0x12},   /* kvm-clock's old numbers: aliases */
+        {0x34, 0x34},   /* counts SMIs; there are none */
+        {0x3a, 0x3a},   /* locks what is not offered */
+        {0x8b, 0x8b},   /* microcode revision, read-only: the host's */
+        {0x9e, 0x9e},   /* SMM */
+        {0xce, 0xce},   /* platform information, read-only */
+        {0xc1, 0xc8},   /* counters, with those below: none are offered */
+        {0x10a, 0x10a}, /* capabilities, read-only: the host's */
+        {0x17b, 0x17b}, /* all banks are on */
+        {0x186, 0x189},
+        {0x1c4, 0x1c5}, /* XFD: AMX, not offered */
+        {0x1db, 0x1de}, /* last branches: gone with the next one */
+        {0x309, 0x30c},
+        {0x345, 0x345},
+        {0x38d, 0x391},
+        {0x3f1, 0x3f2},
+        {0x400, 0x47f}, /* machine check banks: no errors are injected */
+        {0x480, 0x4ff}, /* VMX, not offered; counters */
+        {0x560, 0x58f}, /* processor trace, not offered */
+        {0x600, 0x600},
+        {0x6a0, 0x6a8},           /* shadow stacks, not offered */
+        {0xd90, 0xd90},           /* MPX, not offered */
+        {0x40000000, 0x4000ffff}, /* Hyper-V's */
+        {0x4b564d07, 0x4b564d08}, /* an acknowledgement; migration control, not offered */
+        {0xc0000104, 0xc0000104}, /* TSC ratio of nested guests */
+        {0xc0000300, 0xc0000303},
+        {0xc0010000, 0xc0010007},
+        {0xc0010117, 0xc0010117}, /* nested guests */
+        {0xc0010200, 0xc001020f},
+        {0xc0010140, 0xc0010141}, /* AMD errata work-arounds, read-only */
+        {0xc0011029, 0xc0011029}, /* LFENCE waits: the host's */
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(none); i++)
+        if (n >= none[i].first && n <= none[i].last)
+            return true;
+    return false;
+}
+
+static bool msr_is_ours(uint32_t n)
+{
+    for (unsigned i = 0; i < X86_MSR_COUNT; i++)
+        if (x86_msrs[i].number == n)
+            return true;
+    return false;
+}
+
+static void test_msrs(void)
+{
+    union {
+        struct kvm_msr_list head;
+        uint32_t room[1 + 1024];
+    } list = {.room = {1024}};
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    struct err err = {0};
+    bool good = kvm >= 0 && !ioctl(kvm, KVM_GET_MSR_INDEX_LIST, &list);
+
+    for (unsigned i = 0; good && i < list.head.nmsrs; i++)
+        if (!msr_is_ours(list.room[1 + i]) && !msr_is_no_state(list.room[1 + i])) {
+            good = false;
+            err_set(&err, -ENOENT, "KVM saves MSR 0x%x, and we do not", list.room[1 + i]);
+        }
+    close(kvm);
+    verdict("no_msr_that_kvm_saves_is_forgotten", good, &err);
+}
+
 /* One instruction at a time, and a register changed in between, as a debugger does. */
 static void test_debugger(struct small *s)
 {
@@ -432,6 +508,7 @@ int main(void)
     test_message(&s);
     test_state(&s);
     test_round_trip(&s);
+    test_msrs();
     test_debugger(&s);
     test_triple_fault(&s);
     small_free(&s);

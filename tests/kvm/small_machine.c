@@ -63,12 +63,26 @@ void small_enter(struct small *s, const uint8_t *code, size_t len)
     x->cpu.slot[X86_RSP] = DATA;
 }
 
+static void small_connect(struct small *s)
+{
+    const struct mem_io ports = {port_read, port_write, s},
+                        registers = {register_read, register_write, s};
+
+    mem_set_io(s->mem, &registers);
+    mem_set_ports(s->mem, &ports);
+}
+
+void small_adopt(struct small *to, struct small *from)
+{
+    *to = *from;
+    *from = (struct small){0};
+    small_connect(to);
+}
+
 bool small_new(struct small *s, uint64_t ram, unsigned stress, struct err *err)
 {
     struct engine_config config = {
         .cpu_ops = &x86_cpu_ops, .cpu_model = "host", .vcpus = 1, .stress = stress};
-    struct mem_io ports = {port_read, port_write, s},
-                  registers = {register_read, register_write, s};
 
     *s = (struct small){.mem = mem_new()};
     config.mem = s->mem;
@@ -76,8 +90,7 @@ bool small_new(struct small *s, uint64_t ram, unsigned stress, struct err *err)
         mem_add_rom(s->mem, GPA(ROM), GUEST_PAGE_SIZE, &s->rom, err) ||
         engine_kvm_ops.create(&config, &s->engine, err))
         return false;
-    mem_set_io(s->mem, &registers);
-    mem_set_ports(s->mem, &ports);
+    small_connect(s);
     s->x = x86_of(engine_kvm_ops.vcpu(s->engine, 0));
     return !engine_kvm_ops.map(s->engine, err);
 }

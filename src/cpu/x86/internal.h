@@ -4,6 +4,9 @@
 
 #include "cpu/x86/x86.h"
 
+/* The name of a feature bit, NULL: it has none here. */
+const char *x86_feature_name(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit);
+
 int must_use x86_translate(struct cpu *cpu, gva_t va, enum cpu_access access, bool probe,
                            struct cpu_translation *ret_t);
 

@@ -118,6 +118,17 @@ static const struct x86_feature x86_features[] = {
 enum { MODEL_LEVELS = 4, MODEL_HOST = 0 };
 static const char model_level_prefix[] = "x86-64-v";
 
+const char *x86_feature_name(uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(x86_features); i++) {
+        const struct x86_feature *f = &x86_features[i];
+
+        if (f->leaf == leaf && f->subleaf == subleaf && f->reg == reg && f->bit == bit)
+            return f->name;
+    }
+    return NULL;
+}
+
 /* --- Rows --- */
 struct x86_cpuid *x86_cpuid_find(struct x86_cpuid_table *table, uint32_t leaf, uint32_t subleaf)
 {
@@ -307,8 +318,10 @@ static int model_apply_level(struct model_work *w, unsigned level, struct err *e
     return 0;
 }
 
-/* AMX, SGX, processor trace, performance counters, memory encryption: state that the layout has no
- * place for, or that would not survive a move. */
+/* AMX, SGX, processor trace, performance counters, memory encryption, shadow stacks and other
+ * features with MSRs of their own: state that the layout has no place for, or that would not
+ * survive a move.
+ */
 static void model_remove_unsupported(struct x86_cpuid_table *table)
 {
     static const uint32_t leaves[] = {5,    0xa,  0x12,       0x14,       0x18,      0x1c,
@@ -318,7 +331,12 @@ static void model_remove_unsupported(struct x86_cpuid_table *table)
         {"amx-int8", 7, 0, X86_EDX, 25, 0, false},    {"sgx", 7, 0, X86_EBX, 2, 0, false},
         {"pt", 7, 0, X86_EBX, 25, 0, false},          {"pdcm", 1, 0, X86_ECX, 15, 0, false},
         {"monitor", 1, 0, X86_ECX, 3, 0, false},      {"vmx", 1, 0, X86_ECX, 5, 0, false},
-        {"svm", 0x80000001, 0, X86_ECX, 2, 0, false},
+        {"svm", 0x80000001, 0, X86_ECX, 2, 0, false}, {"mpx", 7, 0, X86_EBX, 14, 0, false},
+        {"shstk", 7, 0, X86_ECX, 7, 0, false},        {"kl", 7, 0, X86_ECX, 23, 0, false},
+        {"bus-lock", 7, 0, X86_ECX, 24, 0, false},    {"enqcmd", 7, 0, X86_ECX, 29, 0, false},
+        {"pks", 7, 0, X86_ECX, 31, 0, false},         {"uintr", 7, 0, X86_EDX, 5, 0, false},
+        {"arch-lbr", 7, 0, X86_EDX, 19, 0, false},    {"ibt", 7, 0, X86_EDX, 20, 0, false},
+        {"fred", 7, 1, X86_EAX, 17, 0, false},        {"xfd", 0xd, 1, X86_EAX, 4, 0, false},
     };
     struct x86_cpuid *xsave;
 

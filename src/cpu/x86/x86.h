@@ -52,11 +52,16 @@ enum x86_activity {
     X(tsc, 0x10, 0)                                                                                \
     X(tsc_adjust, 0x3b, 0)                                                                         \
     X(spec_ctrl, 0x48, 0)                                                                          \
+    X(umwait_control, 0xe1, 0)                                                                     \
     X(tsx_ctrl, 0x122, 0)                                                                          \
+    X(misc_features, 0x140, 0)                                                                     \
     X(sysenter_cs, 0x174, 0)                                                                       \
     X(sysenter_esp, 0x175, 0)                                                                      \
     X(sysenter_eip, 0x176, 0)                                                                      \
+    X(mcg_status, 0x17a, 0)                                                                        \
     X(misc_enable, 0x1a0, 1)                                                                       \
+    X(debugctl, 0x1d9, 0)                                                                          \
+    X(power_ctl, 0x1fc, 0)                                                                         \
     X(mtrr_base0, 0x200, 0)                                                                        \
     X(mtrr_mask0, 0x201, 0)                                                                        \
     X(mtrr_base1, 0x202, 0)                                                                        \
@@ -101,13 +106,15 @@ enum x86_activity {
     X(sfmask, 0xc0000084, 0)                                                                       \
     X(kernel_gs_base, 0xc0000102, 0)                                                               \
     X(tsc_aux, 0xc0000103, 0)                                                                      \
+    X(hwcr, 0xc0010015, 0)                                                                         \
     X(virt_ssbd, 0xc001011f, 0)
 
 #define X86_MSR_FIELD(name, number, reset) uint64_t name;
 #define X86_MSR_INDEX(name, number, reset) X86_MSR_##name,
 enum x86_msr_index { X86_MSRS(X86_MSR_INDEX) X86_MSR_COUNT };
 
-enum { X86_CPUID_MAX = 128, X86_CPUID_WORDS = 7 };
+/* OFFERED: rows that an engine may start from, so that there is room for what is added. */
+enum { X86_CPUID_MAX = 128, X86_CPUID_OFFERED_MAX = X86_CPUID_MAX - 16, X86_CPUID_WORDS = 7 };
 enum { X86_XSAVE_SIZE = 4096, X86_LAPIC_SIZE = 1024 };
 
 /* A row of the CPUID table as guests see it. */
@@ -209,6 +216,17 @@ struct x86_cpuid *x86_cpuid_row(struct x86_cpuid_table *table, uint32_t leaf, ui
 int must_use x86_model_apply(const char *model, struct x86_cpuid_table *table, struct err *err);
 /* Only whether the text is a model; features are looked up, not what a host supports. */
 int must_use x86_model_check(const char *model, struct err *err);
+/*
+ * What a guest has been shown, for its record: as text (heap, NULL without memory), before
+ * x86_cpuid_place(). parse: -EINVAL when the text is damaged or of another model than it is for.
+ * check: -EOPNOTSUPP with what is missing, when a host that offers `offered` cannot show `wanted`.
+ */
+char *x86_cpuid_print(const char *model, const struct x86_cpuid_table *table);
+bool x86_cpuid_is_of(const char *text, const char *model);
+int must_use x86_cpuid_parse(const char *text, const char *model, struct x86_cpuid_table *ret_table,
+                             struct err *err);
+int must_use x86_cpuid_check(const struct x86_cpuid_table *wanted,
+                             const struct x86_cpuid_table *offered, struct err *err);
 /* Puts in what differs between machines and their vCPUs: APIC id, topology, frequencies. */
 void x86_cpuid_place(struct x86_cpuid_table *table, unsigned index, unsigned cpus,
                      uint32_t tsc_khz);

@@ -252,9 +252,41 @@ static void gdb_registers(void **state)
     assert_non_null(strstr(x86_cpu_ops.gdb_xml(), "org.gnu.gdb.i386.core"));
 }
 
+/* --- Records --- */
+static void a_record_says_what_a_host_lacks(void **state)
+{
+    struct x86_cpuid_table shown = offered(), other = offered(), again = {0};
+    struct err err = {0};
+    char *text = x86_cpuid_print("host,-avx", &shown);
+
+    assert_non_null(text);
+    assert_true(x86_cpuid_is_of(text, "host,-avx"));
+    assert_false(x86_cpuid_is_of(text, "host"));
+    assert_int_equal(x86_cpuid_parse(text, "host,-avx", &again, &err), 0);
+    assert_int_equal(again.count, shown.count);
+    assert_memory_equal(again.row, shown.row, shown.count * sizeof(shown.row[0]));
+    assert_int_equal(x86_cpuid_check(&again, &other, &err), 0);
+    x86_cpuid_find(&other, 7, 0)->reg[X86_EBX] |= 1u << 16; /* more does no harm */
+    assert_int_equal(x86_cpuid_check(&again, &other, &err), 0);
+    x86_cpuid_find(&other, 7, 0)->reg[X86_EBX] &= ~(1u << 5);
+    x86_cpuid_find(&other, 1, 0)->reg[X86_ECX] &= ~(1u << 25);
+    assert_int_equal(x86_cpuid_check(&again, &other, &err), -EOPNOTSUPP);
+    assert_non_null(strstr(err.text, "aes, avx2"));
+    other = offered();
+    other.row[0].reg[X86_EBX] = 0x68747541;
+    assert_int_equal(x86_cpuid_check(&again, &other, &err), -EOPNOTSUPP);
+    assert_non_null(strstr(err.text, "GenuineIntel"));
+    text[strlen(text) - 1] = 'x';
+    assert_int_equal(x86_cpuid_parse(text, "host,-avx", &again, &err), -EINVAL);
+    assert_int_equal(x86_cpuid_parse("cpuid 1 host\n", "host", &again, &err), -EINVAL);
+    assert_int_equal(x86_cpuid_parse("", "host", &again, &err), -EINVAL);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_says_what_a_host_lacks),
         cmocka_unit_test(levels_show_what_they_name),
         cmocka_unit_test(models_that_cannot_be),
         cmocka_unit_test(dangerous_features_are_hidden),

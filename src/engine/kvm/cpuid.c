@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Rows that KVM offers are far fewer; what is added later needs room as well. */
-enum { CPUID_OFFERED_MAX = X86_CPUID_MAX - 16, INVARIANT_TSC = 8, DEADLINE_TIMER = 24, ARAT = 2 };
+enum { INVARIANT_TSC = 8, DEADLINE_TIMER = 24, ARAT = 2 };
 
 /* A list as the kernel takes it: head and entries in one piece. */
 union cpuid_list {
@@ -20,7 +19,7 @@ static int cpuid_offered(struct kvm_engine *e, struct x86_cpuid_table *ret_table
     union cpuid_list list = {.room = {0}};
     int r;
 
-    list.head.nent = CPUID_OFFERED_MAX;
+    list.head.nent = X86_CPUID_OFFERED_MAX;
     r = kvm_ioctl(e->kvm, KVM_GET_SUPPORTED_CPUID, &list);
     if (r < 0)
         return err_set(err, r, "kvm: the host does not say what its processor has: %s",
@@ -64,14 +63,27 @@ static void cpuid_hide_invariant_tsc(const char *model, struct x86_cpuid_table *
         row->reg[X86_EDX] &= ~(uint32_t)BIT(INVARIANT_TSC);
 }
 
-int kvm_cpuid_make(struct kvm_engine *e, const char *model, struct x86_cpuid_table *ret_table,
-                   struct err *err)
+/* What the guest saw before, if this host can show it. */
+static int cpuid_from_record(const char *model, const char *record,
+                             struct x86_cpuid_table *ret_table, struct err *err)
 {
+    struct x86_cpuid_table offered = *ret_table;
+    int r = x86_cpuid_parse(record, model, ret_table, err);
+
+    return r ? r : x86_cpuid_check(ret_table, &offered, err);
+}
+
+int kvm_cpuid_make(struct kvm_engine *e, const struct engine_config *config,
+                   struct x86_cpuid_table *ret_table, struct err *err)
+{
+    const char *model = config->cpu_model;
     int r = cpuid_offered(e, ret_table, err);
 
     if (r)
         return r;
     cpuid_add_own(e, ret_table);
+    if (config->cpu_record && x86_cpuid_is_of(config->cpu_record, model))
+        return cpuid_from_record(model, config->cpu_record, ret_table, err);
     r = x86_model_apply(model, ret_table, err);
     if (!r)
         cpuid_hide_invariant_tsc(model, ret_table);

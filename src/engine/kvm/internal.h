@@ -65,6 +65,7 @@ struct kvm_engine {
     bool ring; /* written pages come by rings, not by the log */
     pthread_mutex_t ring_lock;
     uint32_t xsave_size;
+    char *cpu_record; /* what guests are shown, as text */
     bool msr_there[X86_MSR_COUNT];
     bool vcpu_events_payload;
     bool any_length; /* doorbells take writes of every width */
@@ -101,7 +102,7 @@ int must_use kvm_clock_stop(struct kvm_vcpu *v, struct err *err);
 int must_use kvm_clock_go(struct kvm_vcpu *v, struct err *err);
 
 /* cpuid.c */
-int must_use kvm_cpuid_make(struct kvm_engine *e, const char *model,
+int must_use kvm_cpuid_make(struct kvm_engine *e, const struct engine_config *config,
                             struct x86_cpuid_table *ret_table, struct err *err);
 int must_use kvm_cpuid_push(struct kvm_vcpu *v, struct err *err);
 

@@ -54,6 +54,7 @@ static void kvm_destroy(struct engine *engine)
     if (e->kvm >= 0)
         close(e->kvm);
     pthread_mutex_destroy(&e->ring_lock);
+    free(e->cpu_record);
     free(e);
 }
 
@@ -142,9 +143,9 @@ static int kvm_show_cpu(struct kvm_engine *e, unsigned index, const struct x86_c
 static int kvm_make_vcpus(struct kvm_engine *e, const struct engine_config *config, struct err *err)
 {
     struct x86_cpuid_table *table = calloc(1, sizeof(*table));
-    int r = table ? kvm_cpuid_make(e, config->cpu_model, table, err)
-                  : err_set(err, -ENOMEM, "kvm: no memory");
+    int r = table ? kvm_cpuid_make(e, config, table, err) : err_set(err, -ENOMEM, "kvm: no memory");
 
+    e->cpu_record = r ? NULL : x86_cpuid_print(config->cpu_model, table);
     for (unsigned i = 0; i < config->vcpus && !r; i++)
         r = kvm_make_vcpu(e, config, i, err);
     for (unsigned i = 0; i < config->vcpus && !r; i++)
@@ -273,6 +274,11 @@ static void kvm_debug(struct engine *engine, unsigned index, const struct engine
     kvm_debug_push(v);
 }
 
+static const char *kvm_cpu_record(struct engine *engine)
+{
+    return kvm_of(engine)->cpu_record;
+}
+
 static unsigned kvm_stats(struct engine *engine, struct engine_stat *stats, unsigned room)
 {
     static const char *const names[KVM_STAT_COUNT] = {
@@ -347,6 +353,7 @@ const struct engine_ops engine_kvm_ops = {
     .debug = kvm_debug,
     .get_state = kvm_get_state,
     .set_state = kvm_set_state,
+    .cpu_record = kvm_cpu_record,
     .stats = kvm_stats,
     .track_dirty = kvm_track_dirty,
     .sync_dirty = kvm_sync_dirty,
