@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Contract: net/orders.h. The helper's end is in user_helper.c. */
+/* Contract: net/orders.h. The helper's end is in user_helper.c. A monitor in its sandbox makes no
+ * calls but these: no fcntl(2). */
 #include "net/orders.h"
 
 #include "base/text.h"
 #include "host/loop.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -41,7 +41,7 @@ static void orders_event(void *arg, int fd, unsigned events)
 {
     struct net_orders *o = arg;
     struct err err = {0};
-    ssize_t n = read(fd, &err, sizeof(err));
+    ssize_t n = recv(fd, &err, sizeof(err), MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -58,12 +58,11 @@ static void orders_event(void *arg, int fd, unsigned events)
 
 int net_orders_connect(struct net_orders *o, int fd, struct err *err)
 {
-    int r = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+    int r;
 
     if (o->fd >= 0)
         orders_gone(o);
-    if (r == 0)
-        r = loop_watch(o->loop, fd, EPOLLIN, orders_event, o);
+    r = loop_watch(o->loop, fd, EPOLLIN, orders_event, o);
     if (r < 0) {
         (void)close(fd);
         return err_set(err, r, "network 'user': %s", strerror(-r));
@@ -84,7 +83,7 @@ int net_orders_give(struct net_orders *o, char order, const char *text, net_orde
         return err_set(err, -EBUSY, "another change of its ports is under way; try again");
     if (n >= (int)sizeof(message))
         return err_set(err, -EINVAL, "port '%.60s' makes no sense", text);
-    if (send(o->fd, message, (size_t)n, MSG_NOSIGNAL) != n)
+    if (send(o->fd, message, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
         return err_set(err, -EIO, "its user network takes no orders: %s", strerror(errno));
     o->done = done;
     o->arg = arg;
