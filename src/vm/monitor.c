@@ -72,6 +72,10 @@ static void monitor_tell_end(void *arg, struct conn *conn)
 {
     struct monitor *m = arg;
 
+    if (conn->stream) /* of exec: its command ends with the guest */
+        stream_end(conn->stream, EXIT_RUN_FAILED,
+                   m->record.reason[0] ? m->record.reason
+                                       : "the guest powered off before the command ended");
     if (conn->waiting)
         conn_answer(conn,
                     json_pack("{s:s, s:i, s:s}", "state", vm_state_name(m->record.state),
