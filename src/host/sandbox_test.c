@@ -287,10 +287,62 @@ static void attacks_end_the_process(void **state)
     }
 }
 
+static long attack_call;
+
+static int makes_call(void)
+{
+    (void)syscall(attack_call, 0, 0, 0, 0, 0, 0);
+    return 0;
+}
+
+static void what_no_monitor_does_ends_it(void **state)
+{
+    static const long calls[] = {
+        SYS_execve,
+        SYS_execveat,
+        SYS_ptrace,
+        SYS_process_vm_readv,
+        SYS_mount,
+        SYS_umount2,
+        SYS_pivot_root,
+        SYS_chroot,
+        SYS_unshare,
+        SYS_setns,
+        SYS_bpf,
+        SYS_perf_event_open,
+        SYS_init_module,
+        SYS_kexec_load,
+        SYS_reboot,
+        SYS_keyctl,
+        SYS_socket,
+        SYS_connect,
+        SYS_bind,
+        SYS_kill,
+        SYS_pidfd_open,
+        SYS_setuid,
+        SYS_capset,
+        SYS_io_uring_setup,
+        SYS_userfaultfd,
+        SYS_open_by_handle_at,
+        SYS_process_vm_writev,
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        int status;
+
+        attack_call = calls[i];
+        status = in_sandbox(makes_call);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGSYS);
+    }
+}
+
 static int makes_code(void)
 {
     void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+    if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+        return 2;
     return p == MAP_FAILED || mprotect(p, 4096, PROT_READ | PROT_EXEC) == 0;
 }
 
@@ -406,7 +458,7 @@ static void the_lists_of_calls_do_not_grow(void **state)
 
 #define TRIAL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 RUN_TESTS(TRIAL(honest_work_goes_on), TRIAL(other_files_are_out_of_reach),
-          TRIAL(attacks_end_the_process), TRIAL(refusals_are_told_once),
-          TRIAL(no_processes_and_no_code_from_data), TRIAL(parts_are_told),
-          TRIAL(a_poor_host_is_told_of), cmocka_unit_test(levels_have_names),
+          TRIAL(attacks_end_the_process), TRIAL(what_no_monitor_does_ends_it),
+          TRIAL(refusals_are_told_once), TRIAL(no_processes_and_no_code_from_data),
+          TRIAL(parts_are_told), TRIAL(a_poor_host_is_told_of), cmocka_unit_test(levels_have_names),
           cmocka_unit_test(the_lists_of_calls_do_not_grow), TRIAL(threads_have_shorter_lists))
