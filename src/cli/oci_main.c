@@ -144,25 +144,20 @@ static void oci_note(void *arg, const char *text)
         fprintf(stderr, "posada-oci: warning: %s\n", text);
 }
 
+/* Of the caller's own choice: links, pipes, /dev/fd/N. */
 int oci_read(const char *path, char **ret_text, size_t *ret_len, struct err *err)
 {
     CLEANUP(free) char *text = NULL;
-    int r =
-        file_read(AT_FDCWD, strcmp(path, "-") ? path : "/dev/stdin", OCI_READ, &text, ret_len, err);
+    CLEANUP(file) FILE *in = strcmp(path, "-") ? fopen(path, "re") : fdopen(dup(0), "r");
+    size_t room = 0;
+    ssize_t n = in ? getdelim(&text, &room, '\0', in) : -1; /* JSON has no NUL */
 
-    if (r == -EINVAL) { /* no regular file: a pipe */
-        CLEANUP(file) FILE *in = fopen(strcmp(path, "-") ? path : "/dev/stdin", "re");
-        size_t room = 0;
-        ssize_t n = in ? getdelim(&text, &room, EOF, in) : -1;
-
-        if (n < 0 || n > OCI_READ)
-            return err_set(err, -EIO, "%s: cannot read", path);
-        *ret_len = (size_t)n;
-        r = 0;
-    }
-    if (r < 0)
-        return r;
-    *ret_text = arena_copy(&oci.arena, text, *ret_len);
+    if (!in || ferror(in))
+        return err_set(err, -errno, "%s: cannot read: %s", path, strerror(errno));
+    if (n > OCI_READ)
+        return err_set(err, -EFBIG, "%s: cannot read: longer than 64 MiB", path);
+    *ret_len = n < 0 ? 0 : (size_t)n;
+    *ret_text = arena_copy(&oci.arena, text ? text : "", *ret_len);
     return *ret_text ? 0 : err_set(err, -ENOMEM, "%s: no memory", path);
 }
 
