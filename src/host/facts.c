@@ -219,7 +219,8 @@ static void fact_cgroups(struct fact *f)
         bool writable =
             !access("/sys/fs/cgroup/memory", W_OK) && !access("/sys/fs/cgroup/cpu", W_OK);
 
-        fact_set(f, FACT_DEGRADED, "version 1, memory and cpu %s",
+        fact_set(f, FACT_DEGRADED,
+                 "version 1, memory and cpu %s; no --memory-high, groups tell no pressure",
                  writable ? "ours to change" : "not ours to change");
         fact_fix(f, "boot with systemd.unified_cgroup_hierarchy=1");
     }
