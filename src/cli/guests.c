@@ -65,7 +65,10 @@ static int guests_remove_once(struct guest *guest,
         return r;
     guests_see_out(guest);
     r = store_remove(guest, err);
-    return (r == -EACCES || r == -EPERM) && geteuid() ? guests_sweep(err) : r;
+    if ((r != -EACCES && r != -EPERM) || !geteuid())
+        return r;
+    r = guests_sweep(err);
+    return r ? r : store_remove(guest, err); /* fine once it has lost its name */
 }
 
 int guests_remove(struct guest *guest,
