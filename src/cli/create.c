@@ -138,12 +138,42 @@ static int set_rate(const struct guest *guest, struct err *err)
     return r;
 }
 
+/* Which groups there are, the monitor of one that runs knows; else, as for a new one, we do. */
+static int set_ask_limits(const struct guest *guest, const struct vm_config *wanted,
+                          struct err *err)
+{
+    json_t *request;
+
+    if (!guest_is_alive(guest))
+        return run_check_limits(wanted, err);
+    request = guests_request("update");
+    json_object_set_new(request, "wanted", vm_config_to_json(wanted));
+    return guests_ask_request(guest, request, err);
+}
+
+/* Before anything is written: a limit that cannot be would be in the way of the next start. */
+static int set_check_limits(const struct cli_args *args, const struct guest *guest, struct err *err)
+{
+    struct vm_config config = {0};
+    int r = guest_read_config(guest, &config, err);
+
+    if (!r && config.technique == TECHNIQUE_CONTAINER) {
+        r = set_apply(args, &config, err);
+        if (!r)
+            r = set_ask_limits(guest, &config, err);
+    }
+    vm_config_done(&config);
+    return r;
+}
+
 static int set_guest(const struct cli_args *args, struct guest *guest, struct err *err)
 {
     bool sizes = cli_has(args, "memory") || cli_has(args, "cpus") || cli_has(args, "pids") ||
                  cli_has(args, "memory-reservation") || cli_has(args, "memory-high");
-    int r = store_change(guest, set_apply, args, err);
+    int r = sizes ? set_check_limits(args, guest, err) : 0;
 
+    if (!r)
+        r = store_change(guest, set_apply, args, err);
     if (!r && cli_has(args, "net-rate") && guest_is_alive(guest))
         r = set_rate(guest, err);
     if (!r && sizes && guest_is_alive(guest) && guests_is_container(guest))

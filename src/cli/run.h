@@ -78,9 +78,11 @@ void run_auto_container(const struct cli_args *args, struct vm_config *config);
 /* Refuses options that only a virtual machine has. */
 int must_use run_check_container(const struct cli_args *args, const struct vm_config *config,
                                  struct err *err);
-/* --cpus and --pids of a container. */
+/* --cpus, --pids and the marks of memory of a container. */
 int must_use run_container_sizes(const struct cli_args *args, struct vm_config *config,
                                  struct err *err);
+/* Refuses limits of a container that a monitor started from here would have no groups for. */
+int must_use run_check_limits(const struct vm_config *config, struct err *err);
 /* The architecture of this host. */
 enum vm_arch run_host_arch(void);
 /* Of guests that nothing is known of: $POSADA_ARCH, or the host's own where an engine here runs

@@ -79,7 +79,6 @@ int run_container_sizes(const struct cli_args *args, struct vm_config *config, s
 {
     const char *cpus = cli_value(args, "cpus"), *pids = cli_value(args, "pids");
     uint64_t count = config->pids;
-    struct ctr_group group;
     int r = cpus ? container_cpus(cpus, &config->millicpus, err) : 0;
 
     if (!r)
@@ -88,8 +87,13 @@ int run_container_sizes(const struct cli_args *args, struct vm_config *config, s
         r = cli_parse_number("--pids", pids, 1, PIDS_MAX, &count, err);
     config->pids = (unsigned)count;
     config->cpus = (config->millicpus + 999) / 1000;
-    if (r < 0)
-        return r;
+    return r;
+}
+
+int run_check_limits(const struct vm_config *config, struct err *err)
+{
+    struct ctr_group group;
+
     ctr_group_find(&group);
     return ctr_group_check(&group, config, err);
 }

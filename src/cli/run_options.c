@@ -348,6 +348,8 @@ int run_options(const struct cli_args *args, struct vm_config *config, struct er
     }
     if (!r)
         r = run_size_options(args, config, err);
+    if (!r && config->technique == TECHNIQUE_CONTAINER)
+        r = run_check_limits(config, err);
     if (!r)
         r = run_restart_option(args, config, err);
     if (!r)

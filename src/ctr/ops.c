@@ -366,22 +366,50 @@ static int update_ask(struct ctr *c, struct conn *conn, struct err *err)
     return 0;
 }
 
+static int update_check(const struct ctr *c, const struct vm_config *config, struct err *err)
+{
+    int r = ctr_group_check(&c->all->group, config, err);
+
+    return !r && c->phase != CTR_RUNNING && c->phase != CTR_WAITING
+               ? err_set(err, -EBUSY, "the guest does not run yet")
+               : r;
+}
+
+/* "wanted": what its configuration would be; only whether it could be so. */
+static void update_answer_wanted(const struct ctr *c, struct conn *conn, const json_t *wanted)
+{
+    struct vm_config config;
+    struct err err;
+    int r = vm_config_from_json(wanted, &config, &err);
+
+    if (!r) {
+        r = update_check(c, &config, &err);
+        vm_config_done(&config);
+    }
+    if (r < 0)
+        conn_refuse(conn, &err);
+    else
+        conn_answer(conn, NULL);
+}
+
 /* Its configuration has been changed: the new limits count now, or from its next run on. */
 static void op_update(struct ctr *c, struct conn *conn, const json_t *request)
 {
+    const json_t *wanted = json_object_get(request, "wanted");
     struct err err;
-    int r = update_read(c, &err);
+    int r;
 
-    if (!r)
-        r = ctr_group_check(&c->all->group, &c->config, &err);
-    if (!r && c->phase == CTR_WAITING) {
-        conn_answer(conn, NULL);
+    if (wanted) {
+        update_answer_wanted(c, conn, wanted);
         return;
     }
-    if (!r && c->phase != CTR_RUNNING)
-        r = err_set(&err, -EBUSY, "the guest does not run yet");
+    r = update_read(c, &err);
     if (!r)
+        r = update_check(c, &c->config, &err);
+    if (!r && c->phase == CTR_RUNNING)
         r = update_ask(c, conn, &err);
+    else if (!r)
+        conn_answer(conn, NULL);
     if (r < 0)
         conn_refuse(conn, &err);
 }
