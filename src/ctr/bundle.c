@@ -161,8 +161,9 @@ static void resources_marks(const struct vm_config *config, bool again, json_t *
 }
 
 /* Version 1 has a soft limit, which is what the reservation is there; -1: none. */
-static json_t *resources_memory(const struct vm_config *config, bool marks, bool again)
+static json_t *resources_memory(const struct vm_config *config, unsigned means, bool again)
 {
+    bool soft = (means & CTR_GROUP_MEMORY) && !(means & CTR_GROUP_MARKS);
     json_int_t limit = (json_int_t)config->memory, low = (json_int_t)config->memory_low;
     json_t *memory = json_object();
 
@@ -170,21 +171,21 @@ static json_t *resources_memory(const struct vm_config *config, bool marks, bool
         json_object_set_new(memory, "limit", json_integer(limit));
         json_object_set_new(memory, "swap", json_integer(limit));
     }
-    if (!marks && (low || again))
+    if (soft && (low || again))
         json_object_set_new(memory, "reservation", json_integer(low ? low : -1));
     return memory;
 }
 
-json_t *ctr_bundle_resources(const struct vm_config *config, bool marks, bool again)
+json_t *ctr_bundle_resources(const struct vm_config *config, unsigned means, bool again)
 {
-    json_t *memory = resources_memory(config, marks, again);
+    json_t *memory = resources_memory(config, means, again);
     json_t *resources = json_object();
     json_int_t quota = (json_int_t)config->millicpus * CPU_PERIOD_US / 1000;
 
     if (json_object_size(memory))
         json_object_set(resources, "memory", memory);
     json_decref(memory);
-    if (marks)
+    if (means & CTR_GROUP_MARKS)
         resources_marks(config, again, resources);
     if (quota)
         json_object_set_new(resources, "cpu",
@@ -210,7 +211,7 @@ static json_t *bundle_ids(unsigned users)
 static json_t *bundle_linux(const struct ctr_bundle *b)
 {
     static const char *const namespaces[] = {"pid", "network", "ipc", "uts", "mount", "cgroup"};
-    json_t *resources = ctr_bundle_resources(b->config, b->group->means & CTR_GROUP_MARKS, false);
+    json_t *resources = ctr_bundle_resources(b->config, b->group->means, false);
     json_t *spaces = json_array(), *linux_part, *ids;
     char group[CTR_GROUP_NAME];
 

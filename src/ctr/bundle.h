@@ -30,6 +30,6 @@ json_t *ctr_bundle_process(const struct vm_config *config, const struct vm_confi
 enum { CTR_GROUP_NAME = 64 };
 /* Its control group's, below the one that holds all: "/posada-UUID". */
 void ctr_bundle_group(const struct vm_config *config, char ret[static CTR_GROUP_NAME]);
-/* linux.resources of the guest's limits. marks: groups have memory.low and memory.high. again: of
- * one that runs, so what is not limited any more is reset. */
-json_t *ctr_bundle_resources(const struct vm_config *config, bool marks, bool again);
+/* linux.resources of the guest's limits. means: of its group (enum ctr_group_means). again: of one
+ * that runs, so what is not limited any more is reset. */
+json_t *ctr_bundle_resources(const struct vm_config *config, unsigned means, bool again);

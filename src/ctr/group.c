@@ -100,9 +100,11 @@ static void group_find_users(const char *mount, char *path, struct ctr_group *re
 
 static void group_find_roots(const char *mount, struct ctr_group *ret)
 {
-    ret->means = CTR_GROUP_FREEZES | CTR_GROUP_MEMORY | CTR_GROUP_CPU | CTR_GROUP_PIDS;
-    if (mount && group_list(mount, "", "cgroup.controllers") & CTR_GROUP_MARKS)
-        ret->means |= CTR_GROUP_MARKS;
+    ret->means = CTR_GROUP_FREEZES | CTR_GROUP_CPU | CTR_GROUP_PIDS;
+    if (mount)
+        ret->means |= group_list(mount, "", "cgroup.controllers");
+    if (access("/sys/fs/cgroup/memory", F_OK) == 0) /* version 1 */
+        ret->means |= CTR_GROUP_MEMORY;
 }
 
 void ctr_group_find(struct ctr_group *ret)
@@ -142,7 +144,8 @@ int ctr_group_check(const struct ctr_group *group, const struct vm_config *confi
         if (limits[i].wanted && !(group->means & limits[i].means))
             return err_set(err, -EPERM,
                            "%s: no control group that could hold this limit is yours; as root "
-                           "there is one, or start posada in a group that systemd delegates to "
+                           "there is one, if the kernel has its controller, or start posada in a "
+                           "group that systemd delegates to "
                            "you with that controller: systemd-run --user --scope posada ...",
                            limits[i].option);
     if ((config->memory_high || config->memory_auto) && !(group->means & CTR_GROUP_MARKS))

@@ -352,9 +352,8 @@ static int update_ask(struct ctr *c, struct conn *conn, struct err *err)
     if (!q)
         return err_set(err, -ENOMEM, "out of memory");
     (void)snprintf(q->file, sizeof(q->file), "limits-%u", c->numbers++);
-    r = ctr_write_json(
-        c->run_fd, q->file,
-        ctr_bundle_resources(&c->config, c->all->group.means & CTR_GROUP_MARKS, true), err);
+    r = ctr_write_json(c->run_fd, q->file,
+                       ctr_bundle_resources(&c->config, c->all->group.means, true), err);
     if (!r && asprintf(&path, "%s/%s", c->run_path, q->file) < 0)
         r = err_set(err, -ENOMEM, "out of memory");
     if (r < 0) {

@@ -154,18 +154,23 @@ static void test_process(void **state)
     json_decref(p);
 }
 
+enum { MARKED = CTR_GROUP_MEMORY | CTR_GROUP_MARKS };
+
 static void test_resources(void **state)
 {
     struct vm_config config = {.millicpus = 10, .memory = 1 << 20, .pids = 7};
-    json_t *r = ctr_bundle_resources(&config, false, false), *cpu = json_object_get(r, "cpu");
+    json_t *r = ctr_bundle_resources(&config, 0, false), *cpu = json_object_get(r, "cpu");
 
     assert_int_equal(json_integer_value(json_object_get(cpu, "quota")), 1000);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(r, "memory"), "swap")),
                      1 << 20);
     json_decref(r);
     config = (struct vm_config){0};
-    r = ctr_bundle_resources(&config, true, false);
+    r = ctr_bundle_resources(&config, MARKED, false);
     assert_int_equal(json_object_size(r), 0);
+    json_decref(r);
+    r = ctr_bundle_resources(&config, CTR_GROUP_CPU | CTR_GROUP_PIDS, true);
+    assert_int_equal(json_object_size(r), 0); /* no memory to speak of */
     json_decref(r);
 }
 
@@ -181,24 +186,28 @@ static const char *unified_of(const json_t *resources, const char *key)
 static void test_marks(void **state)
 {
     struct vm_config config = {.memory_low = 5, .memory_high = 7};
-    json_t *r = ctr_bundle_resources(&config, true, false);
+    json_t *r = ctr_bundle_resources(&config, MARKED, false);
 
     assert_string_equal(unified_of(r, "memory.low"), "5");
     assert_string_equal(unified_of(r, "memory.high"), "7");
     assert_null(json_object_get(r, "memory"));
     json_decref(r);
-    r = ctr_bundle_resources(&config, false, false);
+    r = ctr_bundle_resources(&config, CTR_GROUP_MEMORY, false);
     assert_int_equal(
         json_integer_value(json_object_get(json_object_get(r, "memory"), "reservation")), 5);
     assert_null(json_object_get(r, "unified"));
     json_decref(r);
     config = (struct vm_config){0};
-    r = ctr_bundle_resources(&config, true, true);
+    r = ctr_bundle_resources(&config, CTR_GROUP_MEMORY, true);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(r, "memory"), "reservation")), -1);
+    json_decref(r);
+    r = ctr_bundle_resources(&config, MARKED, true);
     assert_string_equal(unified_of(r, "memory.low"), "0");
     assert_string_equal(unified_of(r, "memory.high"), "max");
     json_decref(r);
     config.memory_auto = true; /* somebody else moves that one */
-    r = ctr_bundle_resources(&config, true, true);
+    r = ctr_bundle_resources(&config, MARKED, true);
     assert_string_equal(unified_of(r, "memory.high"), "");
     json_decref(r);
 }
