@@ -170,7 +170,6 @@ static int create_listen(struct create *m)
 
     snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", m->at.root,
              name.text);
-    (void)unlinkat(m->at.root, name.text, 0); /* of an inode that somebody removed by hand */
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4) < 0)
         return err_set(m->err, -errno, "container '%s': its socket %s: %s", m->c->id, name.text,
                        strerror(errno));

@@ -30,7 +30,9 @@ struct state_path {
     char text[STATE_ID + 16];
 };
 
-/* The record's line ends so, the configuration follows, then what closes the object. */
+#define STATE_FILE "status" /* in a folder */
+/* The record's line begins and ends so, the configuration follows, then what closes the object. */
+#define STATE_BEGIN  "{\"pid\":"
 #define STATE_CONFIG ",\"config\":"
 #define STATE_CLOSE  "\n}\n"
 
@@ -125,11 +127,11 @@ void state_unlock(const struct state_place *at)
     file_unlock(at->file);
 }
 
-static struct state_path state_path(const char *id)
+static struct state_path state_path(const char *id, const char *what)
 {
     struct state_path path;
 
-    snprintf(path.text, sizeof(path.text), "%s/status", id);
+    snprintf(path.text, sizeof(path.text), "%s/%s", id, what);
     return path;
 }
 
@@ -137,7 +139,8 @@ static struct state_path state_path(const char *id)
 static int state_make(struct state_place *at, const char *id, bool folder)
 {
     const char *name = id;
-    struct state_path path = state_path(id);
+    struct state_path path = state_path(id, STATE_FILE);
+    int r;
 
     if (folder) {
         if (mkdirat(at->root, id, 0700) < 0)
@@ -145,7 +148,10 @@ static int state_make(struct state_place *at, const char *id, bool folder)
         name = path.text;
     }
     at->file = openat(at->root, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return at->file < 0 ? -errno : state_lock(at, STATE_CLAIM_MS);
+    r = at->file < 0 ? -errno : state_lock(at, STATE_CLAIM_MS);
+    if (!r) /* of an inode that somebody removed by hand: it would say that our process waits */
+        (void)unlinkat(at->root, state_name(at, STATE_START).text, 0);
+    return r;
 }
 
 int state_claim(const char *root, const char *id, bool folder, struct state_place *ret,
@@ -171,7 +177,7 @@ int state_claim(const char *root, const char *id, bool folder, struct state_plac
 static int state_open_file(int root, const char *id)
 {
     const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    struct state_path path = state_path(id);
+    struct state_path path = state_path(id, STATE_FILE);
     int fd = openat(root, id, flags);
 
     /* A folder's file comes a moment after it. */
@@ -221,7 +227,8 @@ void state_sweep(const char *root, const char *id)
 static int state_numbers(const struct state *s, char *buf, size_t size)
 {
     return snprintf(buf, size,
-                    "{\"pid\":%10d,\"startTime\":%20" PRIu64 ",\"cgroupMade\":%4u,\"scopeMade\":%d",
+                    STATE_BEGIN "%10d,\"startTime\":%20" PRIu64
+                                ",\"cgroupMade\":%4u,\"scopeMade\":%d",
                     s->pid, s->start_time, s->cgroup_made % 1000, s->scope_made);
 }
 
@@ -286,6 +293,8 @@ static int state_read(struct arena *arena, const struct state_place *at, const c
 
     if (r < 0)
         return err_set(err, r, "container '%s': state: %s", id, strerror(-r));
+    if (strncmp(text, STATE_BEGIN, len < strlen(STATE_BEGIN) ? len : strlen(STATE_BEGIN)) != 0)
+        return err_set(err, -EBADMSG, "container '%s': state: the file is none of a container", id);
     end = strstr(text, STATE_CONFIG "\n");
     if (!end) /* its creator is at the very beginning, or died there */
         return -ENOENT;
@@ -435,11 +444,21 @@ int state_pidfd(const struct state *state)
     return fd;
 }
 
+/* An earlier version had in there too what is now named by the inode. */
+static void state_remove_folder(int root, const char *id)
+{
+    if (unlinkat(root, state_path(id, STATE_FILE).text, 0) < 0 ||
+        unlinkat(root, id, AT_REMOVEDIR) == 0)
+        return;
+    (void)unlinkat(root, state_path(id, "start.sock").text, 0);
+    (void)!file_remove_tree(root, state_path(id, STATE_NOTIFY).text, NULL);
+    (void)unlinkat(root, id, AT_REMOVEDIR);
+}
+
 void state_remove(const struct state_place *at, const char *id)
 {
     (void)unlinkat(at->root, state_name(at, STATE_START).text, 0);
     (void)!file_remove_tree(at->root, state_name(at, STATE_NOTIFY).text, NULL);
-    if (unlinkat(at->root, id, 0) < 0 && errno == EISDIR &&
-        unlinkat(at->root, state_path(id).text, 0) == 0)
-        (void)unlinkat(at->root, id, AT_REMOVEDIR);
+    if (unlinkat(at->root, id, 0) < 0 && errno == EISDIR)
+        state_remove_folder(at->root, id);
 }
