@@ -272,7 +272,7 @@ static void cgroup_pass_on(const char *dir, size_t len)
     int from = cgroup_open_list(dir, len, "cgroup.controllers", O_RDONLY, have, sizeof(have));
     CLEANUP(fd) int to = -1;
 
-    if (!*have)
+    if (from < 0 || !*have)
         return;
     to = cgroup_open_list(dir, len, "cgroup.subtree_control", O_RDWR, passed, sizeof(passed));
     for (char *c = strtok_r(have, " \n", &save); c && to >= 0; c = strtok_r(NULL, " \n", &save)) {
