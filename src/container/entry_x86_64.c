@@ -31,7 +31,7 @@ asm(".text\n"
 
 void entry_protect(long *stack);
 
-static inline long entry_call(long number, long a, long b, long c, long d, long e)
+self_inline long entry_call(long number, long a, long b, long c, long d, long e)
 {
     register long r10 asm("r10") = d;
     register long r8 asm("r8") = e;
@@ -46,7 +46,7 @@ static inline long entry_call(long number, long a, long b, long c, long d, long 
 
 /* execveat() of a descriptor alone names the program so: we are what somebody has executed that
  * way, this function most likely. */
-static inline bool entry_is_second(const long *aux)
+self_inline bool entry_is_second(const long *aux)
 {
     static const char by_descriptor[] = "/dev/fd/";
 
@@ -64,7 +64,7 @@ static inline bool entry_is_second(const long *aux)
 }
 
 /* As self_mount() does it. */
-static inline void entry_execute(int exe, char *const *argv, char *const *environ)
+self_inline void entry_execute(int exe, char *const *argv, char *const *environ)
 {
     struct mount_attr attr;
     long tree = entry_call(SYS_open_tree, exe, (long)"",

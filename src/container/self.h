@@ -11,9 +11,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Of what entry_x86_64.c calls: a function of its own might have a stack protector, which needs the
+ * C library. */
+#define self_inline static inline __attribute__((always_inline))
+
 /* Whether the command is one that becomes, or makes something that becomes, a container's program.
  * Looks at any word: too often is no harm. Without the C library, for entry_x86_64.c. */
-static inline bool self_is_needed(char *const *argv)
+self_inline bool self_is_needed(char *const *argv)
 {
     static const char verbs[][8] = {"create", "run", "exec", "restore"};
 
