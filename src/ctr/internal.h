@@ -62,6 +62,7 @@ struct ctr_question {
     struct ctr_job job;
     unsigned number;
     void (*answer)(struct ctr_question *q, const struct buf *out);
+    void (*failed)(struct ctr_question *q); /* NULL: nothing more to do */
     char log[96], file[96];
 };
 

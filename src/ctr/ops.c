@@ -41,13 +41,21 @@ void ctr_questions_free(struct ctr *c)
     }
 }
 
+static void question_fail(struct ctr_question *q, const struct err *err)
+{
+    if (q->failed)
+        q->failed(q);
+    if (q->conn)
+        conn_refuse(q->conn, err);
+}
+
 static void question_done(void *arg, int code, const struct buf *out, const struct err *err)
 {
     struct ctr_question *q = arg;
 
-    if (code && q->conn)
-        conn_refuse(q->conn, err);
-    else if (!code)
+    if (code)
+        question_fail(q, err);
+    else
         q->answer(q, out);
     question_free(q);
 }
@@ -68,8 +76,7 @@ static void question_ask(struct ctr_question *q, const char *const *words, bool 
     struct err err;
 
     if (ctr_job_start(&q->job, &config, &err) < 0) {
-        if (q->conn)
-            conn_refuse(q->conn, &err);
+        question_fail(q, &err);
         question_free(q);
     }
 }
@@ -318,13 +325,6 @@ static void op_stats(struct ctr *c, struct conn *conn, const json_t *request)
         ctr_ask(c, conn, words, true, op_counted);
 }
 
-static void op_updated(struct ctr_question *q, const struct buf *out)
-{
-    ctr_memory_watch(q->ctr);
-    if (q->conn)
-        conn_answer(q->conn, NULL);
-}
-
 /* The limits that its configuration has now: its next run has them in any case. */
 static int update_read(struct ctr *c, struct err *err)
 {
@@ -343,6 +343,25 @@ static int update_read(struct ctr *c, struct err *err)
     return 0;
 }
 
+/* Another update may have failed meanwhile: what is written down counts. */
+static void op_updated(struct ctr_question *q, const struct buf *out)
+{
+    (void)!update_read(q->ctr, NULL);
+    ctr_memory_watch(q->ctr);
+    if (q->conn)
+        conn_answer(q->conn, NULL);
+}
+
+/* The mark goes on moving, whatever its configuration says now: one that stays would throttle what
+ * grows. */
+static void op_not_updated(struct ctr_question *q)
+{
+    if (q->ctr->phase != CTR_RUNNING)
+        return;
+    q->ctr->config.memory_auto = true;
+    ctr_memory_watch(q->ctr);
+}
+
 static int update_ask(struct ctr *c, struct conn *conn, struct err *err)
 {
     struct ctr_question *q = question_new(c, conn, op_updated);
@@ -359,6 +378,10 @@ static int update_ask(struct ctr *c, struct conn *conn, struct err *err)
     if (r < 0) {
         question_free(q);
         return r;
+    }
+    if (c->pressure.loop && !c->config.memory_auto) { /* or it might write its mark over the new */
+        ctr_pressure_end(&c->pressure);
+        q->failed = op_not_updated;
     }
     question_ask(q, (const char *const[]){"update", "--resources", path, c->guest.name, NULL},
                  false);
