@@ -11,6 +11,7 @@
 #include "vm/config.h"
 #include "vm/network.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,22 @@ static int port_tell(const struct guest *guest, bool add, const char *text, stru
     return guests_ask_request(guest, request, err);
 }
 
+/* Ports so low, its network can let go of but not take again. */
+static int port_check_low(const struct port_changes *changes, struct err *err)
+{
+    struct net_forward f;
+
+    for (unsigned i = 0; changes->count > 1 && i < changes->count; i++)
+        if (!changes->change[i].add &&
+            net_forward_parse("--rm", changes->change[i].text, &f, NULL) == 0 &&
+            f.host_port < IPPORT_RESERVED)
+            return err_set(err, -EACCES,
+                           "port %u: a guest that runs could not have it back, should one of the "
+                           "other changes fail; remove it by a command of its own",
+                           f.host_port);
+    return 0;
+}
+
 /* As it was before the first `count` of them. */
 static void port_undo(const struct guest *guest, const struct vm_config *before,
                       const struct port_changes *changes, unsigned count)
@@ -182,9 +199,10 @@ static void port_undo(const struct guest *guest, const struct vm_config *before,
     while (count-- > 0) {
         const struct port_change *c = &changes->change[count];
         const char *was = c->add ? c->text : before->ports[port_find(before->ports, c->text)];
+        struct err err;
 
-        if (was)
-            (void)!port_tell(guest, !c->add, was, NULL);
+        if (was && port_tell(guest, !c->add, was, &err) < 0)
+            fprintf(stderr, "posada: port %s is not as it was: %s\n", was, err.text);
     }
 }
 
@@ -199,6 +217,8 @@ static int port_change_running(struct guest *guest, const struct port_changes *c
         r = guest_read_config(guest, &after, err);
     if (!r)
         r = port_apply(changes, &after, err); /* before anything is done */
+    if (!r)
+        r = port_check_low(changes, err);
     for (; !r && done < changes->count; done += !r)
         r = port_tell(guest, changes->change[done].add, changes->change[done].text, err);
     if (!r)
