@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The architecture of a guest whose command line does not say: what its kernel is made for, what
- * its image is there for, the host's own where the technique can run that, else riscv64, which
- * any host emulates.
+ * The architecture of a guest whose command line does not say: what its kernel or firmware is made
+ * for, what its image is there for, the host's own where the technique can run that, else riscv64,
+ * which any host emulates.
  */
 #include "cli/run.h"
 
 #include "cli/cli.h"
 #include "image/image.h"
 #include "vm/config.h"
+#include "vm/firmware.h"
 #include "vm/loader.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -83,10 +84,20 @@ int run_usual_arch(enum vm_arch *ret, struct err *err)
     return r;
 }
 
+/* Its kernel's, or that of firmware which is an ELF file. -1: neither says it. */
+static int arch_of_file(const struct cli_args *args)
+{
+    const char *file = cli_value(args, "kernel"), *firmware = cli_value(args, "firmware");
+
+    if (!file && firmware && !firmware_is_name(firmware))
+        file = firmware;
+    return file ? loader_kernel_arch(file) : -1;
+}
+
 int run_find_arch(const struct cli_args *args, struct vm_config *config, struct err *err)
 {
-    const char *text = cli_value(args, "arch"), *kernel = cli_value(args, "kernel");
-    const char *name = args->operand_count ? args->operands[0] : NULL;
+    const char *text = cli_value(args, "arch");
+    const char *name = args->operand_count && !cli_has(args, "kernel") ? args->operands[0] : NULL;
     int found, arch = text ? vm_arch_parse(text) : ARCH_COUNT;
     bool container = config->technique == TECHNIQUE_CONTAINER;
     int r = text || container ? 0 : arch_setting(&arch, err);
@@ -97,9 +108,9 @@ int run_find_arch(const struct cli_args *args, struct vm_config *config, struct 
         return err_set(err, -EINVAL, "--arch '%s': expected riscv64, arm64 or amd64", text);
     if (arch == ARCH_COUNT) {
         arch = (int)arch_usual(config);
-        found = kernel               ? loader_kernel_arch(kernel)
-                : name && !container ? arch_of_image(config, name, (enum vm_arch)arch)
-                                     : -1;
+        found = arch_of_file(args);
+        if (found < 0 && name && !container)
+            found = arch_of_image(config, name, (enum vm_arch)arch);
         arch = found < 0 ? arch : found;
     }
     config->arch = (enum vm_arch)arch;
