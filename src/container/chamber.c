@@ -99,13 +99,19 @@ int chamber_ids(struct chamber_ids *ret, struct err *err)
     return 0;
 }
 
-static int chamber_write_maps(const struct chamber_ids *ids, pid_t pid, struct err *err)
+/* For the namespace of process pid; 0: for a new one, whose descriptor is returned. */
+static int chamber_map(const struct chamber_ids *ids, pid_t pid, struct err *err)
 {
     struct spec_map uid[] = {{0, ids->uid, 1}, {1, ids->other_uid, ids->others - 1}};
     struct spec_map gid[] = {{0, ids->gid, 1}, {1, ids->other_gid, ids->others - 1}};
     const struct spec_maps maps = {uid, gid, 2, 2};
 
-    return userns_write_maps(pid, &maps, err);
+    return pid ? userns_write_maps(pid, &maps, err) : userns_make(&maps, err);
+}
+
+int chamber_make_users(const struct chamber_ids *ids, struct err *err)
+{
+    return chamber_map(ids, 0, err);
 }
 
 /* --- mounts --- */
@@ -365,7 +371,7 @@ static int chamber_attend(const struct chamber *c, const struct chamber_ids *ids
     int r;
 
     if (n == sizeof(word) && word.status == CHAMBER_READY) {
-        r = chamber_write_maps(ids, keeper, err);
+        r = chamber_map(ids, keeper, err);
         if (r < 0)
             return r;
         (void)!write(c->down[1], "", 1);

@@ -30,6 +30,8 @@ struct chamber_ids {
 
 /* Who one is in there. -EOPNOTSUPP: an ordinary user without subordinate ids. */
 int must_use chamber_ids(struct chamber_ids *ret, struct err *err);
+/* A user namespace in which one is that, with nobody in it, for setns(2): a descriptor. */
+int must_use chamber_make_users(const struct chamber_ids *ids, struct err *err);
 /* Tries whether this host makes chambers; foreign: for programs of that architecture too (NULL: the
  * host's only). -EOPNOTSUPP with the reason when not. */
 int must_use chamber_check(const struct chamber_ids *ids, const struct binfmt *foreign,

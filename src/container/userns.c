@@ -126,7 +126,7 @@ static int userns_hold(const struct spec_maps *maps, pid_t child, struct err *er
         return r;
     snprintf(path, sizeof(path), "/proc/%d/ns/user", child);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? err_set(err, -errno, "user namespace for idmap: %s", strerror(errno)) : fd;
+    return fd < 0 ? err_set(err, -errno, "a user namespace: %s", strerror(errno)) : fd;
 }
 
 int userns_make(const struct spec_maps *maps, struct err *err)
@@ -136,7 +136,7 @@ int userns_make(const struct spec_maps *maps, struct err *err)
     char byte;
 
     if (pipe2(hold, O_CLOEXEC) < 0)
-        return err_set(err, -errno, "user namespace for idmap: %s", strerror(errno));
+        return err_set(err, -errno, "a user namespace: %s", strerror(errno));
     child = fork();
     if (child == 0) {
         close(hold[0]);
@@ -149,7 +149,7 @@ int userns_make(const struct spec_maps *maps, struct err *err)
     }
     close(hold[1]);
     if (child < 0 || read(hold[0], &byte, 1) != 1)
-        fd = err_set(err, -EPERM, "user namespace for idmap: the kernel gives none");
+        fd = err_set(err, -EPERM, "a user namespace: the kernel gives none");
     else
         fd = userns_hold(maps, child, err);
     close(hold[0]);

@@ -7,7 +7,7 @@
 
 /* Maps for the new user namespace of process pid, seen from ours. */
 int must_use userns_write_maps(pid_t pid, const struct spec_maps *maps, struct err *err);
-/* A user namespace with these maps and nobody in it, for mount_setattr(2): a descriptor. */
+/* One with these maps and nobody in it, for mount_setattr(2) or setns(2): a descriptor. */
 int must_use userns_make(const struct spec_maps *maps, struct err *err);
 /* True when both say the same. */
 bool userns_same(const struct spec_maps *a, const struct spec_maps *b);

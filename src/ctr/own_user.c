@@ -4,7 +4,6 @@
 
 #include "base/cleanup.h"
 #include "container/chamber.h"
-#include "container/userns.h"
 #include "host/dirs.h"
 #include "host/file.h"
 #include "host/process.h"
@@ -63,46 +62,17 @@ static int own_user_map_one(uid_t uid, gid_t gid, struct err *err)
     return r < 0 ? err_set(err, r, "a user namespace: its maps: %s", strerror(-r)) : 0;
 }
 
-/* newuidmap wants to be started from outside: by a child that waits until we are in. */
-static noreturn_fn void own_user_mapper(const struct chamber_ids *ids, pid_t pid, int wait_fd)
+/* Into one that has further users as a whole: half a map would be in the way of the other. */
+static bool own_user_enter_many(const struct chamber_ids *ids)
 {
-    struct spec_map uid[] = {{0, ids->uid, 1}, {1, ids->other_uid, ids->others - 1}};
-    struct spec_map gid[] = {{0, ids->gid, 1}, {1, ids->other_gid, ids->others - 1}};
-    const struct spec_maps maps = {uid, gid, 2, 2};
     struct err err = {0};
-    char byte;
+    CLEANUP(fd) int users = chamber_make_users(ids, &err);
 
-    if (read(wait_fd, &byte, 1) != 1)
-        _exit(1); /* it did not get in */
-    if (userns_write_maps(pid, &maps, &err) < 0)
-        log_warn("containers of an ordinary user get one user each: %s", err.text);
-    _exit(err.code ? 1 : 0);
-}
-
-/* *ret_go: a byte there lets it begin. -1: there are no further users. */
-static pid_t own_user_start_mapper(const struct chamber_ids *ids, int *ret_go)
-{
-    pid_t self = getpid(), child;
-    int ends[2];
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -1;
-    child = fork();
-    if (child == 0) {
-        close(ends[1]);
-        own_user_mapper(ids, self, ends[0]);
-    }
-    close(ends[0]);
-    *ret_go = ends[1];
-    return child;
-}
-
-static bool own_user_map_many(pid_t mapper, int go)
-{
-    int status = 0;
-    bool told = write(go, "", 1) == 1;
-
-    return process_wait(mapper, &status) == 0 && told && status == 0;
+    if (users >= 0 && setns(users, CLONE_NEWUSER) == 0)
+        return true;
+    log_warn("containers of an ordinary user get one user each: %s",
+             users < 0 ? err.text : strerror(errno));
+    return false;
 }
 
 /* How many from 0 on without a gap (user_namespaces(7): inside, outside, length). */
@@ -141,8 +111,6 @@ int ctr_own_user_enter(pid_t init, unsigned *ret_users, struct err *err)
     uid_t uid = geteuid();
     gid_t gid = getegid();
     struct chamber_ids ids;
-    CLEANUP(fd) int go = -1;
-    pid_t mapper = -1;
     int r = own_user_keep_dirs(err);
 
     if (r < 0)
@@ -151,8 +119,10 @@ int ctr_own_user_enter(pid_t init, unsigned *ret_users, struct err *err)
         *ret_users = own_user_count();
         return 0;
     }
-    if (chamber_ids(&ids, NULL) == 0)
-        mapper = own_user_start_mapper(&ids, &go);
+    if (chamber_ids(&ids, NULL) == 0 && own_user_enter_many(&ids)) {
+        *ret_users = ids.others;
+        return 0;
+    }
     if (unshare(CLONE_NEWUSER) < 0)
         return err_set(err, -errno,
                        "a user namespace: %s; this host lets ordinary users make none (sysctl "
@@ -160,10 +130,6 @@ int ctr_own_user_enter(pid_t init, unsigned *ret_users, struct err *err)
                        "kernel.apparmor_restrict_unprivileged_userns)",
                        strerror(errno));
     *ret_users = 1;
-    if (mapper > 0 && own_user_map_many(mapper, go)) {
-        *ret_users = ids.others;
-        return 0;
-    }
     return own_user_map_one(uid, gid, err);
 }
 
