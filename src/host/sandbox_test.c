@@ -450,10 +450,10 @@ static void parts_are_told(void **state)
 /* Longer than this none must become. */
 static void the_lists_of_calls_do_not_grow(void **state)
 {
-    assert_in_range(sandbox_thread_call_count(SANDBOX_MAIN), 1, 50);
+    assert_in_range(sandbox_thread_call_count(SANDBOX_MAIN), 1, 48);
     assert_in_range(sandbox_thread_call_count(SANDBOX_VCPU), 1, 25);
-    assert_in_range(sandbox_thread_call_count(SANDBOX_WORKER), 1, 35);
-    assert_in_range(sandbox_call_count(), 1, 60); /* all of them, and making threads */
+    assert_in_range(sandbox_thread_call_count(SANDBOX_WORKER), 1, 32);
+    assert_in_range(sandbox_call_count(), 1, 56); /* all of them, and making threads */
 }
 
 #define TRIAL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
