@@ -119,6 +119,10 @@ struct engine_ops {
      * anyway. */
     void (*forget_dirty)(struct engine *engine);
     const struct engine_apic_ops *apic; /* NULL: the board models the local APICs */
+    /* Writes to these ports only set what other ports' accesses then use (an index, half of an
+     * address): the board may be told of them as late as of the vCPUs' next other access. While the
+     * machine is built. NULL: it is told at once. */
+    void (*latch)(struct engine *engine, uint16_t port, unsigned size);
     /* From now on (or no longer) a guest's write to gpa signals fd, an eventfd, instead of reaching
      * the register space. Any thread. NULL: all writes do reach it. */
     int must_use (*doorbell)(struct engine *engine, gpa_t gpa, int fd, bool there);

@@ -276,6 +276,20 @@ static int pc_add_virtio(struct x86_pc *b, struct err *err)
     return board_kit_add_virtio(&b->kit, err);
 }
 
+/* Index of the clock's registers; selector and upper half of the address of fw_cfg. Not the one of
+ * PCI's configuration: the reset control stands in the middle of it. */
+static void pc_latch_ports(const struct x86_pc *b)
+{
+    static const struct {
+        uint16_t port;
+        uint8_t size;
+    } latches[] = {{0x70, 1}, {0x510, 2}, {0x514, 4}};
+    struct engine *engine = pc_engine(b);
+
+    for (size_t i = 0; i < ARRAY_LEN(latches) && engine->ops->latch; i++)
+        engine->ops->latch(engine, latches[i].port, latches[i].size);
+}
+
 /* --- Life --- */
 static int pc_build(struct x86_pc *b, struct err *err)
 {
@@ -297,6 +311,7 @@ static int pc_build(struct x86_pc *b, struct err *err)
     board_kit_open(&b->kit);
     ports = mmio_bus_io(b->ports);
     mem_set_ports(b->kit.config.mem, &ports);
+    pc_latch_ports(b);
     return 0;
 }
 

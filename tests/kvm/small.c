@@ -141,6 +141,40 @@ static void *kick_soon(void *arg)
     return NULL;
 }
 
+static uint64_t port_exits(struct small *s)
+{
+    struct engine_stat stat;
+
+    return engine_kvm_ops.stats(s->engine, &stat, 1) == 1 ? stat.value : 0;
+}
+
+/* Writes to a latch arrive before the next access, in order, without exits of their own; also the
+ * one before a halt that a kick ends. */
+static void test_latch(struct small *s)
+{
+    /* mov al, 1; out LATCH, al; mov al, 2; out LATCH, al; mov al, 3; out LATCH, al; out PORT, eax;
+     * mov al, 4; out LATCH, al; 1: jmp 1b */
+    static const uint8_t code[] = {0xb0, 1,     0xe6, LATCH, 0xb0, 2, 0xe6, LATCH, 0xb0, 3,
+                                   0xe6, LATCH, 0xe7, PORT,  0xb0, 4, 0xe6, LATCH, 0xeb, 0xfe};
+    struct err err = {0};
+    pthread_t thread;
+    uint64_t before;
+    bool good;
+
+    engine_kvm_ops.latch(s->engine, LATCH, 1);
+    small_enter(s, code, sizeof(code));
+    s->latched = 0;
+    before = port_exits(s);
+    good = small_run(s, &err) && s->latched == 0x010203 && port_exits(s) == before + 1;
+    good = good && !engine_kvm_ops.park(s->engine, 0, false, &err) &&
+           !pthread_create(&thread, NULL, kick_soon, s);
+    if (good) {
+        good = small_run(s, &err) && s->latched == 0x01020304 && port_exits(s) == before + 1;
+        pthread_join(thread, NULL);
+    }
+    verdict("latched_writes_come_in_time", good, &err);
+}
+
 /* A guest that never leaves by itself; a lost kick hangs here until the runner ends us. */
 static void test_kick(struct small *s)
 {
@@ -505,6 +539,7 @@ int main(void)
     test_rom(&s);
     test_doorbell(&s);
     test_kick(&s);
+    test_latch(&s);
     test_message(&s);
     test_state(&s);
     test_round_trip(&s);

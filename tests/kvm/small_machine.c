@@ -17,6 +17,10 @@ static bool port_write(void *arg, gpa_t at, unsigned size, uint64_t val)
 {
     struct small *s = arg;
 
+    if (at.v == LATCH) {
+        s->latched = s->latched << 8 | val;
+        return true;
+    }
     s->port_value = val;
     s->port_writes++;
     if (at.v == PORT) /* ends the run */

@@ -15,7 +15,8 @@ enum {
     DATA = 0x5000,
     REGISTER = 0x8000000, /* behind the largest RAM */
     ROM = 0x8010000,
-    PORT = 0x80
+    PORT = 0x80,
+    LATCH = PORT + 4 /* as the board says: of no effect by itself */
 };
 
 struct small {
@@ -24,6 +25,7 @@ struct small {
     struct x86_cpu *x;
     uint64_t port_value, port_reads, memory_value, memory_at;
     unsigned port_writes;
+    uint64_t latched; /* bytes written to LATCH, the last one lowest */
     void *rom;
 };
 

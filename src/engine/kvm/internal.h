@@ -64,6 +64,8 @@ struct kvm_engine {
     bool tracking_dirty, manual_dirty;
     bool ring; /* written pages come by rings, not by the log */
     pthread_mutex_t ring_lock;
+    unsigned latch_page; /* of the ring of latched writes in a vCPU's mapping; 0: none */
+    pthread_mutex_t latch_lock;
     uint32_t xsave_size;
     char *cpu_record; /* what guests are shown, as text */
     bool msr_there[X86_MSR_COUNT];
@@ -127,6 +129,12 @@ int must_use kvm_ring_map(struct kvm_vcpu *v);
 void kvm_ring_unmap(struct kvm_vcpu *v);
 /* How many entries there were. Any thread. */
 int must_use kvm_ring_sync(struct kvm_engine *e);
+
+/* latch.c */
+void kvm_latch_init(struct kvm_engine *e); /* once there is a vCPU */
+void kvm_latch(struct engine *engine, uint16_t port, unsigned size);
+/* Before an exit is served and before a state is taken; machine lock not held. */
+void kvm_latch_drain(struct kvm_engine *e);
 
 /* doorbell.c */
 int must_use kvm_doorbell(struct engine *engine, gpa_t gpa, int fd, bool there);

@@ -54,6 +54,7 @@ static void kvm_destroy(struct engine *engine)
     if (e->kvm >= 0)
         close(e->kvm);
     pthread_mutex_destroy(&e->ring_lock);
+    pthread_mutex_destroy(&e->latch_lock);
     free(e->cpu_record);
     free(e);
 }
@@ -172,7 +173,10 @@ static int kvm_build(struct kvm_engine *e, const struct engine_config *config, s
     if (r < (int)sizeof(struct kvm_run))
         return err_set(err, -EIO, "kvm: the host's interface makes no sense");
     e->run_size = (size_t)r;
-    return kvm_make_vcpus(e, config, err);
+    r = kvm_make_vcpus(e, config, err);
+    if (!r)
+        kvm_latch_init(e);
+    return r;
 }
 
 static int kvm_create(const struct engine_config *config, struct engine **ret_engine,
@@ -193,6 +197,7 @@ static int kvm_create(const struct engine_config *config, struct engine **ret_en
     e->mem = config->mem;
     e->kvm = e->vm = -1;
     pthread_mutex_init(&e->ring_lock, NULL);
+    pthread_mutex_init(&e->latch_lock, NULL);
     e->pid = (int)getpid();
     r = kvm_build(e, config, err);
     if (r) {
@@ -224,6 +229,7 @@ static int kvm_park(struct engine *engine, unsigned index, bool parked, struct e
     int r;
 
     if (parked) {
+        kvm_latch_drain(v->engine);
         r = v->loaded ? kvm_finish_access(v, err) : 0;
         return r || !v->loaded ? r : kvm_regs_pull(v, err);
     }
@@ -359,4 +365,5 @@ const struct engine_ops engine_kvm_ops = {
     .sync_dirty = kvm_sync_dirty,
     .apic = &kvm_apic_ops,
     .doorbell = kvm_doorbell,
+    .latch = kvm_latch,
 };

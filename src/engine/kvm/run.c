@@ -204,6 +204,7 @@ static bool run_empty_rings(struct kvm_vcpu *v, enum engine_exit *ret_exit, stru
 /* True: run again. */
 static bool run_serve(struct kvm_vcpu *v, enum engine_exit *ret_exit, struct err *err)
 {
+    kvm_latch_drain(v->engine);
     switch (v->run->exit_reason) {
     case KVM_EXIT_IO: access_port(v); return true;
     case KVM_EXIT_MMIO: access_memory(v); return true;
