@@ -3,6 +3,7 @@
 #include "net/orders.h"
 
 #include "base/unit_test.h"
+#include "host/locked_in.h"
 #include "host/loop.h"
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 struct house {
     struct loop *loop;
     struct net_orders orders;
-    int helper;
+    int helper, spare; /* another end of ours */
     unsigned heard;
     struct err err;
 };
@@ -150,5 +151,31 @@ static void test_another_helper(void **state)
     assert_int_equal(h.heard, 2);
 }
 
+/* All that a sandboxed monitor does when its helper was started anew. */
+static bool orders_go_on(void *arg)
+{
+    struct house *h = arg;
+    const struct err good = {0};
+
+    if (net_orders_connect(&h->orders, h->spare, NULL) || house_give(h, NULL) ||
+        send(h->helper, &good, sizeof(good), 0) != sizeof(good))
+        return false;
+    house_turn(h);
+    return h->heard == 1;
+}
+
+static void test_another_helper_in_the_sandbox(void **state)
+{
+    struct house h;
+
+    house_open(&h);
+    house_helper(&h);
+    h.spare = dup(h.orders.fd);
+    assert_true(locked_in(SANDBOX_MAIN, orders_go_on, &h));
+    close(h.spare);
+    house_close(&h);
+}
+
 RUN_TESTS(cmocka_unit_test(test_order), cmocka_unit_test(test_hostile_answers),
-          cmocka_unit_test(test_another_helper))
+          cmocka_unit_test(test_another_helper),
+          cmocka_unit_test(test_another_helper_in_the_sandbox))
