@@ -2,6 +2,7 @@
 /* The host's end of a vsock, over real sockets and a guest in the test: connections both ways,
  * credit, ends of all kinds, and guests and clients that break the rules. */
 #include "base/unit_test.h"
+#include "host/locked_in.h"
 #include "host/loop.h"
 #include "host/pass.h"
 #include "net/vsock.h"
@@ -28,6 +29,7 @@ struct fixture {
     struct sockaddr_un address;
     uint8_t data[VSOCK_PACKET_MAX]; /* of the last packet */
     unsigned lost;
+    uint32_t end; /* flags of the shutdown that is expected */
 };
 
 static void on_timer(void *arg)
@@ -436,6 +438,43 @@ static void each_side_may_stop_sending(void **state)
     assert_int_equal(inside(f)->top, 0);
 }
 
+/* On a vCPU: the guest reads the last bytes and hears what is over. */
+static bool guest_hears_the_end(void *arg)
+{
+    struct fixture *f = arg;
+    struct vsock_packet p;
+
+    return guest_hears_now(f, &p) && p.op == VSOCK_RW && guest_hears_now(f, &p) &&
+           p.op == VSOCK_SHUTDOWN && p.flags == f->end;
+}
+
+static void a_vcpu_tells_who_stops_sending(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+
+    (void)connected(f, &fd);
+    assert_int_equal(send(fd, "last", 4, 0), 4);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    turn(f);
+    f->end = VSOCK_NO_SEND;
+    assert_true(locked_in(SANDBOX_VCPU, guest_hears_the_end, f));
+    close(fd);
+}
+
+static void a_vcpu_tells_who_left(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+
+    (void)connected(f, &fd);
+    assert_int_equal(send(fd, "last", 4, 0), 4);
+    close(fd);
+    turn(f);
+    f->end = VSOCK_NEITHER;
+    assert_true(locked_in(SANDBOX_VCPU, guest_hears_the_end, f));
+}
+
 /* A program that has said all and left: the guest gets that, though it goes on talking. */
 static void words_of_one_who_left_arrive(void **state)
 {
@@ -662,6 +701,7 @@ RUN_TESTS(TEST(a_client_reaches_the_guest), TEST(bytes_behind_the_line_are_the_g
           TEST(a_lost_helper_is_told_once), TEST(another_helper_goes_on),
           TEST(the_guest_gets_what_it_has_room_for), TEST(the_guest_hears_of_room),
           TEST(sending_too_much_is_a_reset), TEST(each_side_may_stop_sending),
+          TEST(a_vcpu_tells_who_stops_sending), TEST(a_vcpu_tells_who_left),
           TEST(words_of_one_who_left_arrive), TEST(a_driver_that_starts_anew_ends_all),
           TEST(bad_lines_end_a_client), TEST(silent_clients_keep_nobody_out),
           TEST(nonsense_is_reset), TEST(any_order_is_survived), cmocka_unit_test(paths_are_checked))
