@@ -9,24 +9,29 @@
 #include "host/sandbox_thread.h"
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { LOCKED_IN_MAX = 16 };
+
 struct locked_in {
     enum sandbox_thread kind;
     bool (*fn)(void *arg);
     void *arg;
-    bool fine;
+    unsigned threads;
+    atomic_uint fine; /* threads */
 };
 
 static inline void *locked_in_thread(void *arg)
 {
     struct locked_in *trial = (struct locked_in *)arg;
 
-    trial->fine = !sandbox_enter_thread(trial->kind) && trial->fn(trial->arg);
+    if (!sandbox_enter_thread(trial->kind) && trial->fn(trial->arg))
+        trial->fine++;
     return NULL;
 }
 
@@ -34,7 +39,8 @@ static inline void *locked_in_thread(void *arg)
 static inline bool locked_in_child(struct locked_in *trial)
 {
     struct err err = {0};
-    pthread_t thread;
+    pthread_t thread[LOCKED_IN_MAX];
+    unsigned n = 0;
 
     signal(SIGSYS, SIG_DFL); /* cmocka has taken it */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sandbox_prepare_threads(NULL, &err) < 0) {
@@ -43,15 +49,20 @@ static inline bool locked_in_child(struct locked_in *trial)
     }
     if (trial->kind == SANDBOX_MAIN)
         (void)locked_in_thread(trial);
-    else if (pthread_create(&thread, NULL, locked_in_thread, trial) || pthread_join(thread, NULL))
-        return false;
-    return trial->fine;
+    else
+        while (n < trial->threads && !pthread_create(&thread[n], NULL, locked_in_thread, trial))
+            n++;
+    while (n)
+        (void)pthread_join(thread[--n], NULL);
+    return trial->fine == trial->threads;
 }
 
-/* Whether fn says so in a child, in a thread that may do what those of that kind may. */
-static inline bool locked_in(enum sandbox_thread kind, bool (*fn)(void *arg), void *arg)
+/* Whether fn says so in a child, in as many threads at once that may do what those of that kind
+ * may; the main thread is one. */
+static inline bool locked_in_many(enum sandbox_thread kind, unsigned threads, bool (*fn)(void *arg),
+                                  void *arg)
 {
-    struct locked_in trial = {.kind = kind, .fn = fn, .arg = arg};
+    struct locked_in trial = {.kind = kind, .fn = fn, .arg = arg, .threads = threads};
     int status = 0;
     pid_t pid = fork();
 
@@ -63,4 +74,9 @@ static inline bool locked_in(enum sandbox_thread kind, bool (*fn)(void *arg), vo
         fprintf(stderr, "ended by signal %d%s\n", WTERMSIG(status),
                 WTERMSIG(status) == SIGSYS ? ": a system call that is on no list" : "");
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static inline bool locked_in(enum sandbox_thread kind, bool (*fn)(void *arg), void *arg)
+{
+    return locked_in_many(kind, 1, fn, arg);
 }

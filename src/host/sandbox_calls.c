@@ -47,7 +47,7 @@ static const struct call {
     {CALL(brk), M | B, CALL_ANY},
     {CALL(madvise), M | V | W, CALL_ANY},
     {CALL(mmap), M | V | W, CALL_NO_CODE},
-    {CALL(mprotect), M | V | W, CALL_NO_CODE},
+    {CALL(mprotect), B, CALL_NO_CODE}, /* stacks */
     {CALL(munmap), M | V | W, CALL_ANY},
     /* disks: rings are there already and bound to their files (block/ring.h) */
     {CALL(fallocate), M | W, CALL_ANY},

@@ -10,7 +10,6 @@
 #include "host/sandbox_thread.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -121,6 +120,8 @@ static bool memory_grows(void)
     return fine;
 }
 
+static uint8_t trial_page[4096] __attribute__((aligned(4096)));
+
 /* What a vCPU's and a worker's thread may and may not do; the first thing that is wrong. */
 static void *thread_locked_in(void *arg)
 {
@@ -147,6 +148,8 @@ static void *thread_locked_in(void *arg)
         wrong = "makes a thread";
     if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
         wrong = "makes code";
+    if (mprotect(trial_page, 4096, PROT_READ) == 0)
+        wrong = "changes what memory allows";
     if ((kind == SANDBOX_WORKER) != (pread(trial_fd, &byte, 1, 0) < 0 && errno == EISDIR))
         wrong = "reads files, or cannot";
     if (ioctl(trial_pipe[0], FIONREAD, &fd) == 0 || ioctl(trial_pipe[0], FIONBIO, &(int){1}))
@@ -159,7 +162,6 @@ static int locks_threads_in(void)
     enum sandbox_thread kind;
     int fd = openat(trial_fd, "mine", O_WRONLY | O_CREAT, 0600); /* the others still may */
 
-    (void)mallopt(M_ARENA_MAX, 1); /* as when there are more threads than arenas */
     for (kind = SANDBOX_VCPU; kind < SANDBOX_THREADS; kind++) {
         void *wrong = NULL;
         pthread_t thread;

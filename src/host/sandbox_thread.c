@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,9 @@ static int thread_make(enum sandbox_thread kind, const uint32_t *ioctls)
 
 int sandbox_prepare_threads(const uint32_t *ioctls, struct err *err)
 {
+    /* One heap for all: for heaps of their own, threads would count the host's CPUs, read how it
+     * overcommits memory and change what a mapping allows. */
+    (void)mallopt(M_ARENA_MAX, 1);
     for (unsigned i = 0; i < SANDBOX_THREADS; i++) {
         int r = thread_make((enum sandbox_thread)i, ioctls);
 

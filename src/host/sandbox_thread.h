@@ -17,8 +17,9 @@ enum sandbox_thread {
     SANDBOX_THREADS,
 };
 
-/* Makes the lists ready, before the process is sandboxed: from then on sandbox_enter_thread() means
- * something. ioctls: those of sandbox_config. Once in a process. */
+/* Makes the lists ready, before the process is sandboxed and makes threads: from then on
+ * sandbox_enter_thread() means something, and all threads share one heap. ioctls: those of
+ * sandbox_config. Once in a process. */
 int must_use sandbox_prepare_threads(const uint32_t *ioctls, struct err *err);
 /* Locks the calling thread in. 0 also without lists; -errno when the kernel refuses. */
 int must_use sandbox_enter_thread(enum sandbox_thread kind);
