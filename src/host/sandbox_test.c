@@ -360,22 +360,34 @@ static void no_processes_and_no_code_from_data(void **state)
     }
 }
 
-/* A host that refuses namespaces, and Landlock as well: as some containers do. */
-static void make_host_poor(bool landlock_too)
-{
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+enum poverty {
+    NAMESPACES = 1,
+    LANDLOCK = 2,
+    SECCOMP = 4,
+};
 
-    if (!ctx || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(unshare), 0) < 0 ||
-        (landlock_too &&
-         seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(landlock_create_ruleset), 0) < 0) ||
-        seccomp_load(ctx) < 0)
+/* A host that refuses namespaces, as some containers do, or has not what came later. */
+static void make_host_poor(unsigned poverty)
+{
+    static const struct {
+        int number, error;
+    } lack[] = {{SCMP_SYS(unshare), EPERM},
+                {SCMP_SYS(landlock_create_ruleset), ENOSYS},
+                {SCMP_SYS(seccomp), ENOSYS}};
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+    int r = ctx ? prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) : -1;
+
+    for (unsigned i = 0; i < ARRAY_LEN(lack) && !r; i++)
+        if (poverty & 1u << i)
+            r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint32_t)lack[i].error), lack[i].number, 0);
+    if (r || seccomp_load(ctx) < 0)
         _exit(BROKEN);
     seccomp_release(ctx);
 }
 
-/* 0: entered; else the negated error. *missing and *err as they were. */
-static int enter_on_poor_host(bool landlock_too, enum sandbox_level level,
+/* 0: entered, and its main thread locked in; else the negated error. *missing and *err as they
+ * were. */
+static int enter_on_poor_host(unsigned poverty, enum sandbox_level level,
                               struct sandbox_missing *missing, struct err *err)
 {
     struct sandbox_config config = {.level = level,
@@ -393,8 +405,12 @@ static int enter_on_poor_host(bool landlock_too, enum sandbox_level level,
     assert_int_equal(pipe(fds), 0);
     pid = fork();
     if (pid == 0) {
-        make_host_poor(landlock_too);
-        answer.code = -sandbox_enter(&config, &answer.missing, &answer.err);
+        make_host_poor(poverty);
+        answer.code = -sandbox_prepare_threads(NULL, &answer.err);
+        if (!answer.code)
+            answer.code = -sandbox_enter(&config, &answer.missing, &answer.err);
+        if (!answer.code)
+            answer.code = -sandbox_enter_thread(SANDBOX_MAIN);
         (void)!write(fds[1], &answer, sizeof(answer));
         _exit(0);
     }
@@ -413,16 +429,29 @@ static void a_poor_host_is_told_of(void **state)
     struct err err;
 
     if (sandbox_landlock_version()) {
-        assert_int_equal(enter_on_poor_host(false, SANDBOX_AUTO, &missing, &err), 0);
+        assert_int_equal(enter_on_poor_host(NAMESPACES, SANDBOX_AUTO, &missing, &err), 0);
         assert_non_null(strstr(missing.text, "namespace"));
         assert_non_null(strstr(missing.text, "not permitted"));
         assert_null(strstr(missing.text, "landlock"));
-        assert_int_equal(enter_on_poor_host(false, SANDBOX_STRICT, &missing, &err), EOPNOTSUPP);
+        assert_int_equal(enter_on_poor_host(NAMESPACES, SANDBOX_STRICT, &missing, &err),
+                         EOPNOTSUPP);
         assert_non_null(strstr(err.text, "--sandbox strict"));
     }
-    assert_int_equal(enter_on_poor_host(true, SANDBOX_THIN, &missing, &err), 0);
+    assert_int_equal(enter_on_poor_host(NAMESPACES | LANDLOCK, SANDBOX_THIN, &missing, &err), 0);
     assert_non_null(strstr(missing.text, "landlock"));
-    assert_int_equal(enter_on_poor_host(true, SANDBOX_AUTO, &missing, &err), EOPNOTSUPP);
+    assert_int_equal(enter_on_poor_host(NAMESPACES | LANDLOCK, SANDBOX_AUTO, &missing, &err),
+                     EOPNOTSUPP);
+    assert_non_null(strstr(err.text, "--sandbox thin"));
+}
+
+static void a_host_without_seccomp_is_told_of(void **state)
+{
+    struct sandbox_missing missing;
+    struct err err;
+
+    assert_int_equal(enter_on_poor_host(SECCOMP, SANDBOX_THIN, &missing, &err), 0);
+    assert_non_null(strstr(missing.text, "seccomp: not in this kernel"));
+    assert_int_equal(enter_on_poor_host(SECCOMP, SANDBOX_AUTO, &missing, &err), EOPNOTSUPP);
     assert_non_null(strstr(err.text, "--sandbox thin"));
 }
 
@@ -462,5 +491,6 @@ static void the_lists_of_calls_do_not_grow(void **state)
 RUN_TESTS(TRIAL(honest_work_goes_on), TRIAL(other_files_are_out_of_reach),
           TRIAL(attacks_end_the_process), TRIAL(what_no_monitor_does_ends_it),
           TRIAL(refusals_are_told_once), TRIAL(no_processes_and_no_code_from_data),
-          TRIAL(parts_are_told), TRIAL(a_poor_host_is_told_of), cmocka_unit_test(levels_have_names),
+          TRIAL(parts_are_told), TRIAL(a_poor_host_is_told_of),
+          TRIAL(a_host_without_seccomp_is_told_of), cmocka_unit_test(levels_have_names),
           cmocka_unit_test(the_lists_of_calls_do_not_grow), TRIAL(threads_have_shorter_lists))

@@ -80,6 +80,12 @@ int sandbox_prepare_threads(const uint32_t *ioctls, struct err *err)
     return 0;
 }
 
+void sandbox_forget_threads(void)
+{
+    for (unsigned i = 0; i < SANDBOX_THREADS; i++)
+        thread_filter[i].len = 0;
+}
+
 int sandbox_enter_thread(enum sandbox_thread kind)
 {
     static const char *const names[SANDBOX_THREADS] = {"its main thread", "a vCPU's thread",

@@ -21,6 +21,8 @@ enum sandbox_thread {
  * sandbox_enter_thread() means something, and all threads share one heap. ioctls: those of
  * sandbox_config. Once in a process. */
 int must_use sandbox_prepare_threads(const uint32_t *ioctls, struct err *err);
+/* This host takes no lists: sandbox_enter_thread() means nothing again. */
+void sandbox_forget_threads(void);
 /* Locks the calling thread in. 0 also without lists; -errno when the kernel refuses. */
 int must_use sandbox_enter_thread(enum sandbox_thread kind);
 /* How many system calls such a thread may make, those bound to arguments included. */
