@@ -25,5 +25,5 @@ scmp_filter_ctx sandbox_calls_filter(void);
 /* Lets through what `threads` may do, ioctl() with the requests of a 0-terminated list (NULL:
  * none). -errno. */
 int must_use sandbox_calls_add(scmp_filter_ctx ctx, unsigned threads, const uint32_t *ioctls);
-/* How many different calls these are. */
+/* How many different calls these are, of those that this architecture has. */
 unsigned sandbox_calls_count(unsigned threads);

@@ -3,6 +3,7 @@
  * the child. */
 #include "base/unit_test.h"
 #include "host/locked_in.h"
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,19 @@ static void memory_needs_no_call_beyond_the_lists(void **state)
     }
 }
 
+/* What is submitted to a ring of the kernel's and finds no memory there is tried again, by whoever
+ * submits. */
+static bool gives_way(void *arg)
+{
+    return sched_yield() == 0;
+}
+
+static void all_threads_may_give_way(void **state)
+{
+    for (unsigned kind = 0; kind < SANDBOX_THREADS; kind++)
+        assert_true(locked_in((enum sandbox_thread)kind, gives_way, NULL));
+}
+
 static bool changes_nothing(void *arg)
 {
     return true;
@@ -69,4 +83,4 @@ static void others_end_the_trial(void **state)
 }
 
 RUN_TESTS(cmocka_unit_test(memory_needs_no_call_beyond_the_lists),
-          cmocka_unit_test(others_end_the_trial))
+          cmocka_unit_test(all_threads_may_give_way), cmocka_unit_test(others_end_the_trial))
