@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,6 +17,9 @@ import disks
 from disks import qemu_img
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..'))
+from realhouse import Logs  # pylint: disable=wrong-import-position
+
 CC = 'riscv64-linux-gnu-gcc'
 INIT = '''#!/bin/sh
 export PATH=/bin:/sbin
@@ -55,6 +59,7 @@ class Guest:
     def wait(self, what, seconds):
         end = time.time() + seconds
         while not what():
+            self.house.logs.keep()
             if self.failed or time.time() > end or self.p.poll() is not None:
                 raise AssertionError('guest: %s %r' % (self.failed, self.lines[-8:]))
             time.sleep(0.002)
@@ -83,6 +88,7 @@ class House:
         self.env = dict(os.environ, POSADA_DATA_DIR=folder + '/data', POSADA_RUN_DIR=folder + '/run')
         self.env.pop('POSADA_DEBUG', None)
         self.image = os.path.join(folder, 'root.qcow2')
+        self.logs = Logs(folder)
 
     def build(self):
         """False with a reason where the guest cannot be made."""
@@ -187,6 +193,7 @@ def kills(count, seed=1):
                 stop = guest.have + r.randint(1, 40 if count > 5 else 10)
                 guest.wait(lambda: guest.acked >= stop, 60)
                 time.sleep(r.random() * 0.05)
+                house.logs.check()
             except AssertionError as e:
                 bad += 1
                 print('kill %d%s: %s' % (n, option, e), flush=True)

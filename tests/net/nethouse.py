@@ -64,6 +64,7 @@ def verdict(house, test):
     """Runs one test; whether it failed."""
     try:
         test(house)
+        house.logs.check()
         print('ok %s' % test.__name__, flush=True)
         return False
     except Exception as e:  # a test may fail in any way
