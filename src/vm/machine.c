@@ -466,15 +466,16 @@ int machine_start(struct machine *m, struct err *err)
 {
     int r = machine_begin_disks(m, err);
 
-    if (!r)
-        r = vcpus_start(m->vcpus, err);
+    if (r)
+        return r;
+    m->started = true; /* also when this fails: some threads may be there by now */
+    r = vcpus_start(m->vcpus, err);
     if (r)
         return r;
     /* All threads are there, and no guest code has run: time for this one's own list. */
     r = sandbox_enter_thread(SANDBOX_MAIN);
     if (r)
         return err_set(err, r, "the main thread cannot be locked in: %s", strerror(-r));
-    m->started = true;
     machine_resume_from(m, VCPU_PAUSE_START);
     return 0;
 }
