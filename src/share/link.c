@@ -16,14 +16,13 @@
 #include "host/loop.h"
 #include "share/window.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-enum { BATCH = 2 * SHARE_SLOTS, DRAIN_MS = 2000 };
+enum { BATCH = 2 * SHARE_SLOTS, DRAIN_TURNS = 200, TURN_US = 10000 };
 
 struct slot {
     struct fs_req *req; /* NULL: free or forgotten */
@@ -196,11 +195,12 @@ static void slot_finish(struct link *l, struct slot *s, uint32_t length)
         req->done(req, n);
 }
 
-/* 1: a message was taken; 0: none now; negative: the helper is gone, or not to be trusted. */
-static int link_take(struct link *l)
+/* 1: a message was taken; 0: none now (wait: for a turn's time); negative: the helper is gone, or
+ * not to be trusted. */
+static int link_take(struct link *l, bool wait)
 {
     struct share_message m;
-    ssize_t n = recv(l->fd, &m, sizeof(m), MSG_DONTWAIT);
+    ssize_t n = recv(l->fd, &m, sizeof(m), wait ? 0 : MSG_DONTWAIT);
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -210,12 +210,12 @@ static int link_take(struct link *l)
     return 1;
 }
 
-static void link_receive(struct link *l)
+static void link_receive(struct link *l, bool wait)
 {
     int r = 1;
 
     for (unsigned i = 0; r > 0 && i < BATCH && l->fd >= 0; i++)
-        r = link_take(l);
+        r = link_take(l, wait && !i);
     if (r < 0)
         link_gone(l);
     link_ready(l);
@@ -223,7 +223,7 @@ static void link_receive(struct link *l)
 
 static void link_event(void *arg, int fd, unsigned events)
 {
-    link_receive(arg);
+    link_receive(arg, false);
 }
 
 /* --- Life --- */
@@ -248,12 +248,9 @@ static void link_drain(struct fsdev *dev)
 {
     struct link *l = link_of(dev);
 
-    for (unsigned i = 0; l->fd >= 0 && link_busy(l) && i < DRAIN_MS / 10; i++) {
-        struct pollfd p = {.fd = l->fd, .events = POLLIN};
-
+    for (unsigned i = 0; l->fd >= 0 && link_busy(l) && i < DRAIN_TURNS; i++) {
         link_fail(l, false);
-        (void)poll(&p, 1, 10);
-        link_receive(l);
+        link_receive(l, true);
     }
     for (unsigned i = 0; i < SHARE_SLOTS; i++) {
         struct slot *s = &l->slot[i], late = *s;
@@ -285,6 +282,14 @@ void fsdev_close(struct fsdev *dev)
         dev->ops->close(dev);
 }
 
+/* How long a receive that waits does so: a vCPU drains, too, and may not poll(2). */
+static int link_set_patience(int fd)
+{
+    const struct timeval turn = {.tv_usec = TURN_US};
+
+    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &turn, sizeof(turn)) < 0 ? -errno : 0;
+}
+
 static void *link_map(int window_fd)
 {
     void *memory =
@@ -303,7 +308,8 @@ int share_reconnect(struct fsdev *dev, int link_fd, int window_fd)
     if (l->fd >= 0)
         return -EBUSY;
     memory = link_map(window);
-    if (!memory || loop_watch(l->loop, fd, EPOLLIN, link_event, l) < 0) {
+    if (!memory || link_set_patience(fd) < 0 ||
+        loop_watch(l->loop, fd, EPOLLIN, link_event, l) < 0) {
         if (memory)
             (void)munmap(memory, share_window_size());
         return -ENOMEM;
@@ -326,7 +332,8 @@ int share_link_new(struct loop *loop, const struct share_config *config, int lin
     CLEANUP(fd) int window = window_fd;
     void *memory = link_map(window);
 
-    if (!l || !memory || loop_watch(loop, fd, EPOLLIN, link_event, l) < 0) {
+    if (!l || !memory || link_set_patience(fd) < 0 ||
+        loop_watch(loop, fd, EPOLLIN, link_event, l) < 0) {
         if (memory)
             (void)munmap(memory, share_window_size());
         free(l);

@@ -7,6 +7,7 @@
 #include "base/iov.h"
 #include "base/unit_test.h"
 #include "host/file.h"
+#include "host/locked_in.h"
 #include "host/loop.h"
 #include "host/process.h"
 #include "host/sandbox_tree.h"
@@ -339,6 +340,40 @@ static void test_drain_gives_up(void **state)
     down(f);
 }
 
+/* The helper, which answers once. */
+static void *answers(void *arg)
+{
+    struct fixture *f = arg;
+    struct share_message m;
+
+    if (recv(f->helper, &m, sizeof(m), 0) == sizeof(m)) {
+        m.reply = 48;
+        (void)!send(f->helper, &m, sizeof(m), 0);
+    }
+    return NULL;
+}
+
+static bool drains(void *arg)
+{
+    struct fixture *f = arg;
+
+    ask(f, 0);
+    f->dev->ops->drain(f->dev);
+    return f->asked[0].done && f->asked[0].written == 48;
+}
+
+/* A guest that takes its ring back waits for the answer, on its vCPU. */
+static void test_drain_waits(void **state)
+{
+    struct fixture *f = up();
+    pthread_t helper;
+
+    assert_int_equal(pthread_create(&helper, NULL, answers, f), 0);
+    assert_true(locked_in(SANDBOX_VCPU, drains, f));
+    assert_int_equal(pthread_join(helper, NULL), 0);
+    down(f);
+}
+
 /* --- The box --- */
 enum { BOX_TRIES = 40 };
 struct box {
@@ -464,4 +499,5 @@ RUN_TESTS(cmocka_unit_test(test_passes), cmocka_unit_test(test_full_and_ready),
           cmocka_unit_test(test_lies), cmocka_unit_test(test_long_answer),
           cmocka_unit_test(test_dies), cmocka_unit_test(test_another_helper),
           cmocka_unit_test(test_too_large), cmocka_unit_test(test_forgotten),
-          cmocka_unit_test(test_drain_gives_up), cmocka_unit_test(test_box))
+          cmocka_unit_test(test_drain_gives_up), cmocka_unit_test(test_drain_waits),
+          cmocka_unit_test(test_box))
