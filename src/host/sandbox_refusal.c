@@ -83,11 +83,16 @@ static void refusal_taken(int number, siginfo_t *info, void *context)
     errno = saved;
 }
 
+void sandbox_refusal_name(const char *name)
+{
+    snprintf(refusal_name, sizeof(refusal_name), "%s", name);
+}
+
 int sandbox_refusal_init(const char *name, struct err *err)
 {
     struct sigaction action = {.sa_sigaction = refusal_taken, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
-    snprintf(refusal_name, sizeof(refusal_name), "%s", name);
+    sandbox_refusal_name(name);
     if (sigaction(SIGSYS, &action, NULL) < 0)
         return err_set(err, -errno, "seccomp: cannot take SIGSYS: %s", strerror(errno));
     sandbox_refusal_thread("its main thread");

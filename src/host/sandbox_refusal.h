@@ -10,5 +10,7 @@
 
 /* Takes SIGSYS for the whole process. name: of the guest, for the log; copied. */
 int must_use sandbox_refusal_init(const char *name, struct err *err);
+/* The guest has another name now; copied. */
+void sandbox_refusal_name(const char *name);
 /* The calling thread takes SIGSYS; what: "its main thread"..., for the log, lives on. */
 void sandbox_refusal_thread(const char *what);

@@ -7,6 +7,7 @@
 #include "host/process.h"
 #include "host/sandbox.h"
 #include "host/sandbox_layers.h"
+#include "host/sandbox_refusal.h"
 #include "host/sandbox_thread.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -236,14 +237,21 @@ static int asks_twice(void)
     return 0;
 }
 
-static void refusals_are_told_once(void **state)
+static int asks_by_another_name(void)
+{
+    sandbox_refusal_name("another");
+    return asks_twice();
+}
+
+/* fn asks for a pipe; that is told once, of a guest of that name. */
+static void is_told_once(int (*fn)(void), const char *name)
 {
     int old = dup(STDERR_FILENO), status;
-    char text[400], want[60];
+    char text[400], want[80];
     ssize_t n;
 
     assert_true(old >= 0 && dup2(trial_pipe[1], STDERR_FILENO) >= 0);
-    status = in_sandbox(asks_twice);
+    status = in_sandbox(fn);
     assert_true(dup2(old, STDERR_FILENO) >= 0);
     close(old);
     assert_true(WIFEXITED(status));
@@ -251,9 +259,15 @@ static void refusals_are_told_once(void **state)
     n = read(trial_pipe[0], text, sizeof(text) - 1);
     assert_true(n > 0);
     text[n] = '\0';
-    snprintf(want, sizeof(want), "guest 'trial': system call %d of its main thread", SYS_pipe2);
+    snprintf(want, sizeof(want), "guest '%s': system call %d of its main thread", name, SYS_pipe2);
     assert_non_null(strstr(text, want));
     assert_ptr_equal(strchr(text, '\n'), text + n - 1); /* one line */
+}
+
+static void refusals_are_told_once(void **state)
+{
+    is_told_once(asks_twice, "trial");
+    is_told_once(asks_by_another_name, "another");
 }
 
 static int runs_program(void)

@@ -4,6 +4,7 @@
  * one line in the table. Clients act for the guest's user; requests are checked all the same.
  */
 #include "host/memory_use.h"
+#include "host/sandbox_refusal.h"
 #include "mem/mem.h"
 #include "net/forward.h"
 #include "vm/config.h"
@@ -215,6 +216,7 @@ static void op_renamed(struct monitor *m, struct conn *conn, const json_t *reque
     }
     strcpy(m->guest->name, name);
     strcpy(m->config.name, name);
+    sandbox_refusal_name(name);
     conn_answer(conn, NULL);
 }
 
