@@ -197,6 +197,9 @@ static void test_entries_that_made_room_are_kept(void **state)
         assert_int_equal(f->cpu.attention, i > MMU_GONE / 2 ? ATTENTION_CODE : 0);
         store_in_slot(f, i);
     }
+    assert_int_equal(mmu->gone_count, MMU_GONE - 1);
+    store_in_slot(f, MMU_GONE + 1); /* to the page of the entry that is there: nothing to keep */
+    assert_int_equal(mmu->gone_count, MMU_GONE - 1);
     atomic_fetch_or(mem_page_flags(f->cpu.mem, GPA(FAKE_RAM)), PAGE_CODE);
     for (unsigned i = MMU_GONE; i < 2 * MMU_GONE; i++) /* no more room: not cached */
         store_in_slot(f, i);
