@@ -11,6 +11,7 @@
 
 #include "base/bits.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,9 +19,21 @@
 enum { CONTINUE_DELAY_NS = 20000 };
 
 /* --- Set-up --- */
+/* Does the table of the device's state have that queue? */
+static bool virtio_saves(const struct virtio_device *v, unsigned queue)
+{
+    const size_t at = offsetof(struct virtio_device, queue) + queue * sizeof(v->queue[0]);
+    const struct state_field *f = v->dev.ops->state;
+
+    while (f && f->name && (f->offset < at || f->offset >= at + sizeof(v->queue[0])))
+        f++;
+    return f && f->name;
+}
+
 void virtio_setup(struct virtio_device *v, const struct virtio_class *class, uint64_t features,
                   unsigned queue_count, uint16_t queue_size, unsigned config_size)
 {
+    assert(queue_count <= VIRTIO_QUEUES_MAX && (!queue_count || virtio_saves(v, queue_count - 1)));
     v->class = class;
     v->features = features | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX) |
                   BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_RING_RESET);
