@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CPUS_MAX = 3, MEMORY = 4 << 20, FIRMWARE = 128 << 10, FLASH = 64 << 10, ENTRY = 0x100000 };
+enum { CPUS_MAX = 8, MEMORY = 4 << 20, FIRMWARE = 128 << 10, FLASH = 64 << 10, ENTRY = 0x100000 };
 
 struct pc {
     struct engine engine; /* must be first */
@@ -299,7 +299,7 @@ static void use_lapic(struct pc *pc, struct fuzz_input *in)
     }
 }
 
-/* What a driver does: a function's BARs, bus mastering, a queue or two with rings in RAM. */
+/* What a driver does: a function's BARs, bus mastering, four of its queues with rings in RAM. */
 static void use_function(struct pc *pc, struct fuzz_input *in)
 {
     unsigned slot = fuzz_byte(in) % 10, about = fuzz_byte(in);
@@ -314,7 +314,7 @@ static void use_function(struct pc *pc, struct fuzz_input *in)
     (void)mem_io_write(pc->mem, GPA(bar + 0x08), 4, 1);
     (void)mem_io_write(pc->mem, GPA(bar + 0x0c), 4, about & 1 ? 5 : 1); /* VERSION_1, packed */
     (void)mem_io_write(pc->mem, GPA(bar + 0x14), 1, 0xb);
-    for (unsigned queue = 0; queue < 4; queue++) {
+    for (unsigned i = 0, queue = fuzz_byte(in) % 18; i < 4; i++, queue++) {
         (void)mem_io_write(pc->mem, GPA(bar + 0x16), 2, queue);
         (void)mem_io_write(pc->mem, GPA(bar + 0x18), 2, 8);
         for (unsigned area = 0; area < 3; area++)
