@@ -389,6 +389,18 @@ static noreturn_fn void exec_parent_inside(struct exec *x)
     _exit(0);
 }
 
+/* cgroup-v2.rst, "Delegation Containment": who moves needs rights over what both have above. */
+static int exec_no_process(const struct exec *x, int code)
+{
+    if (code == EACCES && x->group >= 0)
+        return err_set(x->err, -code,
+                       "container '%s': no new process: from the control group that we are in "
+                       "nobody may enter the container's; do it from the session that started it, "
+                       "or as root",
+                       x->e->id);
+    return err_set(x->err, -code, "container '%s': no new process: %s", x->e->id, strerror(code));
+}
+
 static int exec_spawn(struct exec *x)
 {
     struct clone_args args = {.exit_signal = SIGCHLD};
@@ -416,8 +428,7 @@ static int exec_spawn(struct exec *x)
     if (pid == 0)
         exec_child(x);
     if (pid < 0)
-        return err_set(x->err, -errno, "container '%s': no new process: %s", x->e->id,
-                       strerror(errno));
+        return exec_no_process(x, errno);
     x->pid = (pid_t)pid;
     return 0;
 }
