@@ -88,10 +88,11 @@ static void config_written(struct pci_function *fn, unsigned off, unsigned size)
 /* --- Doorbells: one a queue that is served, at its notification address --- */
 static void bell_settle(struct virtio_bell *b, uint64_t at)
 {
-    const struct pci_function *fn = b->v->transport.arg;
+    const struct pci_function *fn;
 
-    if (!b->bell || b->at == at)
+    if (!b->bell || b->at == at) /* without one it has no device either */
         return;
+    fn = b->v->transport.arg;
     b->at = fn->host->doorbells.ops->place(b->bell, GPA(at)) ? at : 0;
 }
 
