@@ -149,6 +149,8 @@ static int state_make(struct state_place *at, const char *id, bool folder)
     }
     at->file = openat(at->root, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     r = at->file < 0 ? -errno : state_lock(at, STATE_CLAIM_MS);
+    if (at->file < 0 && folder)
+        (void)unlinkat(at->root, id, AT_REMOVEDIR);
     if (!r) /* of an inode that somebody removed by hand: it would say that our process waits */
         (void)unlinkat(at->root, state_name(at, STATE_START).text, 0);
     return r;
