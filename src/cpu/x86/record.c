@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A CPUID table as text, for the guest's record, and whether another host can show it. First line
- * "cpuid 1 MODEL", then a row a line: leaf, subleaf or "-", EAX, EBX, ECX, EDX, all hexadecimal.
+ * "cpuid 1 MODEL", then a row a line: leaf, subleaf or "-", EAX, EBX, ECX, EDX, all hexadecimal;
+ * last line "end".
  * What a record says is hostile like any file.
  */
 #include "base/bits.h"
@@ -12,13 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char record_head[] = "cpuid 1 ";
+static const char record_head[] = "cpuid 1 ", record_end[] = "end\n";
 
 enum { RECORD_LINE = 64, RECORD_NAMES = 3 };
 
 char *x86_cpuid_print(const char *model, const struct x86_cpuid_table *table)
 {
-    size_t room = sizeof(record_head) + strlen(model) + 2 + (size_t)table->count * RECORD_LINE;
+    size_t room = sizeof(record_head) + strlen(model) + 2 + (size_t)table->count * RECORD_LINE +
+                  sizeof(record_end);
     char *text = malloc(room);
     size_t at;
 
@@ -36,6 +38,7 @@ char *x86_cpuid_print(const char *model, const struct x86_cpuid_table *table)
                                row->leaf, subleaf, row->reg[X86_EAX], row->reg[X86_EBX],
                                row->reg[X86_ECX], row->reg[X86_EDX]);
     }
+    (void)snprintf(text + at, room - at, "%s", record_end);
     return text;
 }
 
@@ -81,20 +84,25 @@ static bool record_row(const char **at, struct x86_cpuid *ret)
     return true;
 }
 
+static bool record_has_head(const char *text)
+{
+    return !strncmp(text, record_head, sizeof(record_head) - 1);
+}
+
 /* What is behind the head when the record is of this model; NULL: it is not. */
 static const char *record_of(const char *text, const char *model)
 {
     size_t len = strlen(model);
 
-    if (strncmp(text, record_head, sizeof(record_head) - 1) != 0)
+    if (!record_has_head(text))
         return NULL;
     text += sizeof(record_head) - 1;
     return !strncmp(text, model, len) && text[len] == '\n' ? text + len + 1 : NULL;
 }
 
-bool x86_cpuid_is_of(const char *text, const char *model)
+bool x86_cpuid_is_of_other(const char *text, const char *model)
 {
-    return record_of(text, model) != NULL;
+    return record_has_head(text) && !record_of(text, model);
 }
 
 int x86_cpuid_parse(const char *text, const char *model, struct x86_cpuid_table *ret_table,
@@ -103,13 +111,14 @@ int x86_cpuid_parse(const char *text, const char *model, struct x86_cpuid_table 
     struct x86_cpuid_table *table = ret_table;
     const char *at = record_of(text, model);
 
-    if (!at)
+    if (x86_cpuid_is_of_other(text, model))
         return err_set(err, -EINVAL, "the record of the guest's processor is of another model");
     table->count = 0;
-    while (*at && table->count < X86_CPUID_OFFERED_MAX &&
+    while (at && strcmp(at, record_end) != 0 && table->count < X86_CPUID_OFFERED_MAX &&
            record_row(&at, &table->row[table->count]))
         table->count++;
-    if (*at || !x86_cpuid_find(table, 0, 0) || !x86_cpuid_find(table, 1, 0))
+    if (!at || strcmp(at, record_end) != 0 || !x86_cpuid_find(table, 0, 0) ||
+        !x86_cpuid_find(table, 1, 0))
         return err_set(err, -EINVAL,
                        "the record of the guest's processor (file 'cpu' in its directory) is "
                        "damaged; remove it, and the guest gets what this host has");

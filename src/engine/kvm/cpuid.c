@@ -63,13 +63,15 @@ static void cpuid_hide_invariant_tsc(const char *model, struct x86_cpuid_table *
         row->reg[X86_EDX] &= ~(uint32_t)BIT(INVARIANT_TSC);
 }
 
-/* What the guest saw before, if this host can show it. */
+/* What the guest saw before, if this host can show it, and we do show such things. */
 static int cpuid_from_record(const char *model, const char *record,
                              struct x86_cpuid_table *ret_table, struct err *err)
 {
     struct x86_cpuid_table offered = *ret_table;
-    int r = x86_cpuid_parse(record, model, ret_table, err);
+    int r = x86_model_apply("host", &offered, err);
 
+    if (!r)
+        r = x86_cpuid_parse(record, model, ret_table, err);
     return r ? r : x86_cpuid_check(ret_table, &offered, err);
 }
 
@@ -82,7 +84,7 @@ int kvm_cpuid_make(struct kvm_engine *e, const struct engine_config *config,
     if (r)
         return r;
     cpuid_add_own(e, ret_table);
-    if (config->cpu_record && x86_cpuid_is_of(config->cpu_record, model))
+    if (config->cpu_record && !x86_cpuid_is_of_other(config->cpu_record, model))
         return cpuid_from_record(model, config->cpu_record, ret_table, err);
     r = x86_model_apply(model, ret_table, err);
     if (!r)
