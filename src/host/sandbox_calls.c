@@ -5,7 +5,7 @@
  * memory. The threads of engines that translate make no other calls than those of KVM.
  *
  * None of them waits with a limit of its own (poll, nanosleep): after SIGCONT these go on by
- * restart_syscall, which would have to be here.
+ * restart_syscall, which would have to be here. A socket's own limit (SO_RCVTIMEO) does not.
  *
  * The table is found by reading what the sandboxed code calls, and by running all tests with an
  * eye on "was refused" in the guests' logs.
