@@ -10,12 +10,13 @@
 #include "devices/core/device.h"
 #include "engine/kvm/kvm.h"
 #include "mem/mem.h"
+#include "small_machine.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RAM = 0x20000, CODE = 0x1000, OPS = 0x10000, OPS_COUNT = 400, PORT = 0x80 };
+enum { MEMORY = 0x20000, OPS = 0x10000, OPS_COUNT = 400 };
 enum { LDR = 0xd0, SPIV = 0xf0, BANKS = 0x100, BANKS_END = 0x280, ICR = 0x300, LVT = 0x320 };
 enum { LVT_END = 0x380, INITIAL = 0x380, CURRENT = 0x390 };
 #define APIC UINT64_C(0xfee00000)
@@ -61,7 +62,7 @@ static bool pair_new(struct pair *p, struct err *err)
     struct lapic_cpu cpu;
 
     config.mem = p->mem = mem_new();
-    if (!p->mem || mem_add_ram(p->mem, GPA(0), RAM, err) ||
+    if (!p->mem || mem_add_ram(p->mem, GPA(0), MEMORY, err) ||
         engine_kvm_ops.create(&config, &p->engine, err))
         return false;
     mem_set_ports(p->mem, &ports);
@@ -136,12 +137,7 @@ static void pair_begin(struct pair *p)
 
     p->engine->ops->reset(p->engine, 0);
     (void)!mem_write(p->mem, GPA(CODE), code, sizeof(code));
-    x->cr0 = X86_CR0_PE | X86_CR0_ET;
-    x86_set_flat(x, X86_CS, 8, 0xc09b);
-    for (unsigned seg = 0; seg <= X86_GS; seg++)
-        if (seg != X86_CS)
-            x86_set_flat(x, (enum x86_segment)seg, 16, 0xc093);
-    x->cpu.pc = CODE;
+    small_flat(x);
     for (unsigned at = BANKS; at < BANKS_END; at += 16)
         st_le32(x->lapic + at,
                 (uint32_t)(next(p) & next(p) & next(p)) & (at % 0x80 ? ~0u : ~0xffffu));

@@ -203,15 +203,8 @@ static void moves_test(uint32_t first, unsigned moves)
 
 int main(int argc, char **argv)
 {
-    struct err err = {0};
-    struct small s;
-    bool there = small_new(&s, RAM, 0, &err);
-
-    small_free(&s);
-    if (!there) {
-        printf("skip kvm: %s\n", err.text);
+    if (!small_there())
         return 0;
-    }
     moves_test(20261127, argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 20);
     return small_failed();
 }

@@ -52,18 +52,35 @@ void small_free(struct small *s)
     *s = (struct small){0};
 }
 
-void small_enter(struct small *s, const uint8_t *code, size_t len)
+void small_flat(struct x86_cpu *x)
 {
-    struct x86_cpu *x = s->x;
-
-    s->engine->ops->reset(s->engine, 0);
-    (void)!mem_write(s->mem, GPA(CODE), code, len);
     x->cr0 = X86_CR0_PE | X86_CR0_ET;
     x86_set_flat(x, X86_CS, 8, 0xc09b);
     for (unsigned seg = 0; seg <= X86_GS; seg++)
         if (seg != X86_CS)
             x86_set_flat(x, (enum x86_segment)seg, 16, 0xc093);
     x->cpu.pc = CODE;
+}
+
+bool small_there(void)
+{
+    struct err err = {0};
+    struct small s;
+    bool there = small_new(&s, RAM, 0, &err);
+
+    if (!there)
+        printf("skip kvm: %s\n", err.text);
+    small_free(&s);
+    return there;
+}
+
+void small_enter(struct small *s, const uint8_t *code, size_t len)
+{
+    struct x86_cpu *x = s->x;
+
+    s->engine->ops->reset(s->engine, 0);
+    (void)!mem_write(s->mem, GPA(CODE), code, len);
+    small_flat(x);
     x->cpu.slot[X86_RSP] = DATA;
 }
 

@@ -32,9 +32,13 @@ struct small {
 /* False: err says why; small_free() in any case. */
 bool small_new(struct small *s, uint64_t ram, unsigned stress, struct err *err);
 void small_free(struct small *s);
+/* Whether there can be one here; says why not. */
+bool small_there(void);
 /* Makes `to`, a freed one, what `from` is; that is gone afterwards. */
 void small_adopt(struct small *to, struct small *from);
-/* The vCPU as after reset, at flat 32-bit code. */
+/* Makes a vCPU that was reset run flat 32-bit code at CODE. */
+void small_flat(struct x86_cpu *x);
+/* The vCPU as after reset, at this code, flat. */
 void small_enter(struct small *s, const uint8_t *code, size_t len);
 /* Runs up to the guest's write to PORT and parks. */
 bool small_run(struct small *s, struct err *err);

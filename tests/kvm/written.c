@@ -166,15 +166,8 @@ static void test_running(const char *name, unsigned stress)
 
 int main(void)
 {
-    struct err err = {0};
-    struct small s;
-    bool there = small_new(&s, RAM, 0, &err);
-
-    small_free(&s);
-    if (!there) {
-        printf("skip kvm: %s\n", err.text);
+    if (!small_there())
         return 0;
-    }
     if (has_rings("pages_by_rings_are_those_written"))
         test_rounds("pages_by_rings_are_those_written", 0);
     test_rounds("pages_by_the_log_are_those_written", STRESS_LOG);
