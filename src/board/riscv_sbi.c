@@ -80,7 +80,7 @@ static int64_t sbi_base(struct sbi_call *c, uint64_t *ret_value)
     case 1: *ret_value = SBI_IMPLEMENTATION; return SBI_SUCCESS;
     case 2: *ret_value = SBI_IMPL_VERSION; return SBI_SUCCESS;
     case 3: *ret_value = sbi_find(c->arg[0]) != NULL; return SBI_SUCCESS;
-    case 4: /* mvendorid, marchid, mimpid: 0 as in the CSRs, "not implemented" */
+    case 4: /* mvendorid, marchid, mimpid: 0, as the CSRs read */
     case 5:
     case 6: return SBI_SUCCESS;
     default: return SBI_NOT_SUPPORTED;
