@@ -449,12 +449,10 @@ int state_pidfd(const struct state *state)
 /* An earlier version had in there too what is now named by the inode. */
 static void state_remove_folder(int root, const char *id)
 {
-    if (unlinkat(root, state_path(id, STATE_FILE).text, 0) < 0 ||
-        unlinkat(root, id, AT_REMOVEDIR) == 0)
-        return;
     (void)unlinkat(root, state_path(id, "start.sock").text, 0);
     (void)!file_remove_tree(root, state_path(id, STATE_NOTIFY).text, NULL);
-    (void)unlinkat(root, id, AT_REMOVEDIR);
+    if (unlinkat(root, state_path(id, STATE_FILE).text, 0) == 0)
+        (void)unlinkat(root, id, AT_REMOVEDIR);
 }
 
 void state_remove(const struct state_place *at, const char *id)
