@@ -226,7 +226,7 @@ class House:
             left += [at + '/' + n for n in (os.listdir(at) if os.path.isdir(at) else []) if n != '.lock']
         at = self.dir + '/run/oci'
         left += [at + '/' + n for n in (os.listdir(at) if os.path.isdir(at) else [])
-                 if os.path.isdir(at + '/' + n) and os.path.exists(at + '/' + n + '/state')]
+                 if not n.startswith('.')]
         return left
 
     def __enter__(self):
