@@ -20,7 +20,8 @@ enum { MEMORY_DEFAULT = 1 << 30, MEMORY_STEP = 1 << 20, DISK_SIZE_MAX_GIB = 1638
 const struct cli_option run_guest_options[] = {
     {"name", 0, "NAME", "its name (default: one is made up)", CLI_NO_FILE},
     {"arch", 0, "ARCH",
-     "riscv64, arm64 or amd64 (default: as kernel or image are, else the host's own if an engine "
+     "riscv64, arm64 or amd64 (default: as kernel, firmware or image are, else the host's own if "
+     "an engine "
      "runs it, else riscv64)"},
     {"cpu-model", 0, "MODEL", "amd64: host, x86-64-v1 to -v4, with ,+FEATURE,-FEATURE"},
     {"technique", 0, "TECHNIQUE", "auto, emulate, full, hardware, para or container"},

@@ -72,7 +72,8 @@ struct loader_image {
  * architecture (for x86_64 also one of 32 bits with a Multiboot header). */
 int must_use loader_open_kernel(struct loader_image *ret_image, const char *path, enum vm_arch arch,
                                 struct err *err);
-/* Which architecture a kernel file is for, by its first bytes (enum vm_arch); -1: none to be seen.
+/* Which architecture a kernel or firmware file is for, by its first bytes (enum vm_arch); -1: none
+ * to be seen.
  */
 int loader_kernel_arch(const char *path);
 /* An ELF file or a raw binary. */
