@@ -142,12 +142,17 @@ static int set_rate(const struct guest *guest, struct err *err)
 static int set_ask_limits(const struct guest *guest, const struct vm_config *wanted,
                           struct err *err)
 {
+    const struct vm_config limits = {
+        /* the rest may be more than a request holds */
+        .memory = wanted->memory,           .memory_low = wanted->memory_low,
+        .memory_high = wanted->memory_high, .memory_auto = wanted->memory_auto,
+        .millicpus = wanted->millicpus,     .pids = wanted->pids};
     json_t *request;
 
     if (!guest_is_alive(guest))
         return run_check_limits(wanted, err);
     request = guests_request("update");
-    json_object_set_new(request, "wanted", vm_config_to_json(wanted));
+    json_object_set_new(request, "wanted", vm_config_to_json(&limits));
     return guests_ask_request(guest, request, err);
 }
 

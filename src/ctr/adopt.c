@@ -79,10 +79,6 @@ static int adopt_running(struct ctr *c, pid_t pid, struct err *err)
     return r ? r : ctr_proc_started(c->proc, pid, err);
 }
 
-static void adopt_on_thawed(void *arg, int code, const struct buf *out, const struct err *err)
-{
-}
-
 /* A pause or a resume that had not been written down yet. Where a stop was quicker, its signal
  * waits for the processes to be thawed. */
 static void adopt_on_status(struct ctr_question *q, const struct buf *out)
@@ -90,15 +86,13 @@ static void adopt_on_status(struct ctr_question *q, const struct buf *out)
     struct ctr *c = q->ctr;
     json_t *json = json_loadb((const char *)buf_data(out), out->len, 0, NULL);
     const char *status = json_string_value(json_object_get(json, "status"));
-    const char *const words[] = {"resume", c->guest.name, NULL};
-    struct err err;
 
     if (status && !strcmp(status, "paused") && c->record.state == VM_RUNNING)
         ctr_state(c, VM_PAUSED, "%s", "");
     else if (status && !strcmp(status, "running") && c->record.state == VM_PAUSED)
         ctr_state(c, VM_RUNNING, "%s", "");
     else if (status && !strcmp(status, "paused") && c->record.state == VM_STOPPING)
-        (void)!ctr_step(c, words, NULL, adopt_on_thawed, &err);
+        ctr_loosen(c);
     json_decref(json);
 }
 

@@ -121,6 +121,8 @@ int must_use ctr_step(struct ctr *c, const char *const *words, const int fds[3],
 /* --- life and its end (life.c) --- */
 void ctr_stop(struct ctr *c, unsigned seconds);
 void ctr_kill(struct ctr *c);
+/* Frozen behind a stop's signal, which waits for the processes to be thawed. */
+void ctr_loosen(struct ctr *c);
 /* This run is over: told to everybody, deleted behind. Later calls change nothing. */
 void ctr_end(struct ctr *c, enum vm_state state, unsigned code, const char *reason);
 /* Asked to end before it began, or between two runs: then the last run's end stands. */

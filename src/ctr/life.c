@@ -318,6 +318,18 @@ static void ctr_kill_again(struct ctr *c)
         ctr_kill_now(c);
 }
 
+static void ctr_on_unfrozen(void *arg, int code, const struct buf *out, const struct err *err)
+{
+}
+
+void ctr_loosen(struct ctr *c)
+{
+    const char *const words[] = {"resume", c->guest.name, NULL};
+    struct err err;
+
+    (void)!ctr_step(c, words, NULL, ctr_on_unfrozen, &err);
+}
+
 void ctr_kill(struct ctr *c)
 {
     c->kill_wanted = true;

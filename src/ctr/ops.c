@@ -185,6 +185,12 @@ static void op_wait(struct ctr *c, struct conn *conn, const json_t *request)
 
 static void op_paused(struct ctr_question *q, const struct buf *out)
 {
+    if (q->ctr->record.state == VM_STOPPING) {
+        ctr_loosen(q->ctr);
+        if (q->conn)
+            conn_refuse_text(q->conn, -EBUSY, "the guest is just stopping");
+        return;
+    }
     event_add(EVENT_PAUSED, &q->ctr->guest, NULL);
     ctr_state(q->ctr, VM_PAUSED, "%s", "");
     ctr_sync(q->ctr);
@@ -205,7 +211,8 @@ static void op_pause(struct ctr *c, struct conn *conn, const json_t *request)
 static void op_resumed(struct ctr_question *q, const struct buf *out)
 {
     event_add(EVENT_RESUMED, &q->ctr->guest, NULL);
-    ctr_state(q->ctr, VM_RUNNING, "%s", "");
+    if (q->ctr->record.state == VM_PAUSED) /* else a stop was quicker */
+        ctr_state(q->ctr, VM_RUNNING, "%s", "");
     ctr_sync(q->ctr);
     if (q->conn)
         conn_answer(q->conn, NULL);
@@ -397,7 +404,7 @@ static int update_check(const struct ctr *c, const struct vm_config *config, str
                : r;
 }
 
-/* "wanted": what its configuration would be; only whether it could be so. */
+/* "wanted": the limits its configuration would have; only whether it could be so. */
 static void update_answer_wanted(const struct ctr *c, struct conn *conn, const json_t *wanted)
 {
     struct vm_config config;
