@@ -304,15 +304,18 @@ int share_reconnect(struct fsdev *dev, int link_fd, int window_fd)
     CLEANUP(fd) int fd = link_fd;
     CLEANUP(fd) int window = window_fd;
     void *memory;
+    int r;
 
     if (l->fd >= 0)
         return -EBUSY;
     memory = link_map(window);
-    if (!memory || link_set_patience(fd) < 0 ||
-        loop_watch(l->loop, fd, EPOLLIN, link_event, l) < 0) {
+    r = memory ? link_set_patience(fd) : -ENOMEM;
+    if (!r)
+        r = loop_watch(l->loop, fd, EPOLLIN, link_event, l);
+    if (r < 0) {
         if (memory)
             (void)munmap(memory, share_window_size());
-        return -ENOMEM;
+        return r;
     }
     (void)munmap(l->window, share_window_size());
     l->window = memory;
@@ -331,13 +334,15 @@ int share_link_new(struct loop *loop, const struct share_config *config, int lin
     CLEANUP(fd) int fd = link_fd;
     CLEANUP(fd) int window = window_fd;
     void *memory = link_map(window);
+    int r = l && memory ? link_set_patience(fd) : -ENOMEM;
 
-    if (!l || !memory || link_set_patience(fd) < 0 ||
-        loop_watch(loop, fd, EPOLLIN, link_event, l) < 0) {
+    if (!r)
+        r = loop_watch(loop, fd, EPOLLIN, link_event, l);
+    if (r < 0) {
         if (memory)
             (void)munmap(memory, share_window_size());
         free(l);
-        return err_set(err, -ENOMEM, "share '%s': out of memory", config->path);
+        return err_set(err, r, "share '%s': its helper: %s", config->path, strerror(-r));
     }
     l->dev.ops = &link_ops;
     (void)snprintf(l->dev.tag, sizeof(l->dev.tag), "%s", config->tag);
