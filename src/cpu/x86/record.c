@@ -89,6 +89,13 @@ static bool record_has_head(const char *text)
     return !strncmp(text, record_head, sizeof(record_head) - 1);
 }
 
+static bool record_is_whole(const char *text)
+{
+    size_t len = strlen(text), end = sizeof(record_end) - 1;
+
+    return len > end && text[len - end - 1] == '\n' && !strcmp(text + len - end, record_end);
+}
+
 /* What is behind the head when the record is of this model; NULL: it is not. */
 static const char *record_of(const char *text, const char *model)
 {
@@ -102,7 +109,7 @@ static const char *record_of(const char *text, const char *model)
 
 bool x86_cpuid_is_of_other(const char *text, const char *model)
 {
-    return record_has_head(text) && !record_of(text, model);
+    return record_has_head(text) && record_is_whole(text) && !record_of(text, model);
 }
 
 int x86_cpuid_parse(const char *text, const char *model, struct x86_cpuid_table *ret_table,

@@ -222,7 +222,7 @@ int must_use x86_model_check(const char *model, struct err *err);
  * check: -EOPNOTSUPP with what is missing, when a host that offers `offered` cannot show `wanted`.
  */
 char *x86_cpuid_print(const char *model, const struct x86_cpuid_table *table);
-bool x86_cpuid_is_of_other(const char *text, const char *model); /* and whole, so far */
+bool x86_cpuid_is_of_other(const char *text, const char *model); /* and whole */
 int must_use x86_cpuid_parse(const char *text, const char *model, struct x86_cpuid_table *ret_table,
                              struct err *err);
 int must_use x86_cpuid_check(const struct x86_cpuid_table *wanted,

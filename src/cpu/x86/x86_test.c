@@ -262,6 +262,7 @@ static void a_record_says_what_a_host_lacks(void **state)
     assert_non_null(text);
     assert_true(!x86_cpuid_is_of_other(text, "host,-avx"));
     assert_true(x86_cpuid_is_of_other(text, "host"));
+    assert_false(x86_cpuid_is_of_other("cpuid 1 ho", "host"));
     assert_false(x86_cpuid_is_of_other("", "host")); /* a damaged one: parse() says so */
     assert_int_equal(x86_cpuid_parse(text, "host,-avx", &again, &err), 0);
     assert_int_equal(again.count, shown.count);
