@@ -301,9 +301,13 @@ class Bed:
         With several CPUs QEMU's translator now and then runs the bed's kernel into half of an
         instruction that the other one patches: then once more."""
         self._put_script(script)
+        if cpus > 1:
+            shutil.copyfile(self.disk, self.disk + '.first')
         text = self._boot(seconds, memory, cpus)
         if cpus > 1 and END not in text and 'Kernel panic - not syncing: Fatal exception' in text:
-            print('# the bed panicked, once more', flush=True)
+            print('# the bed panicked, once more: ' +
+                  ' '.join(re.findall(r'RIP: \S+ (\S+)', text)[:1]), flush=True)
+            os.replace(self.disk + '.first', self.disk)
             text = self._boot(seconds, memory, cpus)
         self.last = text
         found = re.search(re.escape(BEGIN) + r'\n(.*)' + re.escape(END) + r'(\d+)', text, re.S)
