@@ -2,7 +2,8 @@
 /*
  * Who makes which system call; contract: sandbox_calls.h. Everything that can be done before is: by
  * then descriptors are open, signals have their handlers, rings their files, translated code its
- * memory. The threads of engines that translate make no other calls than those of KVM.
+ * memory. The threads of engines that translate make the same calls as those of KVM, and
+ * ftruncate() for perf's map.
  *
  * None of them waits with a limit of its own (poll, nanosleep): after SIGCONT these go on by
  * restart_syscall, which would have to be here. A socket's own limit (SO_RCVTIMEO) does not.
@@ -82,7 +83,7 @@ static const struct call {
     {CALL(recvmsg), M, CALL_ANY}, /* helpers that were started anew */
     {CALL(sendmsg), M | V, CALL_ANY},
     {CALL(sendto), M | V | W, CALL_ANY},
-    {CALL(setsockopt), M, CALL_ANY}, /* a debugger's connection */
+    {CALL(setsockopt), M, CALL_ANY}, /* a debugger's connection, a share's new helper */
     {CALL(shutdown), M | V, CALL_ANY},
     {CALL(write), M | V | W, CALL_ANY},
     {CALL(writev), M | V | W, CALL_ANY},

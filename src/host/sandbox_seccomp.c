@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <linux/seccomp.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -79,10 +78,12 @@ static int seccomp_kill(scmp_filter_ctx ctx)
 }
 
 /* The library's errors do not tell: a kernel that takes filters looks for this one in vain. */
-static bool seccomp_is_there(void)
+static int seccomp_lacks(void) /* 0, or why not */
 {
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, NULL) < 0 &&
-           errno == EFAULT;
+    long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, NULL);
+    int code = r < 0 ? errno : EINVAL;
+
+    return code == EFAULT ? 0 : code;
 }
 
 int sandbox_seccomp(const struct sandbox_config *config, struct err *err)
@@ -90,9 +91,11 @@ int sandbox_seccomp(const struct sandbox_config *config, struct err *err)
     scmp_filter_ctx ctx;
     int r;
 
-    if (!seccomp_is_there()) {
+    r = seccomp_lacks();
+    if (r) {
         sandbox_forget_threads();
-        return err_set(err, -EOPNOTSUPP, "seccomp: not in this kernel");
+        return err_set(err, -EOPNOTSUPP, "seccomp: %s",
+                       r == ENOSYS || r == EINVAL ? "not in this kernel" : strerror(r));
     }
     r = sandbox_refusal_init(config->name, err);
     if (r < 0)
